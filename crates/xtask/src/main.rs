@@ -1,0 +1,51 @@
+//! The project's own chores, run as `cargo xtask COMMAND`.
+
+mod ci;
+mod cross;
+mod process;
+mod setup;
+mod sizes;
+mod test;
+mod tidy;
+mod totals;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::workspace::Workspace;
+
+/// The project's own chores: set-up, tests, checks of the source, sizes.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Command {
+    /// Install what the tests need: Rust targets, emulators, a browser, Node packages.
+    Setup,
+    /// Run every check and every test, and print the totals of each runner.
+    Test(test::Arguments),
+    /// What continuous integration does: `setup`, then `test`.
+    Ci,
+    /// Check the source for what the compiler does not: layers, lengths, unsafe code, links, …
+    Tidy,
+    /// Print the section sizes of firmware images and WebAssembly modules.
+    Sizes(sizes::Arguments),
+}
+
+fn main() -> ExitCode {
+    let workspace = Workspace::locate();
+    let outcome = match Command::parse() {
+        Command::Setup => setup::run(&workspace),
+        Command::Test(arguments) => test::run(&workspace, &arguments),
+        Command::Ci => ci::run(&workspace),
+        Command::Tidy => tidy::run(&workspace),
+        Command::Sizes(arguments) => sizes::run(&workspace, &arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
