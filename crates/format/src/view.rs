@@ -1,0 +1,375 @@
+//! A checked view over the bytes of a model: no copy, no allocation, no panic.
+//!
+//! [`Model::new`] verifies the header, the checksum, every tensor record that a node or a port
+//! names, and every node record. After that the accessors cannot fail; they still never index
+//! out of bounds, because they read through [`u16_at`] and [`u32_at`], which return 0 there.
+
+use crate::{ABSENT, ALIGNMENT, DType, Error, HEADER_BYTES, MAGIC, MAX_RANK, Place, Reason, Shape};
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    match bytes.get(at..at.wrapping_add(2)) {
+        Some(&[a, b]) => u16::from_le_bytes([a, b]),
+        _ => 0,
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    match bytes.get(at..at.wrapping_add(4)) {
+        Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]),
+        _ => 0,
+    }
+}
+
+/// A model file that has been checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    bytes: &'a [u8],
+    tensors: &'a [u8],
+    nodes: &'a [u8],
+    constants: &'a [u8],
+}
+
+/// One tensor record, decoded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tensor {
+    /// Element type.
+    pub dtype: DType,
+    /// Where the elements are.
+    pub place: Place,
+    /// Byte offset in that place.
+    pub offset: usize,
+    /// Dimensions.
+    pub shape: Shape,
+    /// Real value of one step, for integer types. 0 where the tensor is not quantized.
+    pub scale: f32,
+    /// The integer that stands for 0.0.
+    pub zero_point: i32,
+}
+
+impl Tensor {
+    /// Bytes of all elements.
+    pub fn bytes(&self) -> usize {
+        self.shape.elements().saturating_mul(self.dtype.bytes())
+    }
+
+    fn end(&self) -> Option<usize> {
+        let elements = self.shape.checked_elements()?;
+        self.offset.checked_add(elements.checked_mul(self.dtype.bytes())?)
+    }
+}
+
+/// One node of the plan: an operator's code, its operands and its parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    model: Model<'a>,
+    record: &'a [u8],
+    /// Position in the plan.
+    pub index: usize,
+}
+
+impl<'a> Model<'a> {
+    /// Checks `bytes` and gives a view over them. They must start at a multiple of 16.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.get(..4) != Some(&MAGIC[..]) {
+            return Err(Error::new(Reason::NotAModel, 0));
+        }
+        let version = u16_at(bytes, 4);
+        if version != crate::VERSION {
+            return Err(Error::new(Reason::Version, usize::from(version)));
+        }
+        if bytes.len() < HEADER_BYTES || u32_at(bytes, 8) as usize != bytes.len() {
+            return Err(Error::new(Reason::Truncated, bytes.len()));
+        }
+        if bytes.as_ptr().addr() % ALIGNMENT != 0 {
+            return Err(Error::new(Reason::Alignment, 0));
+        }
+        let summed = bytes.get(16..).unwrap_or(&[]);
+        if crate::checksum::crc32(summed) != u32_at(bytes, 12) {
+            return Err(Error::new(Reason::Checksum, 0));
+        }
+        let model = Self::resume(bytes)?;
+        if u32_at(bytes, 56) as usize % ALIGNMENT != 0 {
+            return Err(Error::new(Reason::Alignment, 56));
+        }
+        model.check()?;
+        Ok(model)
+    }
+
+    /// A view over bytes that [`Model::new`] has accepted before, without checking them again.
+    /// Over other bytes it is safe too, but tells nonsense.
+    pub fn resume(bytes: &'a [u8]) -> Result<Self, Error> {
+        let region = |at: usize| -> Result<&'a [u8], Error> {
+            let (start, length) = (u32_at(bytes, at) as usize, u32_at(bytes, at + 4) as usize);
+            let end = start.checked_add(length).ok_or(Error::new(Reason::Truncated, at))?;
+            bytes.get(start..end).ok_or(Error::new(Reason::Truncated, at))
+        };
+        region(48)?;
+        Ok(Model { bytes, tensors: region(24)?, nodes: region(32)?, constants: region(56)? })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.state_bytes() > self.arena_bytes() {
+            return Err(Error::new(Reason::Truncated, 20));
+        }
+        for port in 0..self.input_count() + self.output_count() {
+            let tensor = self.port(port).ok_or(Error::new(Reason::Port, port))?;
+            if tensor.place == Place::Constant && port < self.input_count() {
+                return Err(Error::new(Reason::Port, port));
+            }
+        }
+        let mut consumed = 0;
+        for index in 0..self.node_count() {
+            let node = self.node_at(consumed, index).ok_or(Error::new(Reason::Node, index))?;
+            for operand in 0..node.input_count() + node.output_count() {
+                if !node.is_absent(operand) && node.operand(operand).is_none() {
+                    return Err(Error::new(Reason::Tensor, index));
+                }
+            }
+            let scratch_end = node.scratch_offset().checked_add(node.scratch_bytes());
+            if scratch_end.is_none_or(|end| end > self.arena_bytes()) {
+                return Err(Error::new(Reason::Node, index));
+            }
+            consumed += node.record.len();
+        }
+        if consumed != self.nodes.len() {
+            return Err(Error::new(Reason::Node, self.node_count()));
+        }
+        Ok(())
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Bytes of working memory that the plan uses, the state region included.
+    pub fn arena_bytes(&self) -> usize {
+        u32_at(self.bytes, 16) as usize
+    }
+
+    /// Bytes at the start of the arena that keep their values from run to run.
+    pub fn state_bytes(&self) -> usize {
+        u32_at(self.bytes, 20) as usize
+    }
+
+    /// The number of nodes in the plan.
+    pub fn node_count(&self) -> usize {
+        usize::from(u16_at(self.bytes, 44))
+    }
+
+    /// The number of inputs, at most 255.
+    pub fn input_count(&self) -> usize {
+        usize::from(*self.bytes.get(46).unwrap_or(&0))
+    }
+
+    /// The number of outputs, at most 255.
+    pub fn output_count(&self) -> usize {
+        usize::from(*self.bytes.get(47).unwrap_or(&0))
+    }
+
+    fn port(&self, index: usize) -> Option<Tensor> {
+        let ports = u32_at(self.bytes, 40) as usize;
+        self.tensor(u16_at(self.bytes, ports.checked_add(index * 2)?))
+    }
+
+    /// The tensor of input `index`.
+    pub fn input(&self, index: usize) -> Option<Tensor> {
+        if index < self.input_count() { self.port(index) } else { None }
+    }
+
+    /// The tensor of output `index`.
+    pub fn output(&self, index: usize) -> Option<Tensor> {
+        if index < self.output_count() { self.port(self.input_count() + index) } else { None }
+    }
+
+    /// All constants, 16-byte aligned.
+    pub fn constants(&self) -> &'a [u8] {
+        self.constants
+    }
+
+    /// The postcard-encoded signature and manifest.
+    pub fn meta_bytes(&self) -> &'a [u8] {
+        let (start, length) = (u32_at(self.bytes, 48) as usize, u32_at(self.bytes, 52) as usize);
+        self.bytes.get(start..start.saturating_add(length)).unwrap_or(&[])
+    }
+
+    /// The nodes in the order of execution.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        let model = *self;
+        let mut at = 0;
+        (0..self.node_count()).map_while(move |index| {
+            let node = model.node_at(at, index)?;
+            at += node.record.len();
+            Some(node)
+        })
+    }
+
+    /// The bytes of a constant tensor, empty for others.
+    pub fn constant(&self, tensor: &Tensor) -> &'a [u8] {
+        let Some(end) = tensor.end() else { return &[] };
+        match tensor.place {
+            Place::Constant => self.constants.get(tensor.offset..end).unwrap_or(&[]),
+            _ => &[],
+        }
+    }
+
+    fn node_at(&self, at: usize, index: usize) -> Option<Node<'a>> {
+        let rest = self.nodes.get(at..)?;
+        let operands = usize::from(*rest.get(2)?) + usize::from(*rest.get(3)?);
+        let params = usize::from(u16_at(rest, 4));
+        let length = (NODE_HEADER_BYTES + operands * 2).next_multiple_of(4) + params;
+        if params % 4 != 0 {
+            return None;
+        }
+        Some(Node { model: *self, record: rest.get(..length)?, index })
+    }
+
+    /// Decodes and verifies the tensor record at word `reference` of the tensor section.
+    fn tensor(&self, reference: u16) -> Option<Tensor> {
+        let record = self.tensors.get(usize::from(reference) * 4..)?;
+        let header = record.get(..12)?;
+        let dtype = DType::from_code(header[0])?;
+        let rank = usize::from(header[1] & 15);
+        let place = match header[1] >> 4 {
+            0 => Place::Arena,
+            1 => Place::Constant,
+            2 => Place::State,
+            _ => return None,
+        };
+        let dims = record.get(12..12 + rank * 4)?;
+        let mut shape = [1u32; MAX_RANK];
+        for (axis, dim) in shape.get_mut(..rank)?.iter_mut().enumerate() {
+            *dim = u32_at(dims, axis * 4);
+        }
+        let tensor = Tensor {
+            dtype,
+            place,
+            offset: u32_at(header, 4) as usize,
+            shape: Shape::new(shape.get(..rank)?)?,
+            scale: f32::from_bits(u32_at(header, 8)),
+            zero_point: i32::from(u16_at(header, 2) as i16),
+        };
+        let limit = match place {
+            Place::Arena => self.arena_bytes(),
+            Place::Constant => self.constants.len(),
+            Place::State => self.state_bytes(),
+        };
+        let aligned = tensor.offset % dtype.alignment() == 0;
+        (aligned && tensor.end()? <= limit).then_some(tensor)
+    }
+}
+
+/// Bytes before a node's operand references.
+pub(crate) const NODE_HEADER_BYTES: usize = 16;
+
+impl<'a> Node<'a> {
+    /// The operator's code.
+    pub fn code(&self) -> u16 {
+        u16_at(self.record, 0)
+    }
+
+    /// The number of input operands, absent ones included.
+    pub fn input_count(&self) -> usize {
+        usize::from(*self.record.get(2).unwrap_or(&0))
+    }
+
+    /// The number of output operands.
+    pub fn output_count(&self) -> usize {
+        usize::from(*self.record.get(3).unwrap_or(&0))
+    }
+
+    fn reference(&self, operand: usize) -> u16 {
+        u16_at(self.record, NODE_HEADER_BYTES + operand * 2)
+    }
+
+    fn is_absent(&self, operand: usize) -> bool {
+        self.reference(operand) == ABSENT
+    }
+
+    fn operand(&self, operand: usize) -> Option<Tensor> {
+        self.model.tensor(self.reference(operand))
+    }
+
+    /// Input operand `index`, `None` where it is absent.
+    pub fn input(&self, index: usize) -> Option<Tensor> {
+        if index < self.input_count() { self.operand(index) } else { None }
+    }
+
+    /// Output operand `index`.
+    pub fn output(&self, index: usize) -> Option<Tensor> {
+        if index < self.output_count() { self.operand(self.input_count() + index) } else { None }
+    }
+
+    /// Byte offset in the arena of the memory that the operator may use while it runs.
+    pub fn scratch_offset(&self) -> usize {
+        u32_at(self.record, 8) as usize
+    }
+
+    /// Bytes of that memory.
+    pub fn scratch_bytes(&self) -> usize {
+        u32_at(self.record, 12) as usize
+    }
+
+    /// The operator's own parameters.
+    pub fn params(&self) -> Params<'a> {
+        let operands = self.input_count() + self.output_count();
+        let start = (NODE_HEADER_BYTES + operands * 2).next_multiple_of(4);
+        Params { bytes: self.record.get(start..).unwrap_or(&[]), at: 0 }
+    }
+
+    /// The model that this node belongs to.
+    pub fn model(&self) -> Model<'a> {
+        self.model
+    }
+}
+
+/// Reads an operator's parameters in the order in which they were written. Past the end it
+/// gives zeros.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Params<'_> {
+    /// The next byte.
+    pub fn u8(&mut self) -> u8 {
+        let value = self.bytes.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        value
+    }
+
+    /// The next two bytes.
+    pub fn u16(&mut self) -> u16 {
+        let value = u16_at(self.bytes, self.at);
+        self.at += 2;
+        value
+    }
+
+    /// The next two bytes, signed.
+    pub fn i16(&mut self) -> i16 {
+        self.u16() as i16
+    }
+
+    /// The next four bytes.
+    pub fn u32(&mut self) -> u32 {
+        let value = u32_at(self.bytes, self.at);
+        self.at += 4;
+        value
+    }
+
+    /// The next four bytes, signed.
+    pub fn i32(&mut self) -> i32 {
+        self.u32() as i32
+    }
+
+    /// The next four bytes as a float.
+    pub fn f32(&mut self) -> f32 {
+        f32::from_bits(self.u32())
+    }
+
+    /// Bytes not read.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+}

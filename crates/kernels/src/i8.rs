@@ -1,0 +1,44 @@
+//! int8 kernels: one function per inner loop, whatever the architecture.
+//!
+//! `*_scratch_bytes` and `*_prepared_bytes` are pure functions that answer for any architecture,
+//! so that a host can plan for a microcontroller.
+
+use crate::{AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, scalar};
+
+/// Bytes of scratch memory that [`conv_2d`] needs.
+pub fn conv_2d_scratch_bytes(_geometry: &Geometry, _architecture: Architecture) -> usize {
+    0
+}
+
+/// Bytes that [`prepare_conv_2d`] writes: 0 where kernels use the weights of the file in place.
+pub fn conv_2d_prepared_bytes(_geometry: &Geometry, _architecture: Architecture) -> usize {
+    0
+}
+
+/// Packs weights for this machine, once per session.
+pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[i8], _prepared: &mut [u8]) {}
+
+/// A convolution of one image, depthwise ones included.
+pub fn conv_2d(operands: &Conv2dI8<'_>) {
+    scalar::i8::conv_2d(operands);
+}
+
+/// The sum of two tensors.
+pub fn add(operands: &AddI8<'_>) {
+    scalar::i8::add(operands);
+}
+
+/// The mean of each window over the elements inside the image, halves away from zero.
+pub fn average_pool_2d(operands: &PoolI8<'_>) {
+    scalar::i8::average_pool_2d(operands);
+}
+
+/// The largest element of each window.
+pub fn max_pool_2d(operands: &PoolI8<'_>) {
+    scalar::i8::max_pool_2d(operands);
+}
+
+/// Every element through a table.
+pub fn lookup(operands: &LineI8<'_>) {
+    scalar::i8::lookup(operands);
+}

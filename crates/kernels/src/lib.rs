@@ -1,0 +1,29 @@
+//! Inner loops per architecture, behind safe functions over slices. ALL unsafe code is here.
+//!
+//! An operator calls one function of [`i8`] or [`f32`](mod@f32); which architecture's loop runs is
+//! decided in `select.rs` and nowhere else, and [`Architecture::name`] tells which it was. The
+//! scalar loops are always there, work everywhere, and judge the others in tests.
+//!
+//! # The row contract
+//!
+//! Where input and output overlap (see [`memory`]), a kernel computes output rows in ascending
+//! order; while it computes row `y` it writes only row `y` and reads only input rows from the
+//! first that row `y` needs. The planner relies on exactly this. A kernel may do what it likes
+//! when they do not overlap.
+#![no_std]
+
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+pub mod f32;
+pub mod i8;
+pub mod memory;
+mod operands;
+mod scalar;
+mod select;
+
+pub use operands::{
+    AddI8, Binding, Channels, Conv2dF32, Conv2dI8, Geometry, LineI8, PoolI8, Window,
+};
+pub use scalar::{Taps, padded_taps, pool_taps};
+pub use select::Architecture;

@@ -1,0 +1,144 @@
+//! Views over the arena that may overlap.
+//!
+//! The planner lets an operator's output overwrite the part of its input that is no longer
+//! needed. A `&mut` beside a `&` could not say that, so operands are [`In`] (read only) and
+//! `&[Cell<T>]` (read and write): both may alias, and neither ever becomes a `&T`.
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+
+mod sealed {
+    /// Types for which every bit pattern is a value.
+    pub trait Plain: Copy + 'static {}
+    impl Plain for u8 {}
+    impl Plain for i8 {}
+    impl Plain for u16 {}
+    impl Plain for i16 {}
+    impl Plain for u32 {}
+    impl Plain for i32 {}
+    impl Plain for i64 {}
+    impl Plain for u64 {}
+    impl Plain for f32 {}
+}
+pub use sealed::Plain;
+
+/// A read-only operand. Unlike `&[T]` it may alias cells that are written.
+#[derive(Clone, Copy, Debug)]
+pub struct In<'a, T> {
+    data: *const T,
+    length: usize,
+    life: PhantomData<&'a [Cell<T>]>,
+}
+
+impl<'a, T: Plain> In<'a, T> {
+    /// A view over constants.
+    pub fn from_slice(slice: &'a [T]) -> Self {
+        In { data: slice.as_ptr(), length: slice.len(), life: PhantomData }
+    }
+
+    /// A view over a part of the arena.
+    pub fn from_cells(cells: &'a [Cell<T>]) -> Self {
+        In { data: cells.as_ptr().cast(), length: cells.len(), life: PhantomData }
+    }
+
+    /// The number of elements.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Element `index`, or the type's zero past the end.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> T
+    where
+        T: Default,
+    {
+        if index < self.length {
+            // SAFETY: `index` is inside the slice or the cells this view was made from, which
+            // live for 'a. A plain read may alias cells: no reference to the element exists.
+            unsafe { self.data.add(index).read() }
+        } else {
+            T::default()
+        }
+    }
+
+    /// Elements `start..start + length`, shortened where they do not exist.
+    pub fn part(&self, start: usize, length: usize) -> In<'a, T> {
+        let start = start.min(self.length);
+        let length = length.min(self.length - start);
+        // SAFETY: `start <= self.length`, so the pointer stays inside or one past the end.
+        In { data: unsafe { self.data.add(start) }, length, life: PhantomData }
+    }
+
+    /// The address of the first element, for kernels.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *const T {
+        self.data
+    }
+}
+
+/// The bytes as elements of `T`; `None` when they are not aligned. Spare bytes are left out.
+pub fn cells_as<T: Plain>(bytes: &[Cell<u8>]) -> Option<&[Cell<T>]> {
+    let start = bytes.as_ptr();
+    if start.addr() % align_of::<T>() != 0 {
+        return None;
+    }
+    let length = bytes.len() / size_of::<T>();
+    // SAFETY: the region is inside `bytes`, aligned for T (checked above), every bit pattern is
+    // a T (`Plain`), Cell<T> has the layout of T, and cells may alias cells on one thread.
+    Some(unsafe { core::slice::from_raw_parts(start.cast(), length) })
+}
+
+/// Constant bytes as elements of `T`; `None` when they are not aligned.
+pub fn slice_as<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
+    if bytes.as_ptr().addr() % align_of::<T>() != 0 {
+        return None;
+    }
+    let length = bytes.len() / size_of::<T>();
+    // SAFETY: the region is inside `bytes`, aligned for T (checked above), and every bit pattern
+    // is a T (`Plain`).
+    Some(unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), length) })
+}
+
+/// Elements as bytes.
+pub fn as_bytes<T: Plain>(elements: &[T]) -> &[u8] {
+    // SAFETY: `Plain` types have no padding, and u8 needs no alignment.
+    unsafe { core::slice::from_raw_parts(elements.as_ptr().cast(), size_of_val(elements)) }
+}
+
+/// Elements as writable bytes.
+pub fn as_bytes_mut<T: Plain>(elements: &mut [T]) -> &mut [u8] {
+    let bytes = size_of_val(elements);
+    // SAFETY: as `as_bytes`; every bit pattern written is a T again.
+    unsafe { core::slice::from_raw_parts_mut(elements.as_mut_ptr().cast(), bytes) }
+}
+
+/// Whether two operands share a byte.
+pub fn overlaps<T, U>(input: &In<'_, T>, output: &[Cell<U>]) -> bool {
+    let (a, b) = (input.data.addr(), output.as_ptr().addr());
+    let (a_bytes, b_bytes) = (input.length * size_of::<T>(), size_of_val(output));
+    a < b + b_bytes && b < a + a_bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_alias_and_stay_in_bounds() {
+        let mut bytes = [0u8; 8];
+        let cells = Cell::from_mut(&mut bytes[..]).as_slice_of_cells();
+        let view = In::from_cells(cells);
+        cells[3].set(7);
+        assert_eq!(view.get(3), 7);
+        assert_eq!(view.get(8), 0);
+        assert_eq!(view.part(3, 99).len(), 5);
+        assert!(overlaps(&view, &cells[7..]));
+        assert!(!overlaps(&view.part(0, 4), &cells[4..]));
+    }
+}

@@ -1,0 +1,79 @@
+//! Plain Rust loops: correct on every target, and the judge of the others.
+
+pub(crate) mod f32;
+pub(crate) mod i8;
+
+use crate::Geometry;
+use core::ops::Range;
+
+/// The taps of a window that fall inside `size` elements, for the window that starts at
+/// `output * stride - padding`.
+pub(crate) fn taps_inside(geometry: &Geometry, axis: usize, output: usize) -> Range<usize> {
+    let window = &geometry.window;
+    let (dilation, kernel) = (window.dilation[axis].max(1), window.kernel[axis]);
+    let start = output * window.stride[axis];
+    let padding = window.padding[axis];
+    let first = padding.saturating_sub(start).div_ceil(dilation).min(kernel);
+    let reach = (geometry.input[axis] + padding).saturating_sub(start);
+    let end = reach.div_ceil(dilation).min(kernel);
+    first..end.max(first)
+}
+
+/// The input row or column under tap `tap`, which [`taps_inside`] gave.
+pub(crate) fn position(geometry: &Geometry, axis: usize, output: usize, tap: usize) -> usize {
+    let window = &geometry.window;
+    (output * window.stride[axis] + tap * window.dilation[axis]).saturating_sub(window.padding[axis])
+}
+
+/// The taps of a window that fall inside an image.
+#[derive(Clone, Debug)]
+pub struct Taps<'a> {
+    geometry: &'a Geometry,
+    at: [usize; 2],
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+/// The taps of the window of output pixel `(y, x)`.
+pub fn pool_taps(geometry: &Geometry, y: usize, x: usize) -> Taps<'_> {
+    let (rows, columns) = (taps_inside(geometry, 0, y), taps_inside(geometry, 1, x));
+    Taps { geometry, at: [y, x], rows, columns }
+}
+
+/// The taps of that window inside the image and its padding; `bottom_right` is the padding
+/// behind the image.
+pub fn padded_taps(geometry: &Geometry, bottom_right: [usize; 2], y: usize, x: usize) -> usize {
+    let mut padded = *geometry;
+    for axis in 0..2 {
+        padded.input[axis] += padded.window.padding[axis] + bottom_right[axis];
+        padded.window.padding[axis] = 0;
+    }
+    pool_taps(&padded, y, x).count()
+}
+
+impl Taps<'_> {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.rows.len() * self.columns.len()
+    }
+
+    /// Folds the elements of `channel` under the taps.
+    pub fn fold(
+        &self,
+        image: &crate::memory::In<'_, f32>,
+        channel: usize,
+        first: f32,
+        fold: fn(f32, f32) -> f32,
+    ) -> f32 {
+        let [_, input_columns, channels] = self.geometry.input;
+        let mut state = first;
+        for row in self.rows.clone() {
+            let row = position(self.geometry, 0, self.at[0], row) * input_columns;
+            for column in self.columns.clone() {
+                let pixel = row + position(self.geometry, 1, self.at[1], column);
+                state = fold(state, image.get(pixel * channels + channel));
+            }
+        }
+        state
+    }
+}

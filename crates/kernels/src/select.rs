@@ -1,0 +1,47 @@
+//! Which kernels run: the only place that asks about the target.
+
+/// A set of kernels. Every set gives bit-identical integer results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// Plain Rust, for every target.
+    Scalar,
+    /// Cortex-M with the DSP extension (M4, M7, M33): `SMLAD` on pairs of 16 bits.
+    Armv7em,
+    /// Cortex-M with the M-profile vector extension (M55, M85).
+    Helium,
+    /// AArch64.
+    Neon,
+    /// WebAssembly with 128-bit SIMD.
+    Simd128,
+    /// x86-64 with AVX2 and FMA, detected when the program runs.
+    Avx2,
+}
+
+impl Architecture {
+    /// Every set, for planning and tables.
+    pub const ALL: [Architecture; 6] = [
+        Architecture::Scalar,
+        Architecture::Armv7em,
+        Architecture::Helium,
+        Architecture::Neon,
+        Architecture::Simd128,
+        Architecture::Avx2,
+    ];
+
+    /// The name that sessions, benchmarks and device tests report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Architecture::Scalar => "scalar",
+            Architecture::Armv7em => "armv7em",
+            Architecture::Helium => "helium",
+            Architecture::Neon => "neon",
+            Architecture::Simd128 => "simd128",
+            Architecture::Avx2 => "avx2",
+        }
+    }
+
+    /// The set that this build uses on this machine.
+    pub fn current() -> Architecture {
+        Architecture::Scalar
+    }
+}

@@ -1,0 +1,184 @@
+//! From real scales to the integers of a plan.
+
+use super::{Activation, Data, Operand};
+use format::fixed::{Requantize, Rounding, quantize_multiplier};
+use format::{DType, Shape};
+use std::string::String;
+use std::vec::Vec;
+
+/// A node of the plan before its operands have places.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lowered {
+    /// The operator's code.
+    pub code: u16,
+    /// The device's operands, in the device's order.
+    pub operands: Vec<LoweredOperand>,
+    /// The operator's parameters.
+    pub params: Vec<u8>,
+}
+
+/// An operand of a lowered node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoweredOperand {
+    /// Input `0` of the graph's node, as it is.
+    Input(usize),
+    /// A constant made for the device.
+    Constant {
+        /// Element type.
+        dtype: DType,
+        /// Dimensions.
+        shape: Shape,
+        /// The elements as stored.
+        bytes: Vec<u8>,
+    },
+    /// Left out.
+    Absent,
+}
+
+/// 16-bit multipliers of all channels and their common shift: see [`format::fixed`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Multipliers {
+    /// One per channel.
+    pub multipliers: Vec<u16>,
+    /// Shift to the left of all of them, 0..=15.
+    pub shift: u8,
+}
+
+impl Multipliers {
+    /// The real factor that `channel` is multiplied by.
+    pub fn factor(&self, channel: usize) -> f64 {
+        let multiplier = self.multipliers.get(channel).copied().unwrap_or(0);
+        f64::from(multiplier) * 2f64.powi(i32::from(self.shift) - 32)
+    }
+}
+
+/// Multipliers for real factors, rounded with `round` (up, for a quantizer that then adapts the
+/// weight scales; to nearest otherwise). `None` when a factor is 0.5 or more, or not positive.
+pub fn common_multipliers(factors: &[f64], round: fn(f64) -> f64) -> Option<Multipliers> {
+    let largest = factors.iter().copied().fold(0.0, f64::max);
+    let usable = factors.iter().all(|f| f.is_finite() && *f >= 0.0) && largest > 0.0;
+    if !usable {
+        return None;
+    }
+    for shift in 0..=15u8 {
+        let unit = 2f64.powi(32 - i32::from(shift));
+        if round(largest * unit) <= 65_535.0 {
+            let multipliers = factors.iter().map(|f| round(f * unit) as u16).collect();
+            return Some(Multipliers { multipliers, shift });
+        }
+    }
+    None
+}
+
+/// The smallest and the largest int8 output under an activation.
+pub fn activation_limits_i8(activation: Activation, scale: f32, zero_point: i32) -> [i16; 2] {
+    let [low, high] = activation.limits();
+    let bound = |real: f32, open: i32| -> i16 {
+        let steps = (real / scale).round();
+        if steps.is_finite() {
+            (steps as i32).saturating_add(zero_point).clamp(-128, 127) as i16
+        } else {
+            open as i16
+        }
+    };
+    [bound(low, -128), bound(high, 127)]
+}
+
+/// The channel records of a convolution, and how to requantize with them.
+///
+/// `sums` are the sums of each channel's weights; `taps` bounds the accumulator's growth. A real
+/// bias is rounded here, an int32 one is taken as it is.
+pub fn channel_operand(
+    input: &Operand<'_>,
+    weights: &Operand<'_>,
+    bias: Option<&Operand<'_>>,
+    output: &Operand<'_>,
+    sums: &[i64],
+    activation: Activation,
+    rounding: Rounding,
+) -> Result<(LoweredOperand, Requantize), String> {
+    let (input_scale, input_zero) = input.affine()?;
+    let (output_scale, output_zero) = output.affine()?;
+    let weight_scales = weights.quantization.ok_or("the weights are not quantized")?;
+    let count = sums.len();
+    let unit = |c: usize| f64::from(input_scale) * f64::from(weight_scales.scale(c));
+    let factors: Vec<f64> = (0..count).map(|c| unit(c) / f64::from(output_scale)).collect();
+    let mut biases = Vec::with_capacity(count);
+    for (c, &sum) in sums.iter().enumerate() {
+        let own = match bias.and_then(|b| b.data) {
+            None => 0,
+            Some(Data::F32(values)) => {
+                (f64::from(*values.get(c).unwrap_or(&0.0)) / unit(c)).round() as i64
+            }
+            Some(other) => *other.to_i64()?.get(c).unwrap_or(&0),
+        };
+        let folded = own - i64::from(input_zero) * sum;
+        let narrow = i32::try_from(folded);
+        biases.push(narrow.map_err(|_| std::format!("bias {c} does not fit 32 bits: {folded}"))?);
+    }
+    let [min, max] = activation_limits_i8(activation, output_scale, output_zero);
+    let zero_point = output_zero as i16;
+    let requantize =
+        Requantize { rounding, bias_shift: 0, multiplier_shift: 0, zero_point, min, max };
+    if rounding == Rounding::High
+        && let Some((words, shifts)) = high_words(&factors, &biases)
+    {
+        let [bias_shift, multiplier_shift] = shifts;
+        let operand = constant(DType::Channel, count, words.iter().flat_map(|w| w.to_le_bytes()));
+        return Ok((operand?, Requantize { bias_shift, multiplier_shift, ..requantize }));
+    }
+    let wide = factors.iter().zip(&biases).flat_map(|(&factor, &bias)| {
+        let (multiplier, shift) = quantize_multiplier(factor);
+        [bias, multiplier, shift].into_iter().flat_map(i32::to_le_bytes)
+    });
+    let rounding = if rounding == Rounding::High { Rounding::Single } else { rounding };
+    Ok((constant(DType::ChannelWide, count, wide)?, Requantize { rounding, ..requantize }))
+}
+
+/// Packed 16-bit biases and multipliers with their two shifts, where these are precise enough:
+/// a bias may be off by at most 1/64 of an output step.
+fn high_words(factors: &[f64], biases: &[i32]) -> Option<(Vec<u32>, [u8; 2])> {
+    let scaled = common_multipliers(factors, f64::round)?;
+    let largest = biases.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
+    let bias_shift = (0..=15u8).find(|&s| (largest >> s) + 1 < 32_768)?;
+    let half_step = f64::from(1u32 << bias_shift) / 2.0;
+    let worst = factors.iter().copied().fold(0.0, f64::max);
+    if bias_shift > 0 && half_step * worst > 1.0 / 64.0 {
+        return None;
+    }
+    let words = scaled.multipliers.iter().zip(biases).map(|(&multiplier, &bias)| {
+        let rounded = (f64::from(bias) / f64::from(1u32 << bias_shift)).round() as i16;
+        u32::from(multiplier) << 16 | u32::from(rounded as u16)
+    });
+    Some((words.collect(), [bias_shift, scaled.shift]))
+}
+
+fn constant(
+    dtype: DType,
+    count: usize,
+    bytes: impl Iterator<Item = u8>,
+) -> Result<LoweredOperand, String> {
+    let shape = Shape::new(&[count as u32]).ok_or("too many dimensions")?;
+    Ok(LoweredOperand::Constant { dtype, shape, bytes: bytes.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multipliers_share_the_smallest_shift_that_holds_the_largest() {
+        let scaled = common_multipliers(&[0.25, 0.125], f64::round).unwrap();
+        assert_eq!(scaled, Multipliers { multipliers: std::vec![32_768, 16_384], shift: 15 });
+        assert_eq!(scaled.factor(0), 0.25);
+        assert_eq!(common_multipliers(&[0.5], f64::round), None);
+        assert_eq!(common_multipliers(&[0.0], f64::round), None);
+    }
+
+    #[test]
+    fn limits_follow_scale_and_zero_point() {
+        assert_eq!(activation_limits_i8(Activation::Relu, 0.1, -20), [-20, 127]);
+        assert_eq!(activation_limits_i8(Activation::Clip(0.0, 6.0), 0.1, -128), [-128, -68]);
+        assert_eq!(activation_limits_i8(Activation::None, 0.1, 5), [-128, 127]);
+    }
+}

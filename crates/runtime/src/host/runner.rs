@@ -1,0 +1,203 @@
+//! A session that owns its model and its memory, for hosts.
+
+use super::{Data, Lowered, LoweredOperand, Operand, Operator, Tensor};
+use crate::{Error, Model, Op, Session};
+use format::fixed::Rounding;
+use format::meta::{Meta, Port};
+use format::{ABSENT, ALIGNMENT, NodeRecord, Place, TensorRecord, Writer};
+use kernels::memory::{as_bytes, as_bytes_mut};
+use std::string::String;
+use std::vec::Vec;
+
+/// Bytes that start at a multiple of 16.
+#[derive(Debug, Default)]
+pub struct AlignedBytes {
+    words: Vec<u64>,
+    start: usize,
+    length: usize,
+}
+
+impl AlignedBytes {
+    /// Zeros.
+    pub fn zeroed(length: usize) -> Self {
+        let words = std::vec![0u64; length.div_ceil(8) + 1];
+        // A vector of u64 is aligned to 8: it is either right or one word off.
+        let start = words.as_ptr().align_offset(ALIGNMENT).min(1) * 8;
+        AlignedBytes { start, words, length }
+    }
+
+    /// A copy.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let mut copy = AlignedBytes::zeroed(bytes.len());
+        copy.bytes_mut().copy_from_slice(bytes);
+        copy
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &as_bytes(&self.words)[self.start..self.start + self.length]
+    }
+
+    /// The bytes, writable.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let (start, length) = (self.start, self.length);
+        &mut as_bytes_mut(&mut self.words)[start..start + length]
+    }
+}
+
+impl Clone for AlignedBytes {
+    fn clone(&self) -> Self {
+        // Another allocation may be aligned differently.
+        AlignedBytes::copy_of(self.bytes())
+    }
+}
+
+/// A loaded model with its memory.
+#[derive(Debug)]
+pub struct Runner {
+    file: AlignedBytes,
+    meta: Meta,
+    ops: &'static [&'static Op],
+    working: AlignedBytes,
+    prepared: AlignedBytes,
+}
+
+impl Runner {
+    /// Checks a model and makes it ready to run with every operator there is.
+    pub fn new(file: &[u8]) -> Result<Self, Error> {
+        Self::with_ops(file, crate::ops::ALL)
+    }
+
+    /// The same with the operators given.
+    pub fn with_ops(file: &[u8], ops: &'static [&'static Op]) -> Result<Self, Error> {
+        let file = AlignedBytes::copy_of(file);
+        let model = Model::new(file.bytes())?;
+        let meta = Meta::of(&model)?;
+        let [working_bytes, prepared_bytes] = Session::memory_parts(&model, ops)?;
+        let mut memory = AlignedBytes::zeroed(working_bytes + prepared_bytes);
+        Session::new(model, ops, memory.bytes_mut())?;
+        let working = AlignedBytes::copy_of(&memory.bytes()[..working_bytes]);
+        let prepared = AlignedBytes::copy_of(&memory.bytes()[working_bytes..]);
+        Ok(Runner { file, meta, ops, working, prepared })
+    }
+
+    /// Names, layouts, labels and the manifest.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The file's bytes.
+    pub fn file(&self) -> &[u8] {
+        self.file.bytes()
+    }
+
+    /// The checked model.
+    pub fn model(&self) -> Result<Model<'_>, Error> {
+        Model::resume(self.file.bytes())
+    }
+
+    /// A session over the memory; state is kept between calls.
+    pub fn session(&mut self) -> Result<Session<'_>, Error> {
+        let model = Model::resume(self.file.bytes())?;
+        let working = self.working.bytes_mut();
+        Ok(Session::resume(model, self.ops, working, self.prepared.bytes()))
+    }
+}
+
+/// Runs one operator on host tensors, through the same lowering and kernels as a whole model.
+/// For constant folding and for tests. Inputs that `constant` names are stored in the file.
+pub fn evaluate(
+    operator: &dyn Operator,
+    inputs: &[Option<(Tensor, Option<super::Quantization>)>],
+    output_quantization: &[Option<super::Quantization>],
+    rounding: Rounding,
+) -> Result<Vec<Tensor>, String> {
+    let operands: Vec<Option<Operand<'_>>> = inputs
+        .iter()
+        .map(|input| {
+            input.as_ref().map(|(tensor, quantization)| Operand {
+                dtype: tensor.data.dtype(),
+                shape: tensor.shape,
+                quantization: quantization.as_ref(),
+                data: Some(&tensor.data),
+            })
+        })
+        .collect();
+    let inferred = operator.infer(&operands)?;
+    let outputs: Vec<Operand<'_>> = inferred
+        .iter()
+        .enumerate()
+        .map(|(i, &(dtype, shape))| {
+            let quantization = output_quantization.get(i).and_then(Option::as_ref);
+            Operand { dtype, shape, quantization, data: None }
+        })
+        .collect();
+    let lowered = operator.lower(&operands, &outputs, rounding)?;
+    let file = single_node(&lowered, &operands, &outputs).ok_or("the model is too large")?;
+    let mut runner = Runner::new(&file).map_err(|error| std::format!("{error}"))?;
+    let mut session = runner.session().map_err(|error| std::format!("{error}"))?;
+    session.run();
+    let mut results = Vec::new();
+    for (i, output) in outputs.iter().enumerate() {
+        let mut bytes = std::vec![0u8; output.shape.elements() * output.dtype.bytes()];
+        session.output(i, &mut bytes).map_err(|error| std::format!("{error}"))?;
+        let data = Data::from_bytes(output.dtype, &bytes)?;
+        results.push(Tensor { shape: output.shape, data });
+    }
+    Ok(results)
+}
+
+/// A file whose plan is one node with constant inputs.
+fn single_node(
+    lowered: &Lowered,
+    inputs: &[Option<Operand<'_>>],
+    outputs: &[Operand<'_>],
+) -> Option<Vec<u8>> {
+    let mut writer = Writer::default();
+    let mut record = NodeRecord {
+        code: lowered.code,
+        params: lowered.params.clone(),
+        ..NodeRecord::default()
+    };
+    for operand in &lowered.operands {
+        record.inputs.push(match operand {
+            LoweredOperand::Absent => ABSENT,
+            LoweredOperand::Input(index) => {
+                let source = inputs.get(*index)?.as_ref()?;
+                let bytes = source.data?.bytes();
+                let offset = writer.constant(bytes, source.dtype.alignment());
+                writer.tensor(&tensor_record(source, Place::Constant, offset))?
+            }
+            LoweredOperand::Constant { dtype, shape, bytes } => {
+                let offset = writer.constant(bytes, dtype.alignment());
+                let source =
+                    Operand { dtype: *dtype, shape: *shape, quantization: None, data: None };
+                writer.tensor(&tensor_record(&source, Place::Constant, offset))?
+            }
+        });
+    }
+    let mut arena = 0u32;
+    for output in outputs {
+        record.outputs.push(writer.tensor(&tensor_record(output, Place::Arena, arena))?);
+        let bytes = output.shape.elements() * output.dtype.bytes();
+        arena += bytes.next_multiple_of(ALIGNMENT) as u32;
+    }
+    writer.node(&record)?;
+    let ports = std::vec![Port::default(); outputs.len()];
+    let meta = Meta { outputs: ports, ..Meta::default() };
+    writer.ports(Vec::new(), record.outputs);
+    writer.finish(arena, 0, &meta)
+}
+
+/// The record of an operand at a place.
+pub fn tensor_record(operand: &Operand<'_>, place: Place, offset: u32) -> TensorRecord {
+    let affine = operand.quantization.filter(|q| q.axis.is_none());
+    TensorRecord {
+        dtype: operand.dtype,
+        place,
+        offset,
+        shape: operand.shape,
+        scale: affine.map_or(0.0, |q| q.scale(0)),
+        zero_point: affine.map_or(0, |q| q.zero_point as i16),
+    }
+}

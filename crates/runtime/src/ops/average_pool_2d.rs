@@ -1,0 +1,242 @@
+//! Mean of each window over the elements inside the image.
+//!
+//! | operand | shape | types | quantization |
+//! |---|---|---|---|
+//! | input | `[N, H, W, C]` | int8, f32 | per tensor |
+//! | output | `[N, OH, OW, C]` | as the input | the input's |
+//!
+//! int8: the sum divided by the count, halves away from zero. f32 can count padding as zeros
+//! instead (`count_include_pad`).
+
+use super::window;
+use crate::{Op, Run};
+use format::{DType, Node};
+use kernels::{Geometry, PoolI8};
+
+/// int8 in, int8 out.
+pub static I8: Op = Op::new(5, "average_pool_2d", |node| check(node, DType::I8), run_i8);
+
+/// Float in, float out.
+pub static F32: Op = Op::new(6, "average_pool_2d_f32", |node| check(node, DType::F32), run_f32);
+
+pub(crate) fn check(node: &Node<'_>, dtype: DType) -> Option<()> {
+    let geometry = geometry(node)?;
+    window::check(node, &geometry)?;
+    let types = node.input(0)?.dtype == dtype && node.output(0)?.dtype == dtype;
+    // 2^16 * 128 stays far below 2^31.
+    let small = geometry.window.kernel[0].checked_mul(geometry.window.kernel[1])? <= 1 << 16;
+    (types && small && geometry.input[2] == geometry.output[2]).then_some(())
+}
+
+pub(crate) fn geometry(node: &Node<'_>) -> Option<Geometry> {
+    window::geometry(node, window::decode(&mut node.params()), 1)
+}
+
+/// The parts of every image in the batch: `(input offset, input elements, output range)`.
+pub(crate) fn images(
+    node: &Node<'_>,
+    geometry: &Geometry,
+) -> impl Iterator<Item = (usize, usize, core::ops::Range<usize>)> + use<> {
+    let input: usize = geometry.input.iter().product();
+    let output: usize = geometry.output.iter().product();
+    let batches = node.input(0).map_or(0, |tensor| window::image(&tensor.shape)[0]);
+    (0..batches).map(move |b| (b * input, input, b * output..(b + 1) * output))
+}
+
+fn run_i8(run: &Run<'_>) {
+    run_pool(run, kernels::i8::average_pool_2d);
+}
+
+/// Runs an int8 pool over every image.
+pub(crate) fn run_pool(run: &Run<'_>, pool: fn(&PoolI8<'_>)) {
+    let mut params = run.node.params();
+    let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
+        return;
+    };
+    let limits = [params.u8() as i8, params.u8() as i8];
+    let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
+    for (start, length, range) in images(&run.node, &geometry) {
+        let output = output.get(range).unwrap_or(&[]);
+        pool(&PoolI8 { geometry, input: input.part(start, length), output, limits });
+    }
+}
+
+fn run_f32(run: &Run<'_>) {
+    run_pool_f32(run, 0.0, |sum, value| sum + value, |sum, count| sum / count);
+}
+
+/// Runs a float pool over every image: `finish(fold of the window, count)`, then the limits.
+pub(crate) fn run_pool_f32(
+    run: &Run<'_>,
+    first: f32,
+    fold: fn(f32, f32) -> f32,
+    finish: fn(f32, f32) -> f32,
+) {
+    let mut params = run.node.params();
+    let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
+        return;
+    };
+    params.u16();
+    let counts_padding = params.u16() != 0;
+    let limits = [params.f32(), params.f32()];
+    let bottom_right = [usize::from(params.u16()), usize::from(params.u16())];
+    let (input, output) = (run.input::<f32>(0), run.output::<f32>(0));
+    let [rows, columns, channels] = geometry.output;
+    for (start, length, range) in images(&run.node, &geometry) {
+        let (image, output) = (input.part(start, length), output.get(range).unwrap_or(&[]));
+        for y in 0..rows {
+            for x in 0..columns {
+                let taps = kernels::pool_taps(&geometry, y, x);
+                let count = if counts_padding {
+                    kernels::padded_taps(&geometry, bottom_right, y, x)
+                } else {
+                    taps.count()
+                };
+                for channel in 0..channels {
+                    let folded = taps.fold(&image, channel, first, fold);
+                    let value = finish(folded, count as f32).max(limits[0]).min(limits[1]);
+                    if let Some(cell) = output.get((y * columns + x) * channels + channel) {
+                        cell.set(value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "host")]
+pub use host::AveragePool2d;
+
+#[cfg(feature = "host")]
+pub(crate) mod host {
+    use crate::host::{
+        Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits_i8,
+        required,
+    };
+    use crate::ops::Window2d;
+    use format::fixed::Rounding;
+    use format::{DType, ParamsWriter, Shape};
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// Attributes of an average pool.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct AveragePool2d {
+        /// The sliding window.
+        pub window: Window2d,
+        /// Whether padding counts as zeros.
+        pub count_include_pad: bool,
+        /// Fused activation.
+        pub activation: Activation,
+    }
+
+    impl Operator for AveragePool2d {
+        fn name(&self) -> &'static str {
+            "average_pool_2d"
+        }
+
+        fn infer(&self, inputs: &[Option<Operand<'_>>]) -> Result<Vec<Inferred>, String> {
+            infer_pool(&self.window, inputs)
+        }
+
+        fn lower(
+            &self,
+            inputs: &[Option<Operand<'_>>],
+            outputs: &[Operand<'_>],
+            _rounding: Rounding,
+        ) -> Result<Lowered, String> {
+            let padded = self.window.padding != [0; 4];
+            let input = required(inputs, 0)?;
+            if input.dtype == DType::I8 && self.count_include_pad && padded {
+                return Err("count_include_pad with padding has no int8 form".into());
+            }
+            let codes = [super::I8.code, super::F32.code];
+            lower_pool(&self.window, input, outputs, self.activation, self.count_include_pad, codes)
+        }
+    }
+
+    pub(crate) fn infer_pool(
+        window: &Window2d,
+        inputs: &[Option<Operand<'_>>],
+    ) -> Result<Vec<Inferred>, String> {
+        let input = required(inputs, 0)?;
+        if input.shape.rank() != 4 {
+            return Err("needs an input [N, H, W, C]".into());
+        }
+        let rows = window.output_size(0, input.shape.dim(1))? as u32;
+        let columns = window.output_size(1, input.shape.dim(2))? as u32;
+        let dims = [input.shape.dim(0) as u32, rows, columns, input.shape.dim(3) as u32];
+        Ok(std::vec![(input.dtype, Shape::new(&dims).ok_or("too many dimensions")?)])
+    }
+
+    /// `codes` are those of the int8 and of the float operator.
+    pub(crate) fn lower_pool(
+        window: &Window2d,
+        input: &Operand<'_>,
+        outputs: &[Operand<'_>],
+        activation: Activation,
+        count_include_pad: bool,
+        codes: [u16; 2],
+    ) -> Result<Lowered, String> {
+        let output = outputs.first().ok_or("there is no output")?;
+        window.fits_u16()?;
+        let mut params = ParamsWriter::default();
+        window.encode(&mut params);
+        let code = match (input.dtype, output.dtype) {
+            (DType::I8, DType::I8) => {
+                let (scale, zero_point) = output.affine()?;
+                if input.affine()? != (scale, zero_point) {
+                    return Err("an int8 pool keeps its input's scale and zero point".into());
+                }
+                let [low, high] = activation_limits_i8(activation, scale, zero_point);
+                params.u8(low as i8 as u8).u8(high as i8 as u8).u16(0);
+                codes[0]
+            }
+            (DType::F32, DType::F32) => {
+                let [low, high] = activation.limits();
+                params.u16(0).u16(u16::from(count_include_pad)).f32(low).f32(high);
+                let [_, _, bottom, right] = window.padding;
+                params.u16(bottom as u16).u16(right as u16);
+                codes[1]
+            }
+            (from, to) => return Err(std::format!("there is no pool from {from} to {to}")),
+        };
+        let operands = std::vec![LoweredOperand::Input(0)];
+        Ok(Lowered { code, operands, params: params.finish() })
+    }
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    use super::AveragePool2d;
+    use crate::host::{Activation, Data, Quantization, Tensor, evaluate};
+    use crate::ops::Window2d;
+    use format::Shape;
+    use format::fixed::Rounding;
+    use std::vec;
+
+    #[test]
+    fn padding_counts_only_when_asked() {
+        let shape = Shape::new(&[1, 1, 2, 1]).unwrap();
+        let input = [Some((Tensor { shape, data: Data::F32(vec![2.0, 4.0]) }, None))];
+        let window = Window2d { padding: [0, 1, 0, 0], ..Window2d::dense([1, 2]) };
+        for (count_include_pad, first) in [(false, 2.0), (true, 1.0)] {
+            let pool =
+                AveragePool2d { window, count_include_pad, activation: Activation::None };
+            let outputs = evaluate(&pool, &input, &[], Rounding::High).unwrap();
+            assert_eq!(outputs[0].data, Data::F32(vec![first, 3.0]));
+        }
+    }
+
+    #[test]
+    fn int8_halves_go_away_from_zero() {
+        let shape = Shape::new(&[1, 1, 4, 1]).unwrap();
+        let q = Some(Quantization::per_tensor(0.1, 7));
+        let input = [Some((Tensor { shape, data: Data::I8(vec![1, 2, -1, -2]) }, q.clone()))];
+        let window = Window2d { stride: [1, 2], ..Window2d::dense([1, 2]) };
+        let pool =
+            AveragePool2d { window, count_include_pad: false, activation: Activation::None };
+        let outputs = evaluate(&pool, &input, &[q], Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::I8(vec![2, -2]));
+    }
+}

@@ -1,0 +1,300 @@
+//! Element-wise operators of two tensors: `out = activation(a ∘ b)` for
+//! `∘` in add, sub, mul, div, min, max, pow.
+//!
+//! | operand | shape | types | quantization |
+//! |---|---|---|---|
+//! | a, b | broadcast as in ONNX (int8: equal shapes) | f32; int8 for add | per tensor |
+//! | output | the broadcast shape | as the inputs | per tensor |
+//!
+//! int8 addition is exact: `(a * fa + b * fb + offset) >> shift`, see [`kernels::AddI8`].
+
+use crate::{Op, Run};
+use format::{DType, Node, Shape};
+use kernels::AddI8;
+
+/// int8 addition of equal shapes.
+pub static ADD_I8: Op = Op::new(3, "add", check_add, run_add);
+
+/// Float operators with broadcasting.
+pub static F32: Op = Op::new(4, "binary_f32", check_f32, run_f32);
+
+fn check_add(node: &Node<'_>) -> Option<()> {
+    let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
+    let equal = a.shape == b.shape && a.shape.elements() == output.shape.elements();
+    let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == DType::I8);
+    let mut params = node.params();
+    let factors = [params.i16(), params.i16()];
+    let offset = params.i32();
+    // |a * fa + b * fb| <= 2 * 128 * 2^15 = 2^23, so the offset decides about overflow.
+    let safe = factors.iter().all(|&f| f != i16::MIN) && offset.unsigned_abs() < 1 << 30;
+    (equal && types && safe).then_some(())
+}
+
+fn run_add(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let factors = [i32::from(params.i16()), i32::from(params.i16())];
+    let offset = params.i32();
+    let shift = params.u8() & 31;
+    let limits = [params.u8() as i8, params.u8() as i8];
+    kernels::i8::add(&AddI8 {
+        inputs: [run.input(0), run.input(1)],
+        output: run.output(0),
+        factors,
+        offset,
+        shift,
+        limits,
+    });
+}
+
+fn check_f32(node: &Node<'_>) -> Option<()> {
+    let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
+    let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == DType::F32);
+    let shape = broadcast(&a.shape, &b.shape)?;
+    let known = function(node.params().u8()).is_some();
+    (types && known && shape == output.shape).then_some(())
+}
+
+/// The shape that two shapes broadcast to (ONNX: aligned at the end, 1 stretches).
+pub fn broadcast(a: &Shape, b: &Shape) -> Option<Shape> {
+    let rank = a.rank().max(b.rank());
+    let mut dims = [1u32; format::MAX_RANK];
+    for back in 0..rank {
+        let dim = |shape: &Shape| match shape.rank().checked_sub(back + 1) {
+            Some(axis) => shape.dim(axis) as u32,
+            None => 1,
+        };
+        let (x, y) = (dim(a), dim(b));
+        *dims.get_mut(rank - 1 - back)? = match (x, y) {
+            (x, y) if x == y => x,
+            (1, y) => y,
+            (x, 1) => x,
+            _ => return None,
+        };
+    }
+    Shape::new(dims.get(..rank)?)
+}
+
+fn function(code: u8) -> Option<fn(f32, f32) -> f32> {
+    Some(match code {
+        0 => |a, b| a + b,
+        1 => |a, b| a - b,
+        2 => |a, b| a * b,
+        3 => |a, b| a / b,
+        4 => |a: f32, b: f32| if a.is_nan() || b.is_nan() { f32::NAN } else { a.min(b) },
+        5 => |a: f32, b: f32| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) },
+        6 => libm::powf,
+        _ => return None,
+    })
+}
+
+/// Element strides of an operand inside a broadcast shape; 0 where it is stretched.
+fn strides(operand: &Shape, output: &Shape) -> [usize; format::MAX_RANK] {
+    let mut strides = [0; format::MAX_RANK];
+    let mut step = 1;
+    let shift = output.rank() - operand.rank().min(output.rank());
+    for axis in (0..operand.rank()).rev() {
+        if operand.dim(axis) > 1
+            && let Some(stride) = strides.get_mut(axis + shift)
+        {
+            *stride = step;
+        }
+        step *= operand.dim(axis);
+    }
+    strides
+}
+
+fn run_f32(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let Some(function) = function(params.u8()) else { return };
+    params.u8();
+    params.u16();
+    let (low, high) = (params.f32(), params.f32());
+    let (Some(a), Some(b), Some(to)) = (run.node.input(0), run.node.input(1), run.node.output(0))
+    else {
+        return;
+    };
+    let (x, y, output) = (run.input::<f32>(0), run.input::<f32>(1), run.output::<f32>(0));
+    let steps = [strides(&a.shape, &to.shape), strides(&b.shape, &to.shape)];
+    let mut index = [0usize; format::MAX_RANK];
+    let mut at = [0usize; 2];
+    for cell in output {
+        let value = function(x.get(at[0]), y.get(at[1]));
+        // NaN passes through: comparisons with it are false.
+        let value = if value < low { low } else { value };
+        cell.set(if value > high { high } else { value });
+        for axis in (0..to.shape.rank()).rev() {
+            index[axis] += 1;
+            at[0] += steps[0][axis];
+            at[1] += steps[1][axis];
+            if index[axis] < to.shape.dim(axis) {
+                break;
+            }
+            at[0] -= steps[0][axis] * index[axis];
+            at[1] -= steps[1][axis] * index[axis];
+            index[axis] = 0;
+        }
+    }
+}
+
+#[cfg(feature = "host")]
+pub use host::{Binary, Function};
+
+#[cfg(feature = "host")]
+mod host {
+    use crate::host::{
+        Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits_i8,
+        required,
+    };
+    use format::fixed::Rounding;
+    use format::{DType, ParamsWriter};
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// Which function of two numbers.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[repr(u8)]
+    pub enum Function {
+        /// `a + b`.
+        Add = 0,
+        /// `a - b`.
+        Sub = 1,
+        /// `a * b`.
+        Mul = 2,
+        /// `a / b`.
+        Div = 3,
+        /// The smaller; NaN if either is.
+        Min = 4,
+        /// The larger; NaN if either is.
+        Max = 5,
+        /// `a` to the power of `b`.
+        Pow = 6,
+    }
+
+    /// Attributes of an element-wise operator of two tensors.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Binary {
+        /// The function.
+        pub function: Function,
+        /// Fused activation.
+        pub activation: Activation,
+    }
+
+    impl Operator for Binary {
+        fn name(&self) -> &'static str {
+            match self.function {
+                Function::Add => "add",
+                Function::Sub => "sub",
+                Function::Mul => "mul",
+                Function::Div => "div",
+                Function::Min => "min",
+                Function::Max => "max",
+                Function::Pow => "pow",
+            }
+        }
+
+        fn infer(&self, inputs: &[Option<Operand<'_>>]) -> Result<Vec<Inferred>, String> {
+            let (a, b) = (required(inputs, 0)?, required(inputs, 1)?);
+            if a.dtype != b.dtype {
+                return Err(std::format!("{} and {} do not mix", a.dtype, b.dtype));
+            }
+            let shape = super::broadcast(&a.shape, &b.shape)
+                .ok_or_else(|| std::format!("{} and {} do not broadcast", a.shape, b.shape))?;
+            Ok(std::vec![(a.dtype, shape)])
+        }
+
+        fn lower(
+            &self,
+            inputs: &[Option<Operand<'_>>],
+            outputs: &[Operand<'_>],
+            _rounding: Rounding,
+        ) -> Result<Lowered, String> {
+            let output = outputs.first().ok_or("there is no output")?;
+            let operands = std::vec![LoweredOperand::Input(0), LoweredOperand::Input(1)];
+            match (output.dtype, self.function) {
+                (DType::F32, _) => {
+                    let [low, high] = self.activation.limits();
+                    let mut params = ParamsWriter::default();
+                    params.u8(self.function as u8).u8(0).u16(0).f32(low).f32(high);
+                    Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
+                }
+                (DType::I8, Function::Add) => {
+                    let (a, b) = (required(inputs, 0)?, required(inputs, 1)?);
+                    let params = add_params(a, b, output, self.activation)?;
+                    Ok(Lowered { code: super::ADD_I8.code, operands, params })
+                }
+                (dtype, _) => Err(std::format!("there is no {} of {dtype}", self.name())),
+            }
+        }
+    }
+
+    /// Integer factors, offset and shift of an int8 addition.
+    fn add_params(
+        a: &Operand<'_>,
+        b: &Operand<'_>,
+        output: &Operand<'_>,
+        activation: Activation,
+    ) -> Result<Vec<u8>, String> {
+        if a.shape != b.shape {
+            return Err(std::format!("int8 shapes {} and {} differ", a.shape, b.shape));
+        }
+        let (out_scale, out_zero) = output.affine()?;
+        let [(a_scale, a_zero), (b_scale, b_zero)] = [a.affine()?, b.affine()?];
+        let ratios = [a_scale, b_scale].map(|s| f64::from(s) / f64::from(out_scale));
+        let largest = ratios[0].max(ratios[1]);
+        // 16-bit factors; the zero point shifted by 20 still fits 28 bits.
+        let shift = (0..=20u8)
+            .rev()
+            .find(|&s| (largest * 2f64.powi(i32::from(s))).round() <= 32_767.0)
+            .ok_or("the inputs' scales are far above the output's")?;
+        let factors = ratios.map(|r| (r * 2f64.powi(i32::from(shift))).round() as i32);
+        let half = if shift == 0 { 0 } else { 1i64 << (shift - 1) };
+        let offset = (i64::from(out_zero) << shift) + half
+            - i64::from(a_zero) * i64::from(factors[0])
+            - i64::from(b_zero) * i64::from(factors[1]);
+        let [low, high] = activation_limits_i8(activation, out_scale, out_zero);
+        let mut params = ParamsWriter::default();
+        params.i16(factors[0] as i16).i16(factors[1] as i16);
+        params.i32(i32::try_from(offset).map_err(|_| "the zero points are out of range")?);
+        params.u8(shift).u8(low as i8 as u8).u8(high as i8 as u8);
+        Ok(params.finish())
+    }
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    use super::{Binary, Function};
+    use crate::host::{Activation, Data, Quantization, Tensor, evaluate};
+    use format::Shape;
+    use format::fixed::Rounding;
+    use std::vec;
+
+    #[test]
+    fn rows_and_columns_broadcast() {
+        let tensor = |dims: &[u32], values: &[f32]| {
+            let shape = Shape::new(dims).unwrap();
+            Some((Tensor { shape, data: Data::F32(values.to_vec()) }, None))
+        };
+        let binary = Binary { function: Function::Sub, activation: Activation::Relu };
+        let inputs = [tensor(&[2, 1], &[1.0, 10.0]), tensor(&[3], &[0.0, 1.0, 2.0])];
+        let outputs = evaluate(&binary, &inputs, &[], Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::F32(vec![1.0, 0.0, 0.0, 10.0, 9.0, 8.0]));
+    }
+
+    /// 0.5 (q - 1) + 0.25 (q + 3) in steps of 1 from -10: halves round up.
+    #[test]
+    fn int8_sums_in_real_numbers() {
+        let q = |scale, zero| Some(Quantization::per_tensor(scale, zero));
+        let tensor = |values: &[i8]| Tensor {
+            shape: Shape::new(&[1, values.len() as u32]).unwrap(),
+            data: Data::I8(values.to_vec()),
+        };
+        let binary = Binary { function: Function::Add, activation: Activation::None };
+        let inputs = [
+            Some((tensor(&[3, 2, -127, 127]), q(0.5, 1))),
+            Some((tensor(&[1, 1, -128, 127]), q(0.25, -3))),
+        ];
+        let outputs = evaluate(&binary, &inputs, &[q(1.0, -10)], Rounding::High).unwrap();
+        // 1 + 1 = 2; 0.5 + 1 = 1.5 -> 2; -64 - 31.25 = -95.25; 63 + 32.5 = 95.5 -> 96.
+        assert_eq!(outputs[0].data, Data::I8(vec![-8, -8, -105, 86]));
+    }
+}

@@ -1,0 +1,421 @@
+//! Two-dimensional convolution, depthwise and grouped ones included:
+//! `out[y, x, o] = activation(bias[o] + sum over taps and inputs of in * weight)`.
+//!
+//! | operand | shape | types | quantization |
+//! |---|---|---|---|
+//! | input | `[N, H, W, I]` | int8, f32 | per tensor |
+//! | weights | `[O, KH, KW, I / groups]`, depthwise on the device `[KH, KW, O]` | int8, f32 | per output channel, symmetric |
+//! | bias | `[O]` | f32, int32 (graph); channel records (device) | |
+//! | output | `[N, OH, OW, O]` | as the input | per tensor |
+//!
+//! The int8 result is exact: see [`format::fixed`]. Padded taps count as real zero.
+
+use super::window;
+use crate::{Architecture, Op, Run};
+use format::fixed::{Requantize, Rounding};
+use format::{DType, Node, Params};
+use kernels::memory::slice_as;
+use kernels::{Channels, Conv2dF32, Conv2dI8, Geometry};
+
+/// int8 activations and weights.
+pub static I8: Op = Op {
+    code: 1,
+    name: "conv_2d",
+    check: check_i8,
+    scratch_bytes: |node, architecture| scratch(node, architecture, false),
+    prepared_bytes: |node, architecture| {
+        geometry(node).map_or(0, |g| kernels::i8::conv_2d_prepared_bytes(&g, architecture))
+    },
+    prepare: |node, prepared| {
+        if let (Some(geometry), Some(weights)) = (geometry(node), constant(node, 1)) {
+            kernels::i8::prepare_conv_2d(&geometry, weights, prepared);
+        }
+    },
+    run: run_i8,
+};
+
+/// Float activations and weights.
+pub static F32: Op = Op {
+    code: 2,
+    name: "conv_2d_f32",
+    check: check_f32,
+    scratch_bytes: |node, architecture| scratch(node, architecture, true),
+    prepared_bytes: |node, architecture| {
+        geometry(node).map_or(0, |g| kernels::f32::conv_2d_prepared_bytes(&g, architecture))
+    },
+    prepare: |node, prepared| {
+        if let (Some(geometry), Some(weights)) = (geometry(node), constant(node, 1)) {
+            kernels::f32::prepare_conv_2d(&geometry, weights, prepared);
+        }
+    },
+    run: run_f32,
+};
+
+fn constant<'a, T: kernels::memory::Plain>(node: &Node<'a>, index: usize) -> Option<&'a [T]> {
+    slice_as(node.model().constant(&node.input(index)?))
+}
+
+fn geometry_from(node: &Node<'_>, params: &mut Params<'_>) -> Option<Geometry> {
+    let moving = window::decode(params);
+    let groups = usize::from(params.u16());
+    window::geometry(node, moving, groups)
+}
+
+fn geometry(node: &Node<'_>) -> Option<Geometry> {
+    geometry_from(node, &mut node.params())
+}
+
+fn scratch(node: &Node<'_>, architecture: Architecture, float: bool) -> usize {
+    let bytes = if float {
+        kernels::f32::conv_2d_scratch_bytes
+    } else {
+        kernels::i8::conv_2d_scratch_bytes
+    };
+    geometry(node).map_or(0, |geometry| bytes(&geometry, architecture))
+}
+
+/// Shapes that both types must satisfy.
+fn check_shapes(node: &Node<'_>, dtype: DType) -> Option<()> {
+    let geometry = geometry(node)?;
+    window::check(node, &geometry)?;
+    let (input, weights, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
+    let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
+    let divides = inputs % geometry.groups == 0 && outputs % geometry.groups == 0;
+    let types = input.dtype == dtype && weights.dtype == dtype && output.dtype == dtype;
+    let held = weights.shape.elements() == outputs.checked_mul(geometry.taps())?;
+    (divides && types && held && outputs > 0 && inputs > 0).then_some(())
+}
+
+fn check_i8(node: &Node<'_>) -> Option<()> {
+    check_shapes(node, DType::I8)?;
+    let geometry = geometry(node)?;
+    let channels = node.input(2)?;
+    let kind = match requantize(node).rounding {
+        Rounding::High => DType::Channel,
+        _ => DType::ChannelWide,
+    };
+    let fits = channels.dtype == kind && channels.shape.elements() == geometry.output[2];
+    // 65,000 * 128 * 255 is below 2^31: the accumulator cannot overflow before the bias.
+    (fits && geometry.taps() <= 65_000).then_some(())
+}
+
+fn check_f32(node: &Node<'_>) -> Option<()> {
+    check_shapes(node, DType::F32)?;
+    match node.input(2) {
+        Some(bias) => {
+            let outputs = node.output(0)?.shape.last();
+            (bias.dtype == DType::F32 && bias.shape.elements() == outputs).then_some(())
+        }
+        None => Some(()),
+    }
+}
+
+fn requantize(node: &Node<'_>) -> Requantize {
+    let mut params = node.params();
+    let _ = geometry_from(node, &mut params);
+    decode_requantize(&mut params)
+}
+
+/// Reads what [`encode_requantize`] wrote.
+pub(crate) fn decode_requantize(params: &mut Params<'_>) -> Requantize {
+    Requantize {
+        rounding: Rounding::from_code(params.u8()).unwrap_or(Rounding::High),
+        bias_shift: params.u8() & 15,
+        multiplier_shift: params.u8() & 15,
+        zero_point: i16::from(params.u8() as i8),
+        min: i16::from(params.u8() as i8),
+        max: i16::from(params.u8() as i8),
+    }
+}
+
+fn run_i8(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let Some(geometry) = geometry_from(&run.node, &mut params) else { return };
+    let requantize = decode_requantize(&mut params);
+    let channels = match requantize.rounding {
+        Rounding::High => Channels::High(run.constant(2)),
+        _ => Channels::Wide(run.constant(2)),
+    };
+    let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
+    let input_zero_point = run.node.input(0).map_or(0, |tensor| tensor.zero_point as i8);
+    let input_bytes: usize = geometry.input.iter().product();
+    let output_bytes: usize = geometry.output.iter().product();
+    for batch in 0..run.node.input(0).map_or(0, |tensor| window::image(&tensor.shape)[0]) {
+        let rows = batch * output_bytes..(batch + 1) * output_bytes;
+        kernels::i8::conv_2d(&Conv2dI8 {
+            geometry,
+            input: input.part(batch * input_bytes, input_bytes),
+            output: output.get(rows).unwrap_or(&[]),
+            weights: run.constant(1),
+            channels,
+            requantize,
+            input_zero_point,
+            binding: run.binding(),
+        });
+    }
+}
+
+fn run_f32(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let Some(geometry) = geometry_from(&run.node, &mut params) else { return };
+    params.u16();
+    let limits = [params.f32(), params.f32()];
+    let (input, output) = (run.input::<f32>(0), run.output::<f32>(0));
+    let input_elements: usize = geometry.input.iter().product();
+    let output_elements: usize = geometry.output.iter().product();
+    for batch in 0..run.node.input(0).map_or(0, |tensor| window::image(&tensor.shape)[0]) {
+        let rows = batch * output_elements..(batch + 1) * output_elements;
+        kernels::f32::conv_2d(&Conv2dF32 {
+            geometry,
+            input: input.part(batch * input_elements, input_elements),
+            output: output.get(rows).unwrap_or(&[]),
+            weights: run.constant(1),
+            bias: run.constant(2),
+            limits,
+            binding: run.binding(),
+        });
+    }
+}
+
+#[cfg(feature = "host")]
+pub use host::Conv2d;
+
+#[cfg(feature = "host")]
+pub(crate) mod host {
+    use crate::host::{
+        Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, channel_operand,
+        required,
+    };
+    use crate::ops::Window2d;
+    use format::fixed::{Requantize, Rounding};
+    use format::{DType, ParamsWriter, Shape};
+    use kernels::memory::as_bytes;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// Attributes of a convolution.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Conv2d {
+        /// The sliding window.
+        pub window: Window2d,
+        /// Channel groups.
+        pub groups: usize,
+        /// Fused activation.
+        pub activation: Activation,
+    }
+
+    impl Operator for Conv2d {
+        fn name(&self) -> &'static str {
+            "conv_2d"
+        }
+
+        fn infer(&self, inputs: &[Option<Operand<'_>>]) -> Result<Vec<Inferred>, String> {
+            let (input, weights) = (required(inputs, 0)?, required(inputs, 1)?);
+            if input.shape.rank() != 4 || weights.shape.rank() != 4 {
+                return Err("needs an input [N, H, W, C] and weights [O, KH, KW, I]".into());
+            }
+            let (channels, outputs) = (input.shape.dim(3), weights.shape.dim(0));
+            let groups = self.groups.max(1);
+            if weights.shape.dim(3) * groups != channels || outputs % groups != 0 {
+                return Err(std::format!(
+                    "weights {} do not fit {channels} channels in {groups} groups",
+                    weights.shape
+                ));
+            }
+            if [weights.shape.dim(1), weights.shape.dim(2)] != self.window.kernel {
+                return Err("the kernel size is not that of the weights".into());
+            }
+            let rows = self.window.output_size(0, input.shape.dim(1))?;
+            let columns = self.window.output_size(1, input.shape.dim(2))?;
+            let batch = input.shape.dim(0);
+            let dims = [batch as u32, rows as u32, columns as u32, outputs as u32];
+            Ok(std::vec![(input.dtype, Shape::new(&dims).ok_or("too many dimensions")?)])
+        }
+
+        fn macs(&self, inputs: &[Option<Operand<'_>>], outputs: &[Operand<'_>]) -> u64 {
+            let weights = inputs.get(1).and_then(Option::as_ref);
+            let taps = weights.map_or(0, |w| w.shape.elements() / w.shape.dim(0).max(1));
+            outputs.first().map_or(0, |o| o.shape.elements() as u64 * taps as u64)
+        }
+
+        fn lower(
+            &self,
+            inputs: &[Option<Operand<'_>>],
+            outputs: &[Operand<'_>],
+            rounding: Rounding,
+        ) -> Result<Lowered, String> {
+            self.window.fits_u16()?;
+            let weights = required(inputs, 1)?;
+            let depthwise = self.groups > 1 && weights.shape.dim(3) == 1;
+            let layout = if depthwise { Layout::TapsFirst } else { Layout::OutputsFirst };
+            let mut params = ParamsWriter::default();
+            self.window.encode(&mut params);
+            params.u16(self.groups as u16);
+            lower_with(params, inputs, outputs, self.activation, layout, rounding)
+        }
+    }
+
+    /// The order of the device's weights.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Layout {
+        /// `[O, KH, KW, I]`.
+        OutputsFirst,
+        /// `[KH, KW, O]`.
+        TapsFirst,
+    }
+
+    /// Lowers anything that runs as a convolution, given its encoded geometry.
+    pub(crate) fn lower_with(
+        mut params: ParamsWriter,
+        inputs: &[Option<Operand<'_>>],
+        outputs: &[Operand<'_>],
+        activation: Activation,
+        layout: Layout,
+        rounding: Rounding,
+    ) -> Result<Lowered, String> {
+        let (input, weights) = (required(inputs, 0)?, required(inputs, 1)?);
+        let output = outputs.first().ok_or("there is no output")?;
+        let bias = inputs.get(2).and_then(Option::as_ref);
+        let data = weights.data.ok_or("the weights must be constant")?;
+        let outer = weights.shape.dim(0);
+        match (input.dtype, output.dtype) {
+            (DType::I8, DType::I8) => {
+                let values = data.i8()?;
+                let row = values.len() / outer.max(1);
+                let sums: Vec<i64> = values
+                    .chunks(row.max(1))
+                    .map(|w| w.iter().map(|&w| i64::from(w)).sum())
+                    .collect();
+                let (channels, requantize) =
+                    channel_operand(input, weights, bias, output, &sums, activation, rounding)?;
+                encode_requantize(&mut params, &requantize);
+                let bytes = as_bytes(&reorder(values, outer, layout)).to_vec();
+                let operands = device_operands(weights, DType::I8, bytes, channels, layout)?;
+                Ok(Lowered { code: super::I8.code, operands, params: params.finish() })
+            }
+            (DType::F32, DType::F32) => {
+                let [low, high] = activation.limits();
+                params.u16(0).f32(low).f32(high);
+                let bytes = as_bytes(&reorder(data.f32()?, outer, layout)).to_vec();
+                let bias = match bias {
+                    Some(bias) => LoweredOperand::Constant {
+                        dtype: DType::F32,
+                        shape: bias.shape,
+                        bytes: bias.data.ok_or("the bias must be constant")?.bytes().to_vec(),
+                    },
+                    None => LoweredOperand::Absent,
+                };
+                let operands = device_operands(weights, DType::F32, bytes, bias, layout)?;
+                Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
+            }
+            (from, to) => Err(std::format!("there is no convolution from {from} to {to}")),
+        }
+    }
+
+    fn device_operands(
+        weights: &Operand<'_>,
+        dtype: DType,
+        bytes: Vec<u8>,
+        channels: LoweredOperand,
+        layout: Layout,
+    ) -> Result<Vec<LoweredOperand>, String> {
+        let dims = weights.shape.dims();
+        let shape = match layout {
+            Layout::OutputsFirst => weights.shape,
+            Layout::TapsFirst => {
+                Shape::new(&[dims[1], dims[2], dims[0]]).ok_or("too many dimensions")?
+            }
+        };
+        let constant = LoweredOperand::Constant { dtype, shape, bytes };
+        Ok(std::vec![LoweredOperand::Input(0), constant, channels])
+    }
+
+    /// `[O, taps]` as it is, or as `[taps, O]`.
+    fn reorder<T: Copy>(values: &[T], outer: usize, layout: Layout) -> Vec<T> {
+        let taps = values.len() / outer.max(1);
+        match layout {
+            Layout::OutputsFirst => values.to_vec(),
+            Layout::TapsFirst => (0..taps)
+                .flat_map(|tap| (0..outer).map(move |o| values[o * taps + tap]))
+                .collect(),
+        }
+    }
+
+    /// Writes what [`super::decode_requantize`] reads.
+    pub(crate) fn encode_requantize(params: &mut ParamsWriter, requantize: &Requantize) {
+        params.u8(requantize.rounding as u8);
+        params.u8(requantize.bias_shift).u8(requantize.multiplier_shift);
+        for value in [requantize.zero_point, requantize.min, requantize.max] {
+            params.u8(value as i8 as u8);
+        }
+    }
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    use super::Conv2d;
+    use crate::host::{Activation, Data, Quantization, Tensor, evaluate};
+    use crate::ops::Window2d;
+    use format::Shape;
+    use format::fixed::Rounding;
+    use std::vec;
+
+    fn tensor(dims: &[u32], data: Data) -> Tensor {
+        Tensor { shape: Shape::new(dims).unwrap(), data }
+    }
+
+    /// A 2 x 2 window of ones over 3 x 3 pixels 1..=9, padded by nothing.
+    #[test]
+    fn a_window_of_ones_sums_its_pixels() {
+        let pixels: vec::Vec<f32> = (1..=9).map(|v| v as f32).collect();
+        let conv = Conv2d {
+            window: Window2d::dense([2, 2]),
+            groups: 1,
+            activation: Activation::Clip(0.0, 25.0),
+        };
+        let inputs = [
+            Some((tensor(&[1, 3, 3, 1], Data::F32(pixels)), None)),
+            Some((tensor(&[1, 2, 2, 1], Data::F32(vec![1.0; 4])), None)),
+            Some((tensor(&[1], Data::F32(vec![0.5])), None)),
+        ];
+        let outputs = evaluate(&conv, &inputs, &[], Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::F32(vec![12.5, 16.5, 24.5, 25.0]));
+    }
+
+    /// Real input = 0.5 (q - 1), weights 0.25 q, output 0.5 (q + 2): 3 x 2 = 1.5 x 0.5.
+    #[test]
+    fn int8_follows_scales_and_zero_points() {
+        let conv = Conv2d {
+            window: Window2d { padding: [0, 0, 0, 1], ..Window2d::dense([1, 2]) },
+            groups: 1,
+            activation: Activation::None,
+        };
+        let q = |scale, zero| Some(Quantization::per_tensor(scale, zero));
+        let inputs = [
+            Some((tensor(&[1, 1, 2, 1], Data::I8(vec![4, 7])), q(0.5, 1))),
+            Some((tensor(&[1, 1, 2, 1], Data::I8(vec![2, 4])), q(0.25, 0))),
+            Some((tensor(&[1], Data::F32(vec![1.0])), None)),
+        ];
+        // Real: 1.5 * 0.5 + 3.0 * 1.0 + 1 = 4.75, and 3.0 * 0.5 + 0 + 1 = 2.5 (padding is 0.0).
+        let expected = Data::I8(vec![8, 3]);
+        for rounding in [Rounding::High, Rounding::Single, Rounding::Double] {
+            let outputs = evaluate(&conv, &inputs, &[q(0.5, -2)], rounding).unwrap();
+            assert_eq!(outputs[0].data, expected, "{rounding:?}");
+        }
+    }
+
+    #[test]
+    fn depthwise_keeps_channels_apart() {
+        let conv = Conv2d {
+            window: Window2d::dense([1, 2]),
+            groups: 2,
+            activation: Activation::Relu,
+        };
+        let inputs = [
+            Some((tensor(&[1, 1, 2, 2], Data::F32(vec![1.0, 2.0, 3.0, 4.0])), None)),
+            Some((tensor(&[2, 1, 2, 1], Data::F32(vec![1.0, 10.0, 1.0, -1.0])), None)),
+        ];
+        let outputs = evaluate(&conv, &inputs, &[], Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::F32(vec![31.0, 0.0]));
+    }
+}

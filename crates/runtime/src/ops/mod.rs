@@ -1,0 +1,64 @@
+//! The operators, one file each, in one order: what it computes, its operands, the device half
+//! (a static [`Op`] per type), the host half, tests.
+//!
+//! To add one: write its file, and add its line to the list below.
+
+use crate::Op;
+
+mod walk;
+mod window;
+pub use window::Window2d;
+
+macro_rules! operators {
+    ($($module:ident: $attributes:ident [$($op:ident),*];)*) => {
+        $(pub mod $module;)*
+
+        /// Every operator of the device, for hosts. Firmware names the ones it needs instead.
+        pub static ALL: &[&Op] = &[$($(&$module::$op,)*)*];
+
+        /// The semantic attributes of any operator.
+        #[cfg(feature = "host")]
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Kind {
+            $(
+                #[doc = concat!("See [`", stringify!($module), "`].")]
+                $attributes($module::$attributes),
+            )*
+        }
+
+        #[cfg(feature = "host")]
+        impl Kind {
+            /// The host half.
+            pub fn operator(&self) -> &dyn crate::host::Operator {
+                match self {
+                    $(Kind::$attributes(attributes) => attributes,)*
+                }
+            }
+        }
+
+        $(
+            #[cfg(feature = "host")]
+            impl From<$module::$attributes> for Kind {
+                fn from(attributes: $module::$attributes) -> Self {
+                    Kind::$attributes(attributes)
+                }
+            }
+        )*
+    };
+}
+
+operators! {
+    conv_2d: Conv2d [I8, F32];
+    fully_connected: FullyConnected [];
+    binary: Binary [ADD_I8, F32];
+    average_pool_2d: AveragePool2d [I8, F32];
+    max_pool_2d: MaxPool2d [I8, F32];
+    unary: Unary [I8, F32];
+    softmax: Softmax [I8, F32];
+    concat: Concat [ANY];
+    transpose: Transpose [ANY];
+    pad: Pad [ANY];
+    reshape: Reshape [];
+    quantize: Quantize [F32_TO_I8];
+    dequantize: Dequantize [I8_TO_F32];
+}

@@ -1,0 +1,326 @@
+//! Element-wise functions of one tensor.
+//!
+//! | operand | shape | types | quantization |
+//! |---|---|---|---|
+//! | input | any | int8, f32 | per tensor |
+//! | output | the input's | as the input | per tensor |
+//!
+//! int8: every function is a table of 256 outputs made when the model is compiled, so the result
+//! is exact on every target and the function costs nothing on the device.
+
+use crate::{Op, Run};
+use format::{DType, Node};
+use kernels::LineI8;
+
+/// int8 through a table.
+pub static I8: Op = Op::new(9, "lookup", check_i8, run_i8);
+
+/// Float functions.
+pub static F32: Op = Op::new(10, "unary_f32", check_f32, run_f32);
+
+fn check_i8(node: &Node<'_>) -> Option<()> {
+    let (input, table, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
+    let types = [input.dtype, table.dtype, output.dtype].iter().all(|&t| t == DType::I8);
+    let sizes = input.shape.elements() == output.shape.elements();
+    (types && sizes && table.shape.elements() == 256).then_some(())
+}
+
+fn run_i8(run: &Run<'_>) {
+    kernels::i8::lookup(&LineI8 {
+        input: run.input(0),
+        output: run.output(0),
+        table: run.constant(1),
+    });
+}
+
+fn check_f32(node: &Node<'_>) -> Option<()> {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    let types = input.dtype == DType::F32 && output.dtype == DType::F32;
+    let sizes = input.shape.elements() == output.shape.elements();
+    let known = Function::decode(&mut node.params()).is_some();
+    (types && sizes && known).then_some(())
+}
+
+fn run_f32(run: &Run<'_>) {
+    let Some(function) = Function::decode(&mut run.node.params()) else { return };
+    let input = run.input::<f32>(0);
+    for (i, cell) in run.output::<f32>(0).iter().enumerate() {
+        cell.set(function.apply(input.get(i)));
+    }
+}
+
+/// A function of one real number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Function {
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, low), high)`.
+    Clip(f32, f32),
+    /// `x` where positive, `slope * x` elsewhere.
+    LeakyRelu(f32),
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `max(0, min(1, alpha * x + beta))`.
+    HardSigmoid(f32, f32),
+    /// `x * max(0, min(1, x / 6 + 1 / 2))`.
+    HardSwish,
+    /// `x` where positive, `alpha * (exp(x) - 1)` elsewhere.
+    Elu(f32),
+    /// `x / 2 * (1 + erf(x / sqrt(2)))`.
+    Gelu,
+    /// The natural exponential.
+    Exp,
+    /// The natural logarithm.
+    Log,
+    /// The square root.
+    Sqrt,
+    /// `1 / x`.
+    Reciprocal,
+    /// `|x|`.
+    Abs,
+    /// `-x`.
+    Neg,
+    /// The error function.
+    Erf,
+    /// The largest integer not above.
+    Floor,
+    /// The smallest integer not below.
+    Ceil,
+    /// The nearest integer, halves to even.
+    Round,
+    /// -1, 0 or 1.
+    Sign,
+    /// `log(1 + exp(x))`.
+    Softplus,
+    /// `x / (1 + |x|)`.
+    Softsign,
+    /// Sine of an angle in radians.
+    Sin,
+    /// Cosine of an angle in radians.
+    Cos,
+}
+
+impl Function {
+    fn decode(params: &mut format::Params<'_>) -> Option<Self> {
+        let code = params.u8();
+        params.u8();
+        params.u16();
+        let (a, b) = (params.f32(), params.f32());
+        Some(match code {
+            0 => Function::Relu,
+            1 => Function::Clip(a, b),
+            2 => Function::LeakyRelu(a),
+            3 => Function::Sigmoid,
+            4 => Function::Tanh,
+            5 => Function::HardSigmoid(a, b),
+            6 => Function::HardSwish,
+            7 => Function::Elu(a),
+            8 => Function::Gelu,
+            9 => Function::Exp,
+            10 => Function::Log,
+            11 => Function::Sqrt,
+            12 => Function::Reciprocal,
+            13 => Function::Abs,
+            14 => Function::Neg,
+            15 => Function::Erf,
+            16 => Function::Floor,
+            17 => Function::Ceil,
+            18 => Function::Round,
+            19 => Function::Sign,
+            20 => Function::Softplus,
+            21 => Function::Softsign,
+            22 => Function::Sin,
+            23 => Function::Cos,
+            _ => return None,
+        })
+    }
+
+    /// The function's value.
+    pub fn apply(self, x: f32) -> f32 {
+        match self {
+            Function::Relu => if x < 0.0 { 0.0 } else { x },
+            Function::Clip(low, high) => {
+                let x = if x < low { low } else { x };
+                if x > high { high } else { x }
+            }
+            Function::LeakyRelu(slope) => if x < 0.0 { slope * x } else { x },
+            Function::Sigmoid => 1.0 / (1.0 + libm::expf(-x)),
+            Function::Tanh => libm::tanhf(x),
+            Function::HardSigmoid(alpha, beta) => (alpha * x + beta).clamp(0.0, 1.0),
+            Function::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+            Function::Elu(alpha) => if x < 0.0 { alpha * libm::expm1f(x) } else { x },
+            Function::Gelu => 0.5 * x * (1.0 + libm::erff(x * core::f32::consts::FRAC_1_SQRT_2)),
+            Function::Exp => libm::expf(x),
+            Function::Log => libm::logf(x),
+            Function::Sqrt => libm::sqrtf(x),
+            Function::Reciprocal => 1.0 / x,
+            Function::Abs => x.abs(),
+            Function::Neg => -x,
+            Function::Erf => libm::erff(x),
+            Function::Floor => libm::floorf(x),
+            Function::Ceil => libm::ceilf(x),
+            Function::Round => libm::rintf(x),
+            Function::Sign if x == 0.0 || x.is_nan() => x,
+            Function::Sign => x.signum(),
+            Function::Softplus if x > 20.0 => x,
+            Function::Softplus => libm::log1pf(libm::expf(x)),
+            Function::Softsign => x / (1.0 + x.abs()),
+            Function::Sin => libm::sinf(x),
+            Function::Cos => libm::cosf(x),
+        }
+    }
+}
+
+#[cfg(feature = "host")]
+pub use host::Unary;
+
+#[cfg(feature = "host")]
+mod host {
+    use super::Function;
+    use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
+    use format::fixed::{Rounding, quantize};
+    use format::{DType, ParamsWriter, Shape};
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// Attributes of an element-wise function.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Unary {
+        /// The function.
+        pub function: Function,
+    }
+
+    impl Function {
+        fn encode(self, params: &mut ParamsWriter) {
+            let (code, a, b) = match self {
+                Function::Relu => (0, 0.0, 0.0),
+                Function::Clip(low, high) => (1, low, high),
+                Function::LeakyRelu(slope) => (2, slope, 0.0),
+                Function::Sigmoid => (3, 0.0, 0.0),
+                Function::Tanh => (4, 0.0, 0.0),
+                Function::HardSigmoid(alpha, beta) => (5, alpha, beta),
+                Function::HardSwish => (6, 0.0, 0.0),
+                Function::Elu(alpha) => (7, alpha, 0.0),
+                Function::Gelu => (8, 0.0, 0.0),
+                Function::Exp => (9, 0.0, 0.0),
+                Function::Log => (10, 0.0, 0.0),
+                Function::Sqrt => (11, 0.0, 0.0),
+                Function::Reciprocal => (12, 0.0, 0.0),
+                Function::Abs => (13, 0.0, 0.0),
+                Function::Neg => (14, 0.0, 0.0),
+                Function::Erf => (15, 0.0, 0.0),
+                Function::Floor => (16, 0.0, 0.0),
+                Function::Ceil => (17, 0.0, 0.0),
+                Function::Round => (18, 0.0, 0.0),
+                Function::Sign => (19, 0.0, 0.0),
+                Function::Softplus => (20, 0.0, 0.0),
+                Function::Softsign => (21, 0.0, 0.0),
+                Function::Sin => (22, 0.0, 0.0),
+                Function::Cos => (23, 0.0, 0.0),
+            };
+            params.u8(code).u8(0).u16(0).f32(a).f32(b);
+        }
+
+        fn name(self) -> &'static str {
+            match self {
+                Function::Relu => "relu",
+                Function::Clip(..) => "clip",
+                Function::LeakyRelu(_) => "leaky_relu",
+                Function::Sigmoid => "sigmoid",
+                Function::Tanh => "tanh",
+                Function::HardSigmoid(..) => "hard_sigmoid",
+                Function::HardSwish => "hard_swish",
+                Function::Elu(_) => "elu",
+                Function::Gelu => "gelu",
+                Function::Exp => "exp",
+                Function::Log => "log",
+                Function::Sqrt => "sqrt",
+                Function::Reciprocal => "reciprocal",
+                Function::Abs => "abs",
+                Function::Neg => "neg",
+                Function::Erf => "erf",
+                Function::Floor => "floor",
+                Function::Ceil => "ceil",
+                Function::Round => "round",
+                Function::Sign => "sign",
+                Function::Softplus => "softplus",
+                Function::Softsign => "softsign",
+                Function::Sin => "sin",
+                Function::Cos => "cos",
+            }
+        }
+    }
+
+    impl Operator for Unary {
+        fn name(&self) -> &'static str {
+            self.function.name()
+        }
+
+        fn infer(&self, inputs: &[Option<Operand<'_>>]) -> Result<Vec<Inferred>, String> {
+            let input = required(inputs, 0)?;
+            Ok(std::vec![(input.dtype, input.shape)])
+        }
+
+        fn lower(
+            &self,
+            inputs: &[Option<Operand<'_>>],
+            outputs: &[Operand<'_>],
+            _rounding: Rounding,
+        ) -> Result<Lowered, String> {
+            let (input, output) = (required(inputs, 0)?, outputs.first().ok_or("no output")?);
+            let mut params = ParamsWriter::default();
+            match (input.dtype, output.dtype) {
+                (DType::F32, DType::F32) => {
+                    self.function.encode(&mut params);
+                    let operands = std::vec![LoweredOperand::Input(0)];
+                    Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
+                }
+                (DType::I8, DType::I8) => {
+                    let (from, to) = (input.affine()?, output.affine()?);
+                    let table = (0..=255u8).map(|index| {
+                        let real = (f32::from(index as i8) - from.1 as f32) * from.0;
+                        quantize(self.function.apply(real), to.0, to.1, -128, 127) as i8 as u8
+                    });
+                    let constant = LoweredOperand::Constant {
+                        dtype: DType::I8,
+                        shape: Shape::new(&[256]).ok_or("too many dimensions")?,
+                        bytes: table.collect(),
+                    };
+                    let operands = std::vec![LoweredOperand::Input(0), constant];
+                    Ok(Lowered { code: super::I8.code, operands, params: params.finish() })
+                }
+                (from, to) => Err(std::format!("there is no {} from {from} to {to}", self.name())),
+            }
+        }
+    }
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    use super::{Function, Unary};
+    use crate::host::{Data, Quantization, Tensor, evaluate};
+    use format::Shape;
+    use format::fixed::Rounding;
+    use std::vec;
+
+    #[test]
+    fn int8_sigmoid_is_a_table_of_the_real_one() {
+        let shape = Shape::new(&[3]).unwrap();
+        let tensor = Tensor { shape, data: Data::I8(vec![0, 127, -128]) };
+        let input = [Some((tensor, Some(Quantization::per_tensor(0.1, 0))))];
+        let output = [Some(Quantization::per_tensor(1.0 / 256.0, -128))];
+        let sigmoid = Unary { function: Function::Sigmoid };
+        let outputs = evaluate(&sigmoid, &input, &output, Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::I8(vec![0, 127, -128]));
+    }
+
+    #[test]
+    fn float_functions_have_their_textbook_values() {
+        assert_eq!(Function::HardSwish.apply(3.0), 3.0);
+        assert_eq!(Function::LeakyRelu(0.1).apply(-2.0), -0.2);
+        assert_eq!(Function::Round.apply(2.5), 2.0);
+        assert!((Function::Gelu.apply(1.0) - 0.841_345).abs() < 1e-6);
+    }
+}

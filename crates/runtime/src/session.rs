@@ -1,0 +1,270 @@
+//! A model, its operators and its memory: load once, run often.
+//!
+//! The memory that a session takes is `[arena | extra scratch | packed weights]`. On a
+//! microcontroller it is the arena alone: scratch memory is in the plan, and weights are used
+//! where they lie in flash. A host kernel that wants more says so in
+//! [`Op::scratch_bytes`] and [`Op::prepared_bytes`].
+
+use crate::{Op, Run};
+use core::cell::Cell;
+use format::{ALIGNMENT, DType, Error, Model, Node, Place, Reason, Tensor, fixed};
+use kernels::memory::cells_as;
+use kernels::{Architecture, Binding};
+
+/// A model ready to run.
+#[derive(Debug)]
+pub struct Session<'a> {
+    model: Model<'a>,
+    ops: &'a [&'static Op],
+    memory: &'a [Cell<u8>],
+    /// Weights packed for this machine, node after node.
+    prepared: &'a [u8],
+}
+
+/// Sizes of the parts of a session's memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Parts {
+    arena: usize,
+    scratch: usize,
+    prepared: usize,
+}
+
+fn find(ops: &[&'static Op], code: u16) -> Option<&'static Op> {
+    ops.iter().copied().find(|op| op.code == code)
+}
+
+fn parts(model: &Model<'_>, ops: &[&'static Op]) -> Result<Parts, Error> {
+    let architecture = Architecture::current();
+    let mut parts = Parts { arena: model.arena_bytes(), ..Parts::default() };
+    for node in model.nodes() {
+        let op = find(ops, node.code())
+            .ok_or(Error::new(Reason::UnknownOperator, node.index))?;
+        (op.check)(&node).ok_or(Error::new(Reason::Operand, node.index))?;
+        let scratch = (op.scratch_bytes)(&node, architecture);
+        if scratch > node.scratch_bytes() {
+            parts.scratch = parts.scratch.max(scratch.next_multiple_of(ALIGNMENT));
+        }
+        let prepared = (op.prepared_bytes)(&node, architecture);
+        parts.prepared += prepared.next_multiple_of(ALIGNMENT);
+    }
+    if parts.scratch + parts.prepared > 0 {
+        parts.arena = parts.arena.next_multiple_of(ALIGNMENT);
+    }
+    Ok(parts)
+}
+
+impl<'a> Session<'a> {
+    /// Bytes of memory that [`Session::new`] needs on this machine. Checks every node.
+    pub fn memory_bytes(model: &Model<'_>, ops: &[&'static Op]) -> Result<usize, Error> {
+        let parts = parts(model, ops)?;
+        Ok(parts.arena + parts.scratch + parts.prepared)
+    }
+
+    /// Checks every node against its operator and packs weights where this machine wants it.
+    /// `memory` starts at a multiple of 16 and holds at least [`Session::memory_bytes`].
+    pub fn new(
+        model: Model<'a>,
+        ops: &'a [&'static Op],
+        memory: &'a mut [u8],
+    ) -> Result<Self, Error> {
+        let parts = parts(&model, ops)?;
+        let needed = parts.arena + parts.scratch + parts.prepared;
+        if memory.len() < needed || memory.as_ptr().addr() % ALIGNMENT != 0 {
+            return Err(Error::new(Reason::Memory, needed));
+        }
+        let (working, rest) = memory.split_at_mut(parts.arena + parts.scratch);
+        let mut unpacked = &mut rest[..parts.prepared];
+        for node in model.nodes() {
+            let Some(op) = find(ops, node.code()) else { continue };
+            let bytes = (op.prepared_bytes)(&node, Architecture::current());
+            let (packed, after) = unpacked.split_at_mut(bytes.next_multiple_of(ALIGNMENT));
+            if bytes > 0 {
+                (op.prepare)(&node, &mut packed[..bytes]);
+            }
+            unpacked = after;
+        }
+        let session = Self::resume(model, ops, working, &rest[..parts.prepared]);
+        session.reset();
+        Ok(session)
+    }
+
+    /// A session over memory that [`Session::new`] has prepared before: `working` and `prepared`
+    /// are its two parts, as [`Session::memory_parts`] gives their sizes.
+    pub fn resume(
+        model: Model<'a>,
+        ops: &'a [&'static Op],
+        working: &'a mut [u8],
+        prepared: &'a [u8],
+    ) -> Self {
+        let memory = Cell::from_mut(working).as_slice_of_cells();
+        Session { model, ops, memory, prepared }
+    }
+
+    /// Bytes of the working and the prepared part of the memory.
+    pub fn memory_parts(model: &Model<'_>, ops: &[&'static Op]) -> Result<[usize; 2], Error> {
+        let parts = parts(model, ops)?;
+        Ok([parts.arena + parts.scratch, parts.prepared])
+    }
+
+    /// The model.
+    pub fn model(&self) -> Model<'a> {
+        self.model
+    }
+
+    /// The set of kernels that this session runs.
+    pub fn kernels(&self) -> &'static str {
+        Architecture::current().name()
+    }
+
+    /// Sets the state that is kept between runs to its zero points.
+    pub fn reset(&self) {
+        let state = self.memory.get(..self.model.state_bytes()).unwrap_or(&[]);
+        state.iter().for_each(|cell| cell.set(0));
+        for node in self.model.nodes() {
+            for tensor in (0..node.input_count()).filter_map(|i| node.input(i)) {
+                if tensor.place == Place::State && tensor.dtype == DType::I8 {
+                    self.cells(&tensor).iter().for_each(|cell| cell.set(tensor.zero_point as u8));
+                }
+            }
+        }
+    }
+
+    /// Runs the plan once. It cannot fail. Inputs may be overwritten: write them before each run.
+    pub fn run(&mut self) {
+        self.run_with(&mut |_, _| ());
+    }
+
+    /// Runs the plan once and calls `after` behind each node: for profiles and for calibration.
+    pub fn run_with(&mut self, after: &mut dyn FnMut(&Session<'_>, &Node<'_>)) {
+        let architecture = Architecture::current();
+        let mut packed = 0;
+        for node in self.model.nodes() {
+            let Some(op) = find(self.ops, node.code()) else { continue };
+            let prepared_bytes = (op.prepared_bytes)(&node, architecture);
+            let prepared = self.prepared.get(packed..packed + prepared_bytes).unwrap_or(&[]);
+            packed += prepared_bytes.next_multiple_of(ALIGNMENT);
+            let needs_extra = (op.scratch_bytes)(&node, architecture) > node.scratch_bytes();
+            let scratch = if needs_extra {
+                let start = self.model.arena_bytes().next_multiple_of(ALIGNMENT);
+                self.memory.get(start..)
+            } else {
+                let start = node.scratch_offset();
+                self.memory.get(start..start + node.scratch_bytes())
+            };
+            let binding = Binding { prepared, scratch: scratch.unwrap_or(&[]) };
+            (op.run)(&Run { node, arena: self.memory, binding });
+            after(self, &node);
+        }
+    }
+
+    fn cells(&self, tensor: &Tensor) -> &'a [Cell<u8>] {
+        let end = tensor.offset.saturating_add(tensor.bytes());
+        self.memory.get(tensor.offset..end).unwrap_or(&[])
+    }
+
+    /// Copies a tensor's bytes, wherever it is.
+    pub fn read(&self, tensor: &Tensor, bytes: &mut [u8]) {
+        if tensor.place == Place::Constant {
+            let constant = self.model.constant(tensor);
+            bytes.iter_mut().zip(constant).for_each(|(to, from)| *to = *from);
+        } else {
+            bytes.iter_mut().zip(self.cells(tensor)).for_each(|(to, from)| *to = from.get());
+        }
+    }
+
+    /// Copies a tensor as real numbers, dequantized where it is quantized.
+    pub fn read_f32(&self, tensor: &Tensor, values: &mut [f32]) {
+        let mut element = [0u8; 8];
+        let width = tensor.dtype.bytes().min(8);
+        let cells = self.cells(tensor);
+        for (i, value) in values.iter_mut().enumerate() {
+            let from = cells.get(i * width..(i + 1) * width).unwrap_or(&[]);
+            element.iter_mut().zip(from).for_each(|(to, from)| *to = from.get());
+            *value = real(tensor, element);
+        }
+    }
+
+    /// Writes input `index` as it is stored. The length must be the tensor's.
+    pub fn set_input(&mut self, index: usize, bytes: &[u8]) -> Result<(), Error> {
+        let error = Error::new(Reason::Port, index);
+        let tensor = self.model.input(index).ok_or(error)?;
+        if bytes.len() != tensor.bytes() {
+            return Err(error);
+        }
+        self.cells(&tensor).iter().zip(bytes).for_each(|(to, from)| to.set(*from));
+        Ok(())
+    }
+
+    /// Writes input `index` from real numbers in the tensor's own layout, quantized where the
+    /// tensor is.
+    pub fn set_input_f32(&mut self, index: usize, values: &[f32]) -> Result<(), Error> {
+        let error = Error::new(Reason::Port, index);
+        let tensor = self.model.input(index).ok_or(error)?;
+        if values.len() != tensor.shape.elements() {
+            return Err(error);
+        }
+        let cells = self.cells(&tensor);
+        match tensor.dtype {
+            DType::F32 => {
+                let floats = cells_as::<f32>(cells).ok_or(error)?;
+                floats.iter().zip(values).for_each(|(to, from)| to.set(*from));
+            }
+            DType::I8 if tensor.scale > 0.0 => {
+                for (cell, &value) in cells.iter().zip(values) {
+                    let (scale, zero) = (tensor.scale, tensor.zero_point);
+                    cell.set(fixed::quantize(value, scale, zero, -128, 127) as u8);
+                }
+            }
+            DType::I16 if tensor.scale > 0.0 => {
+                let words = cells_as::<i16>(cells).ok_or(error)?;
+                for (cell, &value) in words.iter().zip(values) {
+                    let (scale, zero) = (tensor.scale, tensor.zero_point);
+                    cell.set(fixed::quantize(value, scale, zero, -32_768, 32_767) as i16);
+                }
+            }
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Copies output `index` as it is stored.
+    pub fn output(&self, index: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        let error = Error::new(Reason::Port, index);
+        let tensor = self.model.output(index).ok_or(error)?;
+        if bytes.len() != tensor.bytes() {
+            return Err(error);
+        }
+        self.read(&tensor, bytes);
+        Ok(())
+    }
+
+    /// Copies output `index` as real numbers.
+    pub fn output_f32(&self, index: usize, values: &mut [f32]) -> Result<(), Error> {
+        let error = Error::new(Reason::Port, index);
+        let tensor = self.model.output(index).ok_or(error)?;
+        if values.len() != tensor.shape.elements() {
+            return Err(error);
+        }
+        self.read_f32(&tensor, values);
+        Ok(())
+    }
+}
+
+/// One element as a real number.
+fn real(tensor: &Tensor, bytes: [u8; 8]) -> f32 {
+    let [a, b, c, d, ..] = bytes;
+    let integer = match tensor.dtype {
+        DType::F32 => return f32::from_le_bytes([a, b, c, d]),
+        DType::I8 => i32::from(a as i8),
+        DType::U8 | DType::Bool => i32::from(a),
+        DType::I16 => i32::from(i16::from_le_bytes([a, b])),
+        DType::I32 => i32::from_le_bytes([a, b, c, d]),
+        DType::I64 => return i64::from_le_bytes(bytes) as f32,
+        DType::F16 | DType::Channel | DType::ChannelWide => 0,
+    };
+    if tensor.scale > 0.0 {
+        (integer - tensor.zero_point) as f32 * tensor.scale
+    } else {
+        integer as f32
+    }
+}
