@@ -29,9 +29,12 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("{} printed no text", name(command)))
 }
 
-/// Prints and runs the command, showing its output while it comes, and hands every line of its
-/// standard output to `on_line`. Returns whether it succeeded.
-pub(crate) fn stream(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<bool> {
+/// Prints and runs the command, and hands every line of its standard output to `is_shown` while it
+/// comes, which says whether to print it. Returns whether the command succeeded.
+pub(crate) fn stream(
+    command: &mut Command,
+    mut is_shown: impl FnMut(&str) -> bool,
+) -> Result<bool> {
     println!("$ {}", describe(command));
     let mut child = command
         .stdout(Stdio::piped())
@@ -39,8 +42,9 @@ pub(crate) fn stream(command: &mut Command, mut on_line: impl FnMut(&str)) -> Re
         .with_context(|| format!("cannot start {}", name(command)))?;
     if let Some(stdout) = child.stdout.take() {
         read_lines(stdout, |line| {
-            println!("{line}");
-            on_line(line);
+            if is_shown(line) {
+                println!("{line}");
+            }
         })?;
     }
     Ok(child.wait()?.success())

@@ -29,27 +29,38 @@ pub(crate) struct Counter {
     totals: Totals,
     /// Tests of the binary that is running that said `skipped: REASON`.
     self_skipped: u64,
+    /// Whether what comes is the output of tests that succeeded.
+    in_successes: bool,
 }
 
 impl Counter {
-    /// Takes one line of output, whether it counts or not.
+    /// Takes one line of output, whether it counts or not, and says whether it is worth showing:
+    /// what successful Rust tests print is not, but for their reasons to skip.
     ///
     /// Understood are the closing lines of `cargo test` and of Node's test runner, and the line
     /// `skipped: REASON` of a Rust test whose data are missing: the harness has no notion of a
     /// test that skips itself, and counts it as passed.
-    pub(crate) fn read_line(&mut self, line: &str) {
+    pub(crate) fn read_line(&mut self, line: &str) -> bool {
+        match line {
+            "successes:" => self.in_successes = true,
+            "failures:" => self.in_successes = false,
+            _ => {}
+        }
         if let Some(rest) = line.strip_prefix("test result: ") {
+            self.in_successes = false;
             let self_skipped = std::mem::take(&mut self.self_skipped);
             self.totals.passed += count_before(rest, " passed").saturating_sub(self_skipped);
             self.totals.failed += count_before(rest, " failed");
             self.totals.skipped += count_before(rest, " ignored") + self_skipped;
         } else if line.starts_with("skipped: ") {
             self.self_skipped += 1;
+            return true;
         } else if let Some(rest) = line.strip_prefix("# ").or(line.strip_prefix("ℹ ")) {
             self.totals.passed += count_after(rest, "pass ");
             self.totals.failed += count_after(rest, "fail ");
             self.totals.skipped += count_after(rest, "skipped ");
         }
+        !self.in_successes
     }
 
     /// The sum so far.
@@ -104,7 +115,9 @@ mod tests {
 
     fn read(lines: &[&str]) -> Totals {
         let mut counter = Counter::default();
-        lines.iter().for_each(|line| counter.read_line(line));
+        for line in lines {
+            counter.read_line(line);
+        }
         counter.totals()
     }
 
@@ -158,5 +171,19 @@ mod tests {
             read(&["test a ... ok", "# Subtest: pass 3", "12 passed over"]),
             Totals::default()
         );
+    }
+
+    #[test]
+    fn output_of_successful_tests_is_not_shown_but_for_reasons_to_skip() {
+        let mut counter = Counter::default();
+        let mut shown = |line| counter.read_line(line);
+        assert!(shown("test a ... ok"));
+        assert!(!shown("successes:"));
+        assert!(!shown("chatter"));
+        assert!(shown("skipped: the shared data are missing"));
+        assert!(shown("failures:"));
+        assert!(shown("the assertion's message"));
+        assert!(!shown("successes:"));
+        assert!(shown("test result: ok. 1 passed; 0 failed; 0 ignored"));
     }
 }
