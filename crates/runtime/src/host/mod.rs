@@ -112,6 +112,17 @@ pub trait Operator {
         0
     }
 
+    /// How far behind the output's start input `index` must start when both share memory:
+    /// the row contract of `kernels` for this operator. `None` where they may not share.
+    fn overlap(
+        &self,
+        _index: usize,
+        _inputs: &[Option<Operand<'_>>],
+        _output: &Operand<'_>,
+    ) -> Option<usize> {
+        None
+    }
+
     /// The node of the plan, or the reason why these types cannot run.
     fn lower(
         &self,

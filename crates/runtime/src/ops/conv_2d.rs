@@ -238,6 +238,16 @@ pub(crate) mod host {
             outputs.first().map_or(0, |o| o.shape.elements() as u64 * taps as u64)
         }
 
+        fn overlap(
+            &self,
+            index: usize,
+            inputs: &[Option<Operand<'_>>],
+            output: &Operand<'_>,
+        ) -> Option<usize> {
+            let input = required(inputs, 0).ok().filter(|_| index == 0)?;
+            self.window.overlap(input, output)
+        }
+
         fn lower(
             &self,
             inputs: &[Option<Operand<'_>>],

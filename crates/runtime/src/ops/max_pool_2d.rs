@@ -55,6 +55,16 @@ mod host {
             infer_pool(&self.window, inputs)
         }
 
+        fn overlap(
+            &self,
+            index: usize,
+            inputs: &[Option<Operand<'_>>],
+            output: &Operand<'_>,
+        ) -> Option<usize> {
+            let input = required(inputs, 0).ok().filter(|_| index == 0)?;
+            self.window.overlap(input, output)
+        }
+
         fn lower(
             &self,
             inputs: &[Option<Operand<'_>>],

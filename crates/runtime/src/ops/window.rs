@@ -3,7 +3,8 @@
 use format::{Node, Params, Shape};
 use kernels::{Geometry, Window};
 
-/// Bytes of a window in a node's parameters.
+#[cfg(feature = "host")]
+use crate::host::Operand;
 #[cfg(feature = "host")]
 use format::ParamsWriter;
 
@@ -68,6 +69,23 @@ impl Window2d {
             Some(room) if self.stride[axis] > 0 => Ok(room / self.stride[axis] + 1),
             _ => Err(std::format!("a window of {reach} does not fit {padded} padded elements")),
         }
+    }
+
+    /// The overlap distance of an operator that slides this window: row `y` of the output must
+    /// end before the first input row that row `y` still reads.
+    pub(crate) fn overlap(&self, input: &Operand<'_>, output: &Operand<'_>) -> Option<usize> {
+        let ([batch, rows, _, _], [_, output_rows, _, _]) =
+            (image(&input.shape), image(&output.shape));
+        if batch != 1 || input.dtype != output.dtype {
+            return None;
+        }
+        let row = input.shape.elements() * input.dtype.bytes() / rows.max(1);
+        let output_row = output.shape.elements() * output.dtype.bytes() / output_rows.max(1);
+        let distance = |y: usize| {
+            let first = (y * self.stride[0]).saturating_sub(self.padding[0]).min(rows);
+            ((y + 1) * output_row).saturating_sub(first * row)
+        };
+        (0..output_rows).map(distance).max()
     }
 
     pub(crate) fn encode(&self, params: &mut ParamsWriter) {
