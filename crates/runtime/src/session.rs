@@ -177,6 +177,10 @@ impl<'a> Session<'a> {
         let mut element = [0u8; 8];
         let width = tensor.dtype.bytes().min(8);
         let cells = self.cells(tensor);
+        if let (DType::F32, Some(floats)) = (tensor.dtype, cells_as::<f32>(cells)) {
+            values.iter_mut().zip(floats).for_each(|(to, from)| *to = from.get());
+            return;
+        }
         for (i, value) in values.iter_mut().enumerate() {
             let from = cells.get(i * width..(i + 1) * width).unwrap_or(&[]);
             element.iter_mut().zip(from).for_each(|(to, from)| *to = from.get());

@@ -57,6 +57,20 @@ impl Taps<'_> {
         self.rows.len() * self.columns.len()
     }
 
+    /// The sum of the int8 elements of `channel` under the taps.
+    pub fn sum_i8(&self, image: &crate::memory::In<'_, i8>, channel: usize) -> i32 {
+        let [_, input_columns, channels] = self.geometry.input;
+        let mut sum = 0;
+        for row in self.rows.clone() {
+            let row = position(self.geometry, 0, self.at[0], row) * input_columns;
+            for column in self.columns.clone() {
+                let pixel = row + position(self.geometry, 1, self.at[1], column);
+                sum += i32::from(image.get(pixel * channels + channel));
+            }
+        }
+        sum
+    }
+
     /// Folds the elements of `channel` under the taps.
     pub fn fold(
         &self,

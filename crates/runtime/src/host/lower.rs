@@ -136,14 +136,14 @@ pub fn channel_operand(
 }
 
 /// Packed 16-bit biases and multipliers with their two shifts, where these are precise enough:
-/// a bias may be off by at most 1/64 of an output step.
+/// a bias may be off by at most 1/16 of an output step.
 fn high_words(factors: &[f64], biases: &[i32]) -> Option<(Vec<u32>, [u8; 2])> {
     let scaled = common_multipliers(factors, f64::round)?;
     let largest = biases.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
     let bias_shift = (0..=15u8).find(|&s| (largest >> s) + 1 < 32_768)?;
     let half_step = f64::from(1u32 << bias_shift) / 2.0;
     let worst = factors.iter().copied().fold(0.0, f64::max);
-    if bias_shift > 0 && half_step * worst > 1.0 / 64.0 {
+    if bias_shift > 0 && half_step * worst > 1.0 / 16.0 {
         return None;
     }
     let words = scaled.multipliers.iter().zip(biases).map(|(&multiplier, &bias)| {

@@ -3,13 +3,16 @@
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
 //! | input | `[N, H, W, C]` | int8, f32 | per tensor |
-//! | output | `[N, OH, OW, C]` | as the input | the input's |
+//! | output | `[N, OH, OW, C]` | as the input | the input's, or its own |
 //!
-//! int8: the sum divided by the count, halves away from zero. f32 can count padding as zeros
+//! int8: the sum divided by the count, halves away from zero. Without padding the output may
+//! have a scale of its own, as a mean has a smaller range than its parts: the sum is then
+//! requantized with one 31-bit multiplier (single rounding). f32 can count padding as zeros
 //! instead (`count_include_pad`).
 
 use super::window;
 use crate::{Op, Run};
+use format::fixed::requantize_single;
 use format::{DType, Node};
 use kernels::{Geometry, PoolI8};
 
@@ -18,6 +21,37 @@ pub static I8: Op = Op::new(5, "average_pool_2d", |node| check(node, DType::I8),
 
 /// Float in, float out.
 pub static F32: Op = Op::new(6, "average_pool_2d_f32", |node| check(node, DType::F32), run_f32);
+
+/// int8 in, int8 out with a scale of its own; no padding.
+pub static SCALED_I8: Op =
+    Op::new(18, "average_pool_2d_scaled", |node| check(node, DType::I8), run_scaled);
+
+fn run_scaled(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
+        return;
+    };
+    let (multiplier, shift) = (params.i32(), params.i32().clamp(-31, 30));
+    let [low, high] = [params.i16(), params.i16()].map(i32::from);
+    let (Some(from), Some(to)) = (run.node.input(0), run.node.output(0)) else { return };
+    let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
+    let [rows, columns, channels] = geometry.output;
+    for (start, length, range) in images(&run.node, &geometry) {
+        let (image, cells) = (input.part(start, length), output.get(range).unwrap_or(&[]));
+        let mut cells = cells.iter();
+        for y in 0..rows {
+            for x in 0..columns {
+                let taps = kernels::pool_taps(&geometry, y, x);
+                let offset = taps.count() as i32 * from.zero_point;
+                for (channel, cell) in cells.by_ref().take(channels).enumerate() {
+                    let sum = taps.sum_i8(&image, channel) - offset;
+                    let scaled = requantize_single(sum, multiplier, shift);
+                    cell.set(scaled.saturating_add(to.zero_point).clamp(low, high) as i8);
+                }
+            }
+        }
+    }
+}
 
 pub(crate) fn check(node: &Node<'_>, dtype: DType) -> Option<()> {
     let geometry = geometry(node)?;
@@ -114,7 +148,7 @@ pub(crate) mod host {
         required,
     };
     use crate::ops::Window2d;
-    use format::fixed::Rounding;
+    use format::fixed::{Rounding, quantize_multiplier};
     use format::{DType, ParamsWriter, Shape};
     use std::string::String;
     use std::vec::Vec;
@@ -160,8 +194,34 @@ pub(crate) mod host {
             if input.dtype == DType::I8 && self.count_include_pad && padded {
                 return Err("count_include_pad with padding has no int8 form".into());
             }
+            let output = outputs.first().ok_or("there is no output")?;
+            let int8 = input.dtype == DType::I8 && output.dtype == DType::I8;
+            if int8 && !padded && input.affine()? != output.affine()? {
+                return self.lower_scaled(input, output);
+            }
             let codes = [super::I8.code, super::F32.code];
             lower_pool(&self.window, input, outputs, self.activation, self.count_include_pad, codes)
+        }
+    }
+
+    impl AveragePool2d {
+        /// The mean with a scale of its own.
+        fn lower_scaled(
+            &self,
+            input: &Operand<'_>,
+            output: &Operand<'_>,
+        ) -> Result<Lowered, String> {
+            self.window.fits_u16()?;
+            let ((from, _), (to, zero_point)) = (input.affine()?, output.affine()?);
+            let count = (self.window.kernel[0] * self.window.kernel[1]) as f64;
+            let factor = f64::from(from) / f64::from(to) / count;
+            let (multiplier, shift) = quantize_multiplier(factor);
+            let [low, high] = activation_limits_i8(self.activation, to, zero_point);
+            let mut params = ParamsWriter::default();
+            self.window.encode(&mut params);
+            params.i32(multiplier).i32(shift).i16(low).i16(high);
+            let operands = std::vec![LoweredOperand::Input(0)];
+            Ok(Lowered { code: super::SCALED_I8.code, operands, params: params.finish() })
         }
     }
 
@@ -236,6 +296,20 @@ mod tests {
             let outputs = evaluate(&pool, &input, &[], Rounding::High).unwrap();
             assert_eq!(outputs[0].data, Data::F32(vec![first, 3.0]));
         }
+    }
+
+    /// Means 1.5 and -1.5 in steps of 0.25 around 10: 16 and 4.
+    #[test]
+    fn int8_means_may_have_a_finer_scale() {
+        let shape = Shape::new(&[1, 1, 4, 1]).unwrap();
+        let tensor = Tensor { shape, data: Data::I8(vec![8, 9, 5, 6]) };
+        let input = [Some((tensor, Some(Quantization::per_tensor(1.0, 7))))];
+        let window = Window2d { stride: [1, 2], ..Window2d::dense([1, 2]) };
+        let pool =
+            AveragePool2d { window, count_include_pad: false, activation: Activation::None };
+        let output = [Some(Quantization::per_tensor(0.25, 10))];
+        let outputs = evaluate(&pool, &input, &output, Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::I8(vec![16, 4]));
     }
 
     #[test]

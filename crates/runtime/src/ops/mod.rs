@@ -51,7 +51,7 @@ operators! {
     conv_2d: Conv2d [I8, F32];
     fully_connected: FullyConnected [];
     binary: Binary [ADD_I8, F32];
-    average_pool_2d: AveragePool2d [I8, F32];
+    average_pool_2d: AveragePool2d [I8, SCALED_I8, F32];
     max_pool_2d: MaxPool2d [I8, F32];
     unary: Unary [I8, F32];
     softmax: Softmax [I8, F32];

@@ -1,0 +1,60 @@
+//! Passes over the graph, one file each. Every pass keeps the meaning of the model, except
+//! [`quantize`], which says by how much it changes it.
+
+mod fold;
+mod fuse;
+mod layout;
+pub mod quantize;
+
+use graph::{Error, Graph};
+
+/// A pass: its name, what it does, and the function that applies it and returns how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// The name that `--passes` takes.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    run: fn(&mut Graph) -> Result<usize, Error>,
+}
+
+/// The passes, in the order in which they run.
+pub const PASSES: [Pass; 5] = [
+    Pass { name: "fold", about: "compute what depends on constants only", run: fold::run },
+    Pass { name: "layout", about: "cancel transposes and reshapes", run: layout::run },
+    Pass { name: "affine", about: "fold scales and offsets into weights", run: fuse::affine },
+    Pass { name: "pad", about: "fold padding into windows", run: fuse::pad },
+    Pass { name: "activation", about: "fuse activations", run: fuse::activation },
+];
+
+/// How often a pass applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The pass.
+    pub name: &'static str,
+    /// Changes made.
+    pub count: usize,
+}
+
+/// Runs the passes that `enabled` accepts, again and again until none applies.
+pub fn run(graph: &mut Graph, enabled: impl Fn(&str) -> bool) -> Result<Vec<Applied>, Error> {
+    let mut applied: Vec<Applied> =
+        PASSES.iter().map(|pass| Applied { name: pass.name, count: 0 }).collect();
+    // Every change removes a node or moves a transpose down, so this ends long before.
+    for _ in 0..graph.nodes.len() + 8 {
+        let mut changes = 0;
+        for (pass, applied) in PASSES.iter().zip(&mut applied) {
+            if enabled(pass.name) {
+                let count = (pass.run)(graph)?;
+                applied.count += count;
+                changes += count;
+            }
+        }
+        graph.remove_dead();
+        if changes == 0 {
+            break;
+        }
+    }
+    graph.verify()?;
+    Ok(applied)
+}

@@ -1,0 +1,103 @@
+//! Rewrites a float graph with chosen scales: integer values, integer weights, and conversions
+//! where int8 meets float.
+
+use super::Error;
+use super::assign::{Assignment, integer_values};
+use super::weights;
+use graph::{DType, Data, Graph, Kind, Quantization, Value, ValueId};
+use runtime::ops::dequantize::Dequantize;
+use runtime::ops::quantize::Quantize;
+use std::collections::HashMap;
+
+/// Biases by node index, where bias correction replaces the model's own.
+pub(crate) type Biases = HashMap<usize, Vec<f32>>;
+
+/// The quantized graph. Nodes and values keep their ids; conversions are added.
+pub(crate) fn apply(
+    float: &Graph,
+    assignment: &Assignment,
+    scales: &HashMap<ValueId, Quantization>,
+    biases: &Biases,
+) -> Result<Graph, Error> {
+    let mut graph = float.clone();
+    let integers = integer_values(float, &assignment.integer);
+    for &id in integers.keys() {
+        let quantization = scales.get(&id).cloned();
+        let value = graph.value_mut(id);
+        value.dtype = DType::I8;
+        value.quantization = quantization;
+    }
+    let mut nodes = Vec::new();
+    let mut converted: HashMap<ValueId, ValueId> = HashMap::new();
+    for (index, mut node) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
+        let integer = assignment.integer[index];
+        for input in node.inputs.iter_mut().flatten() {
+            let tensor = graph.value(*input);
+            let has = tensor.dtype == DType::I8;
+            if tensor.data.is_some() || has == integer || !matches!(tensor.dtype, DType::I8 | DType::F32) {
+                continue;
+            }
+            if let Some(&other) = converted.get(input) {
+                *input = other;
+                continue;
+            }
+            let (conversion, other) = convert(&mut graph, *input, integer, scales);
+            nodes.push(conversion);
+            converted.insert(*input, other);
+            *input = other;
+        }
+        if integer && matches!(node.kind, Kind::Conv2d(_) | Kind::FullyConnected(_)) {
+            quantize_weights(&mut graph, &mut node, biases.get(&index))?;
+        }
+        nodes.push(node);
+    }
+    graph.nodes = nodes;
+    Ok(graph)
+}
+
+/// A node that turns a value into int8 or back, and its output.
+fn convert(
+    graph: &mut Graph,
+    from: ValueId,
+    to_integer: bool,
+    scales: &HashMap<ValueId, Quantization>,
+) -> (graph::Node, ValueId) {
+    let source = graph.value(from).clone();
+    let (dtype, quantization, kind, suffix): (_, _, Kind, _) = if to_integer {
+        (DType::I8, scales.get(&from).cloned(), Quantize.into(), "quantize")
+    } else {
+        (DType::F32, None, Dequantize.into(), "dequantize")
+    };
+    let name = format!("{}/{suffix}", source.name);
+    let value = Value { name: name.clone(), dtype, shape: source.shape, quantization, data: None };
+    let to = graph.add_value(value);
+    (graph::Node { name, kind, inputs: vec![Some(from)], outputs: vec![to] }, to)
+}
+
+fn quantize_weights(
+    graph: &mut Graph,
+    node: &mut graph::Node,
+    bias: Option<&Vec<f32>>,
+) -> Result<(), Error> {
+    let missing = || Error::Inconsistent(node.name.clone());
+    let (Some(&Some(input)), Some(&Some(id))) = (node.inputs.first(), node.inputs.get(1)) else {
+        return Err(missing());
+    };
+    let output = *node.outputs.first().ok_or_else(missing)?;
+    let scale = |id: ValueId| graph.value(id).quantization.as_ref().map(|q| f64::from(q.scale(0)));
+    let ratio = scale(input).ok_or_else(missing)? / scale(output).ok_or_else(missing)?;
+    let source = graph.value(id).clone();
+    let values = source.data.as_ref().and_then(|data| data.f32().ok()).ok_or_else(missing)?;
+    let quantized = weights::quantize(values, source.shape.dim(0), ratio);
+    let constant = graph.add_constant(source.name, source.shape, Data::I8(quantized.values));
+    graph.value_mut(constant).quantization = Some(quantized.quantization);
+    node.inputs[1] = Some(constant);
+    if let Some(bias) = bias {
+        let shape = graph::Shape::new(&[bias.len() as u32]).ok_or_else(missing)?;
+        let name = format!("{}/bias", node.name);
+        let constant = graph.add_constant(name, shape, Data::F32(bias.clone()));
+        node.inputs.truncate(2);
+        node.inputs.push(Some(constant));
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Runs the float graph over samples and gathers what quantization needs, in constant memory.
+
+use super::Error;
+use super::histogram::Histogram;
+use compile::{Compiled, Options};
+use graph::{Graph, Kind, ValueId};
+use runtime::host::Runner;
+use std::collections::HashMap;
+
+/// One sample: the values of every input, in the tensors' own layout.
+pub type Sample = Vec<Vec<f32>>;
+
+/// The float graph, ready to run and to be watched.
+#[derive(Debug)]
+pub(crate) struct Float {
+    runner: Runner,
+    plan: Compiled,
+    inputs: Vec<ValueId>,
+}
+
+/// What samples told about every value.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Statistics {
+    /// Per group of values that share a scale.
+    pub histograms: HashMap<ValueId, Histogram>,
+    /// Per value that weights multiply: the mean of each channel.
+    pub means: HashMap<ValueId, Vec<f64>>,
+    /// Samples seen.
+    pub samples: usize,
+}
+
+impl Float {
+    pub(crate) fn new(graph: &Graph) -> Result<Self, Error> {
+        let options = Options { effort: 0, ..Options::default() };
+        let plan = compile::compile(graph, &options)?;
+        let runner = Runner::new(&plan.bytes).map_err(Error::refused)?;
+        let inputs = graph.inputs.iter().map(|port| port.value).collect();
+        Ok(Float { runner, plan, inputs })
+    }
+
+    /// Runs one sample and shows every value that a node makes, inputs included.
+    pub(crate) fn watch(
+        &mut self,
+        sample: &Sample,
+        see: &mut dyn FnMut(ValueId, &[f32]),
+    ) -> Result<(), Error> {
+        run_and_watch(&mut self.runner, &self.plan, &self.inputs, sample, see)
+    }
+}
+
+/// Runs a compiled graph on a sample; shows each value as real numbers when it is made.
+pub(crate) fn run_and_watch(
+    runner: &mut Runner,
+    plan: &Compiled,
+    inputs: &[ValueId],
+    sample: &Sample,
+    see: &mut dyn FnMut(ValueId, &[f32]),
+) -> Result<(), Error> {
+    let mut session = runner.session().map_err(Error::refused)?;
+    for (index, values) in sample.iter().enumerate() {
+        session.set_input_f32(index, values).map_err(Error::refused)?;
+        if let Some(&id) = inputs.get(index) {
+            see(id, values);
+        }
+    }
+    let mut buffer = Vec::new();
+    session.run_with(&mut |session, node| {
+        let outputs = plan.plan.get(node.index).map(|planned| &planned.outputs[..]);
+        for (position, &id) in outputs.unwrap_or(&[]).iter().enumerate() {
+            if let Some(tensor) = node.output(position) {
+                buffer.resize(tensor.shape.elements(), 0.0);
+                session.read_f32(&tensor, &mut buffer);
+                see(id, &buffer);
+            }
+        }
+    });
+    Ok(())
+}
+
+impl Statistics {
+    /// Feeds samples through the graph. `keep` of them are returned for later comparisons.
+    pub(crate) fn gather(
+        graph: &Graph,
+        group: &[ValueId],
+        float: &mut Float,
+        samples: &mut dyn Iterator<Item = Result<Sample, Error>>,
+        keep: usize,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(Self, Vec<Sample>), Error> {
+        let mut statistics = Statistics::default();
+        let weighted = weighted_inputs(graph);
+        let mut kept = Vec::new();
+        for sample in samples {
+            let sample = sample?;
+            let mut bad = None;
+            float.watch(&sample, &mut |id, values| {
+                if values.iter().any(|v| !v.is_finite()) {
+                    bad.get_or_insert(id);
+                    return;
+                }
+                let histogram = statistics.histograms.entry(group[id.0]).or_default();
+                histogram.add(values);
+                if weighted.contains(&id) {
+                    let channels = graph.value(id).shape.last();
+                    let means = statistics.means.entry(id).or_insert_with(|| vec![0.0; channels]);
+                    add_means(means, values);
+                }
+            })?;
+            if let Some(id) = bad {
+                let value = graph.value(id).name.clone();
+                return Err(Error::NotFinite { sample: statistics.samples, value });
+            }
+            statistics.samples += 1;
+            progress(statistics.samples);
+            if kept.len() < keep {
+                kept.push(sample);
+            }
+        }
+        if statistics.samples == 0 {
+            return Err(Error::NoSamples);
+        }
+        let count = statistics.samples as f64;
+        statistics.means.values_mut().flatten().for_each(|sum| *sum /= count);
+        Ok((statistics, kept))
+    }
+}
+
+/// Values that a convolution or a fully connected layer reads, seen through reshapes: a reshaped
+/// value is never shown, so the statistics of what it was made from serve.
+fn weighted_inputs(graph: &Graph) -> Vec<ValueId> {
+    let weighted =
+        |kind: &Kind| matches!(kind, Kind::Conv2d(_) | Kind::FullyConnected(_));
+    let nodes = graph.nodes.iter().filter(|node| weighted(&node.kind));
+    nodes.filter_map(|node| node.inputs.first().copied().flatten()).map(|id| shown(graph, id)).collect()
+}
+
+/// The value behind reshapes that is made by a node of the plan, or is an input.
+pub(crate) fn shown(graph: &Graph, mut id: ValueId) -> ValueId {
+    while let Some(index) = graph.producer(id) {
+        match (&graph.nodes[index].kind, graph.nodes[index].inputs.first()) {
+            (Kind::Reshape(_), Some(&Some(from))) => id = from,
+            _ => break,
+        }
+    }
+    id
+}
+
+/// Adds the mean of every channel of one sample.
+fn add_means(means: &mut [f64], values: &[f32]) {
+    let channels = means.len().max(1);
+    let pixels = (values.len() / channels).max(1) as f64;
+    for pixel in values.chunks(channels) {
+        for (mean, &value) in means.iter_mut().zip(pixel) {
+            *mean += f64::from(value) / pixels;
+        }
+    }
+}

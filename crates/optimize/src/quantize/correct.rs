@@ -1,0 +1,120 @@
+//! Bias correction, judged by measurement.
+//!
+//! Rounding the weights of a channel moves the mean of its output by
+//! `sum over taps of (rounded - real) * mean(input)`; subtracting that from the bias undoes it
+//! (Nagel et al., "Data-free quantization through weight equalization and bias correction",
+//! 2019, with measured means in place of those of batch normalization). A layer keeps its
+//! correction only where that brings its output closer to the float one.
+
+use super::Error;
+use super::apply::Biases;
+use super::assign::Assignment;
+use super::calibrate::{Float, Sample, Statistics, run_and_watch, shown};
+use compile::Options;
+use graph::{Graph, Kind, ValueId};
+use runtime::host::Runner;
+use std::collections::HashMap;
+
+/// Corrected biases of every int8 layer with weights.
+pub(crate) fn biases(
+    float: &Graph,
+    quantized: &Graph,
+    assignment: &Assignment,
+    statistics: &Statistics,
+) -> Biases {
+    let mut biases = Biases::new();
+    for (index, node) in float.nodes.iter().enumerate() {
+        if !assignment.integer[index] {
+            continue;
+        }
+        if let Some(corrected) = corrected_bias(float, quantized, node, statistics) {
+            biases.insert(index, corrected);
+        }
+    }
+    biases
+}
+
+fn corrected_bias(
+    float: &Graph,
+    quantized: &Graph,
+    node: &graph::Node,
+    statistics: &Statistics,
+) -> Option<Vec<f32>> {
+    let depthwise = match &node.kind {
+        Kind::Conv2d(conv) => conv.groups > 1,
+        Kind::FullyConnected(_) => false,
+        _ => return None,
+    };
+    let output = *node.outputs.first()?;
+    let rounded_node = &quantized.nodes[quantized.producer(output)?];
+    let rounded = quantized.value(rounded_node.inputs.get(1).copied()??);
+    let (integers, scales) = (rounded.data.as_ref()?.i8().ok()?, rounded.quantization.as_ref()?);
+    let weights = float.value(node.inputs.get(1).copied()??);
+    let real = weights.data.as_ref()?.f32().ok()?;
+    let means = statistics.means.get(&shown(float, node.inputs.first().copied()??))?;
+    let outputs = weights.shape.dim(0);
+    let (row, inner) = (real.len() / outputs.max(1), weights.shape.last().max(1));
+    let bias = match node.inputs.get(2).copied().flatten() {
+        Some(id) => float.value(id).data.as_ref()?.f32().ok()?.to_vec(),
+        None => vec![0.0; outputs],
+    };
+    let multiplier = (outputs / means.len().max(1)).max(1);
+    let corrected = bias.iter().enumerate().map(|(o, &bias)| {
+        let scale = f64::from(scales.scale(o));
+        let moved: f64 = (0..row)
+            .map(|tap| {
+                let at = o * row + tap;
+                let change = f64::from(integers[at]) * scale - f64::from(real[at]);
+                // A flattened input has one mean per channel of what it was flattened from.
+                let channel = if depthwise { o / multiplier } else { tap % inner % means.len() };
+                change * means.get(channel).copied().unwrap_or(0.0)
+            })
+            .sum();
+        (f64::from(bias) - moved) as f32
+    });
+    Some(corrected.collect())
+}
+
+/// Signal and squared error of every value that both graphs make, over samples.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fidelity {
+    sums: HashMap<ValueId, [f64; 2]>,
+}
+
+impl Fidelity {
+    /// Signal to quantization noise in decibels; infinite where there is no error.
+    pub(crate) fn sqnr_db(&self, id: ValueId) -> Option<f64> {
+        let [signal, noise] = self.sums.get(&id)?;
+        Some(10.0 * (signal / noise).log10())
+    }
+
+    /// Runs both graphs side by side.
+    pub(crate) fn measure(
+        float: &mut Float,
+        quantized: &Graph,
+        samples: &[Sample],
+    ) -> Result<Self, Error> {
+        let options = Options { effort: 0, ..Options::default() };
+        let plan = compile::compile(quantized, &options)?;
+        let mut runner = Runner::new(&plan.bytes).map_err(Error::refused)?;
+        let inputs: Vec<ValueId> = quantized.inputs.iter().map(|port| port.value).collect();
+        let mut fidelity = Fidelity::default();
+        let mut expected: HashMap<ValueId, Vec<f32>> = HashMap::new();
+        for sample in samples {
+            float.watch(sample, &mut |id, values| {
+                let kept = expected.entry(id).or_default();
+                kept.clear();
+                kept.extend_from_slice(values);
+            })?;
+            run_and_watch(&mut runner, &plan, &inputs, sample, &mut |id, values| {
+                let Some(expected) = expected.get(&id) else { return };
+                let sums = fidelity.sums.entry(id).or_default();
+                for (a, b) in expected.iter().zip(values) {
+                    sums[0] += f64::from(*a).powi(2);
+                    sums[1] += f64::from(a - b).powi(2);
+                }
+            })?;
+        }
+        Ok(fidelity)
+    }
+}

@@ -1,0 +1,295 @@
+//! Post-training quantization to int8.
+//!
+//! 1. [`assign`]: which nodes can run in int8, and which values share a scale.
+//! 2. [`calibrate`]: the float graph runs over samples; histograms grow, nothing is stored.
+//! 3. [`range`]: every group of values gets its scale; scales of sums are aligned.
+//! 4. [`weights`]: one scale per output channel.
+//! 5. [`correct`]: biases are corrected, and corrections that do not help are rolled back.
+//!
+//! The rules for ranges, zero points and weights are those of the TensorFlow Lite int8
+//! specification, but for average pools, which get a scale of their own.
+
+mod apply;
+mod assign;
+mod calibrate;
+mod correct;
+mod histogram;
+pub mod range;
+mod weights;
+
+pub use assign::FloatNode;
+pub use calibrate::Sample;
+pub use histogram::Histogram;
+pub use range::Method;
+
+use apply::Biases;
+use assign::Assignment;
+use calibrate::{Float, Statistics};
+use correct::Fidelity;
+use graph::{Graph, Kind, Quantization, ValueId};
+use runtime::ops::unary::Function;
+use std::collections::HashMap;
+
+/// Samples that are kept in memory to compare layers on.
+const COMPARED_SAMPLES: usize = 32;
+
+/// What to do.
+pub struct Options<'a> {
+    /// How ranges of activations are chosen.
+    pub method: Method,
+    /// Whether biases are corrected.
+    pub bias_correction: bool,
+    /// Names of nodes to be left in float.
+    pub keep_float: &'a dyn Fn(&str) -> bool,
+}
+
+/// Why a graph is not quantized.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// There was no calibration data.
+    #[error("there are no calibration samples; pass data with --calib")]
+    NoSamples,
+    /// A sample cannot be used.
+    #[error("{0}")]
+    Data(String),
+    /// A value became infinite or not a number.
+    #[error("'{value}' is not finite for calibration sample {sample}; check the data's scale")]
+    NotFinite {
+        /// The sample's number, from 0.
+        sample: usize,
+        /// The value's name.
+        value: String,
+    },
+    /// A graph that breaks its own rules.
+    #[error("node '{0}' has no operands to quantize")]
+    Inconsistent(String),
+    /// The graph does not compile.
+    #[error(transparent)]
+    Compile(#[from] compile::Error),
+    /// The runtime refuses the compiled graph.
+    #[error("the runtime refuses the model: {0}")]
+    Refused(runtime::Error),
+}
+
+impl Error {
+    fn refused(error: runtime::Error) -> Self {
+        Error::Refused(error)
+    }
+}
+
+/// A node of the quantized graph, for the report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// The node's name.
+    pub name: String,
+    /// Its operator.
+    pub operator: &'static str,
+    /// The shape of its output.
+    pub shape: graph::Shape,
+    /// Multiply-accumulate operations.
+    pub macs: u64,
+    /// Bytes of its constants as stored.
+    pub bytes: usize,
+    /// Scale and zero point of its output, where that is int8.
+    pub output: Option<(f32, i32)>,
+    /// Signal to quantization noise of its output in decibels.
+    pub sqnr_db: Option<f64>,
+    /// Whether its bias was corrected.
+    pub corrected: bool,
+}
+
+/// A quantized graph and what was done.
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    /// The graph, ready to be compiled.
+    pub graph: Graph,
+    /// Its nodes.
+    pub layers: Vec<Layer>,
+    /// Nodes left in float.
+    pub float: Vec<FloatNode>,
+    /// Calibration samples used.
+    pub samples: usize,
+    /// Layers whose bias correction was kept, and those where it was rolled back.
+    pub corrections: [usize; 2],
+    /// Inputs of sums that were given one scale.
+    pub aligned: usize,
+}
+
+/// Quantizes an optimized float graph. `progress` is told the number of samples seen.
+pub fn quantize(
+    graph: &Graph,
+    samples: &mut dyn Iterator<Item = Result<Sample, Error>>,
+    options: &Options<'_>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Quantized, Error> {
+    let assignment = assign::assign(graph, options.keep_float);
+    let mut float = Float::new(graph)?;
+    let group = &assignment.group;
+    let (statistics, kept) =
+        Statistics::gather(graph, group, &mut float, samples, COMPARED_SAMPLES, progress)?;
+    let (scales, aligned) = scales(graph, &assignment, &statistics, options.method);
+    let plain = apply::apply(graph, &assignment, &scales, &Biases::new())?;
+    let mut fidelity = Fidelity::measure(&mut float, &plain, &kept)?;
+    let mut quantized = plain.clone();
+    let mut kept_biases = Biases::new();
+    let mut corrections = [0, 0];
+    if options.bias_correction {
+        let proposed = correct::biases(graph, &plain, &assignment, &statistics);
+        let judge = Judge { graph, assignment: &assignment, scales: &scales, samples: &kept };
+        let count = proposed.len();
+        (quantized, fidelity, kept_biases) =
+            judge.best(&mut float, (quantized, fidelity), proposed)?;
+        corrections = [kept_biases.len(), count - kept_biases.len()];
+    }
+    let layers = layers(graph, &quantized, &fidelity, &kept_biases);
+    let samples = statistics.samples;
+    let float = assignment.float;
+    Ok(Quantized { graph: quantized, layers, float, samples, corrections, aligned })
+}
+
+/// Compares corrected graphs with the plain one.
+struct Judge<'a> {
+    graph: &'a Graph,
+    assignment: &'a Assignment,
+    scales: &'a HashMap<ValueId, Quantization>,
+    samples: &'a [Sample],
+}
+
+impl Judge<'_> {
+    /// The best of no correction, all, and those that helped their own layer.
+    fn best(
+        &self,
+        float: &mut Float,
+        plain: (Graph, Fidelity),
+        proposed: Biases,
+    ) -> Result<(Graph, Fidelity, Biases), Error> {
+        let all = self.try_biases(float, &proposed)?;
+        let improves = |index: &usize| {
+            let output = self.graph.nodes[*index].outputs[0];
+            all.1.sqnr_db(output) >= plain.1.sqnr_db(output)
+        };
+        let some: Biases =
+            proposed.iter().filter(|(i, _)| improves(i)).map(|(i, b)| (*i, b.clone())).collect();
+        let mut best = (plain.0, plain.1, Biases::new());
+        let mut candidates = vec![(all, proposed.clone())];
+        if !some.is_empty() && some.len() < proposed.len() {
+            candidates.push((self.try_biases(float, &some)?, some));
+        }
+        for ((graph, fidelity), biases) in candidates {
+            if self.quality(&fidelity) > self.quality(&best.1) {
+                best = (graph, fidelity, biases);
+            }
+        }
+        Ok(best)
+    }
+
+    fn try_biases(&self, float: &mut Float, biases: &Biases) -> Result<(Graph, Fidelity), Error> {
+        let graph = apply::apply(self.graph, self.assignment, self.scales, biases)?;
+        let fidelity = Fidelity::measure(float, &graph, self.samples)?;
+        Ok((graph, fidelity))
+    }
+
+    /// The worst output's signal to noise ratio.
+    fn quality(&self, fidelity: &Fidelity) -> f64 {
+        let outputs = self.graph.outputs.iter();
+        let ratios = outputs.filter_map(|port| {
+            fidelity.sqnr_db(calibrate::shown(self.graph, port.value))
+        });
+        ratios.fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// The scale of every value, and how many inputs of sums were aligned.
+fn scales(
+    graph: &Graph,
+    assignment: &Assignment,
+    statistics: &Statistics,
+    method: Method,
+) -> (HashMap<ValueId, Quantization>, usize) {
+    let mut ranges: HashMap<ValueId, [f32; 2]> = statistics
+        .histograms
+        .iter()
+        .map(|(&group, histogram)| (group, range::choose(histogram, method)))
+        .collect();
+    let aligned = align_sums(graph, assignment, &mut ranges);
+    let mut scales = HashMap::new();
+    for (index, &group) in assignment.group.iter().enumerate() {
+        if let Some(&[low, high]) = ranges.get(&group) {
+            scales.insert(ValueId(index), range::affine(low, high));
+        }
+    }
+    for node in &graph.nodes {
+        if let Some(fixed) = fixed_scale(&node.kind) {
+            let Some(&output) = node.outputs.first() else { continue };
+            let same = |id: &ValueId| assignment.group[id.0] == assignment.group[output.0];
+            for id in (0..graph.values.len()).map(ValueId).filter(same) {
+                scales.insert(id, fixed.clone());
+            }
+        }
+    }
+    (scales, aligned)
+}
+
+/// Operators whose output has the same range whatever the data.
+fn fixed_scale(kind: &Kind) -> Option<Quantization> {
+    match kind {
+        Kind::Softmax(_) => Some(Quantization::per_tensor(1.0 / 256.0, -128)),
+        Kind::Unary(unary) => match unary.function {
+            Function::Sigmoid => Some(Quantization::per_tensor(1.0 / 256.0, -128)),
+            Function::Tanh => Some(Quantization::per_tensor(1.0 / 128.0, 0)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Gives both inputs of a sum the wider of two ranges that differ by at most a quarter: the sum
+/// is then one of plain integers, and loses less than half a bit.
+fn align_sums(
+    graph: &Graph,
+    assignment: &Assignment,
+    ranges: &mut HashMap<ValueId, [f32; 2]>,
+) -> usize {
+    let mut aligned = 0;
+    for (node, &integer) in graph.nodes.iter().zip(&assignment.integer) {
+        let [Some(a), Some(b)] = node.inputs[..] else { continue };
+        if !integer || !matches!(node.kind, Kind::Binary(_)) {
+            continue;
+        }
+        let (a, b) = (assignment.group[a.0], assignment.group[b.0]);
+        let (Some(&x), Some(&y)) = (ranges.get(&a), ranges.get(&b)) else { continue };
+        let (wide, other) = (x[1] - x[0], y[1] - y[0]);
+        let joined = [x[0].min(y[0]), x[1].max(y[1])];
+        if a != b && joined[1] - joined[0] <= 1.25 * wide.min(other) {
+            ranges.insert(a, joined);
+            ranges.insert(b, joined);
+            aligned += 1;
+        }
+    }
+    aligned
+}
+
+fn layers(float: &Graph, quantized: &Graph, fidelity: &Fidelity, biases: &Biases) -> Vec<Layer> {
+    let corrected = |node: &graph::Node| {
+        let same = |f: &graph::Node| f.outputs == node.outputs;
+        float.nodes.iter().position(same).is_some_and(|index| biases.contains_key(&index))
+    };
+    let stored = |node: &graph::Node| -> usize {
+        let constants = node.inputs.iter().flatten().map(|&id| quantized.value(id));
+        constants.filter_map(|value| value.data.as_ref()).map(|data| data.bytes().len()).sum()
+    };
+    let describe = |node: &graph::Node| {
+        let output = node.outputs.first().map(|&id| quantized.value(id));
+        Layer {
+            name: node.name.clone(),
+            operator: node.kind.operator().name(),
+            shape: output.map_or(graph::Shape::new(&[]).unwrap_or_else(|| quantized.values[0].shape), |v| v.shape),
+            macs: quantized.node_macs(node),
+            bytes: stored(node),
+            output: output.and_then(|v| v.quantization.as_ref()).map(|q| (q.scale(0), q.zero_point)),
+            sqnr_db: node.outputs.first().and_then(|&id| fidelity.sqnr_db(id)),
+            corrected: corrected(node),
+        }
+    };
+    quantized.nodes.iter().map(describe).collect()
+}
