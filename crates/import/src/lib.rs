@@ -1,0 +1,40 @@
+//! Source model files to [`graph::Graph`].
+//!
+//! The graph mirrors the source and knows no target: no fusion, no quantization. Two things are
+//! brought into the project's own form here, so that everything after sees one: convolutions
+//! and pools work on `[N, H, W, C]` between transposes that later passes cancel, and what
+//! depends on constants alone is a constant.
+
+mod error;
+mod onnx;
+
+pub use error::{Error, Problem, Unsupported};
+pub use onnx::{onnx, onnx_bytes};
+
+use graph::Graph;
+use std::collections::BTreeMap;
+
+/// What the file leaves open and the caller decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Values of symbolic dimensions by name. A dimension without a name is called
+    /// `INPUT.AXIS`, as in `image.2`.
+    pub dims: BTreeMap<String, usize>,
+    /// Whole shapes by input name, in the source's layout.
+    pub shapes: BTreeMap<String, Vec<usize>>,
+}
+
+/// A model read from a source file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// The model.
+    pub graph: Graph,
+    /// The version of the operator set that the file uses.
+    pub opset: i64,
+    /// The program that wrote the file, with its version; empty where it does not say.
+    pub producer: String,
+    /// SHA-256 of the file.
+    pub source_hash: [u8; 32],
+    /// What a reader should know and no error is: assumed dimensions, widened types.
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,341 @@
+//! One node while it is imported: its operands, its attributes, and what it adds to the graph.
+
+use super::attributes::Attributes;
+use super::constant;
+use super::external::External;
+use format::fixed::Rounding;
+use graph::{DType, Graph, Kind, Shape, ValueId};
+use runtime::host::{Tensor, evaluate};
+use runtime::ops::reshape::Reshape;
+use runtime::ops::transpose::Transpose;
+use std::rc::Rc;
+
+/// Why a node cannot be imported, and what helps.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    pub(super) remedy: String,
+}
+
+impl Refusal {
+    pub(super) fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Refusal { reason: reason.into(), remedy: remedy.into() }
+    }
+}
+
+impl<T: Into<String>> From<T> for Refusal {
+    fn from(reason: T) -> Self {
+        Refusal::new(reason, "change this node in the source model, or cut the model before it")
+    }
+}
+
+/// What a name of the source stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Item {
+    /// An index into [`Builder::constants`].
+    Constant(usize),
+    /// A value that is known only at run time.
+    Value(ValueId),
+}
+
+/// A constant, in the graph only once a node reads it.
+struct Held {
+    name: String,
+    tensor: Rc<Tensor>,
+    value: Option<ValueId>,
+}
+
+/// More elements in one tensor are refused: an edge device holds far less.
+const MOST_ELEMENTS: usize = 1 << 26;
+
+/// All constants that import itself makes, in elements, so that small files stay small.
+const FOLDED_ELEMENTS: usize = 1 << 23;
+
+/// Whether a tensor of this shape can be computed: neither empty nor absurdly large.
+pub(super) fn is_reasonable(shape: &Shape) -> bool {
+    shape.checked_elements().is_some_and(|n| (1..=MOST_ELEMENTS).contains(&n))
+}
+
+/// The graph under construction.
+pub(super) struct Builder {
+    pub(super) graph: Graph,
+    pub(super) notes: Vec<String>,
+    constants: Vec<Held>,
+    budget: usize,
+}
+
+impl Builder {
+    pub(super) fn new(name: String) -> Self {
+        let graph = Graph { name, ..Graph::default() };
+        Builder { graph, notes: Vec::new(), constants: Vec::new(), budget: FOLDED_ELEMENTS }
+    }
+
+    /// Calls a value what the source calls it, unless it is an input or a constant.
+    pub(super) fn name(&mut self, item: Item, name: &str) {
+        let is_input = |id| self.graph.inputs.iter().any(|port| port.value == id);
+        if let Item::Value(id) = item
+            && !is_input(id)
+            && !name.is_empty()
+        {
+            self.graph.value_mut(id).name = name.into();
+        }
+    }
+
+    pub(super) fn constant(&mut self, name: impl Into<String>, tensor: Tensor) -> Item {
+        let tensor = Rc::new(tensor);
+        self.constants.push(Held { name: name.into(), tensor, value: None });
+        Item::Constant(self.constants.len() - 1)
+    }
+
+    /// The item as a value of the graph.
+    pub(super) fn value(&mut self, item: Item) -> ValueId {
+        match item {
+            Item::Value(id) => id,
+            Item::Constant(index) => {
+                let held = &mut self.constants[index];
+                *held.value.get_or_insert_with(|| {
+                    let Tensor { shape, data } = (*held.tensor).clone();
+                    self.graph.add_constant(held.name.clone(), shape, data)
+                })
+            }
+        }
+    }
+}
+
+/// A node being imported.
+pub(super) struct Call<'a> {
+    /// The graph it goes into.
+    pub(super) builder: &'a mut Builder,
+    /// Version of the operator set.
+    pub(super) opset: i64,
+    /// The node's name.
+    pub(super) name: String,
+    /// Its attributes.
+    pub(super) attributes: Attributes<'a>,
+    /// Its operands, `None` where an optional one is left out.
+    pub(super) inputs: Vec<Option<Item>>,
+    /// Where the data of constants may be.
+    pub(super) external: &'a External<'a>,
+}
+
+impl Call<'_> {
+    /// Operand `index`, if it is there.
+    pub(super) fn input(&self, index: usize) -> Option<Item> {
+        self.inputs.get(index).copied().flatten()
+    }
+
+    /// Operand `index`.
+    pub(super) fn required(&self, index: usize) -> Result<Item, Refusal> {
+        self.input(index).ok_or_else(|| format!("input {index} is missing").into())
+    }
+
+    /// Operand `index`, which must be of floats.
+    pub(super) fn float(&self, index: usize) -> Result<Item, Refusal> {
+        let item = self.required(index)?;
+        match self.dtype(item) {
+            DType::F32 => Ok(item),
+            other => Err(Refusal::new(
+                format!("computes with {other}, but only float is supported here"),
+                "export the model in float32",
+            )),
+        }
+    }
+
+    /// The tensor behind operand `index` if that is constant.
+    pub(super) fn constant_input(&self, index: usize) -> Option<Rc<Tensor>> {
+        self.tensor(self.input(index)?)
+    }
+
+    /// The tensor behind operand `index`, which must be constant; `None` if it is left out.
+    pub(super) fn optional_constant(
+        &self,
+        index: usize,
+        what: &str,
+    ) -> Result<Option<Rc<Tensor>>, Refusal> {
+        let Some(item) = self.input(index) else { return Ok(None) };
+        let message = || {
+            let reason = format!("its {what} (input {index}) is computed at run time");
+            Refusal::new(reason, "make it constant, or simplify the model with onnxsim")
+        };
+        self.tensor(item).map(Some).ok_or_else(message)
+    }
+
+    /// The tensor behind operand `index`, which must be there and constant.
+    pub(super) fn required_constant(
+        &self,
+        index: usize,
+        what: &str,
+    ) -> Result<Rc<Tensor>, Refusal> {
+        let tensor = self.optional_constant(index, what)?;
+        tensor.ok_or_else(|| format!("its {what} (input {index}) is missing").into())
+    }
+
+    /// The elements of a constant.
+    pub(super) fn tensor(&self, item: Item) -> Option<Rc<Tensor>> {
+        match item {
+            Item::Constant(index) => Some(Rc::clone(&self.builder.constants[index].tensor)),
+            Item::Value(_) => None,
+        }
+    }
+
+    /// The name of a constant operand, for the constants made from it.
+    pub(super) fn operand_name(&self, index: usize) -> String {
+        match self.input(index) {
+            Some(Item::Constant(held)) => self.builder.constants[held].name.clone(),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// Dimensions of an item.
+    pub(super) fn shape(&self, item: Item) -> Shape {
+        match item {
+            Item::Constant(index) => self.builder.constants[index].tensor.shape,
+            Item::Value(id) => self.builder.graph.value(id).shape,
+        }
+    }
+
+    /// Element type of an item.
+    pub(super) fn dtype(&self, item: Item) -> DType {
+        match item {
+            Item::Constant(index) => self.builder.constants[index].tensor.data.dtype(),
+            Item::Value(id) => self.builder.graph.value(id).dtype,
+        }
+    }
+
+    /// An axis counted from the end where negative, below `rank`.
+    pub(super) fn axis(&self, axis: i64, rank: usize) -> Result<usize, Refusal> {
+        let from_start = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
+        from_start
+            .and_then(|axis| usize::try_from(axis).ok())
+            .filter(|&axis| axis < rank)
+            .ok_or_else(|| format!("there is no axis {axis} in {rank} dimensions").into())
+    }
+
+    /// A new constant, paid for from the budget of folded elements.
+    pub(super) fn constant(&mut self, tensor: Tensor) -> Result<Item, Refusal> {
+        self.afford(&tensor.shape)?;
+        let name = self.name.clone();
+        Ok(self.builder.constant(name, tensor))
+    }
+
+    /// Takes the elements of a constant out of the budget, before they are made.
+    pub(super) fn afford(&mut self, shape: &Shape) -> Result<(), Refusal> {
+        let budget = shape.checked_elements().and_then(|n| self.builder.budget.checked_sub(n));
+        self.builder.budget = budget.ok_or_else(|| {
+            Refusal::from(format!("would make a constant of {shape}, more than can be folded"))
+        })?;
+        Ok(())
+    }
+
+    /// A rearranged copy of a constant, which costs no budget: it is as large as the file.
+    pub(super) fn rearranged(&mut self, name: impl Into<String>, tensor: Tensor) -> Item {
+        self.builder.constant(name, tensor)
+    }
+
+    /// A constant row of floats.
+    pub(super) fn floats(&mut self, dims: &[usize], values: Vec<f32>) -> Result<Item, Refusal> {
+        let shape = to_shape(dims)?;
+        let data = graph::Data::F32(values);
+        Ok(self.rearranged(self.name.clone(), Tensor { shape, data }))
+    }
+
+    /// Applies an operator with one output.
+    pub(super) fn push(
+        &mut self,
+        kind: impl Into<Kind>,
+        inputs: &[Item],
+    ) -> Result<Item, Refusal> {
+        let kind = kind.into();
+        if let Some(item) = self.fold(&kind, inputs)? {
+            return Ok(item);
+        }
+        let ids: Vec<ValueId> = inputs.iter().map(|&item| self.builder.value(item)).collect();
+        let operands: Vec<Option<ValueId>> = ids.iter().copied().map(Some).collect();
+        let inferred = self.builder.graph.infer(&self.name, &kind, &operands);
+        for (_, shape) in inferred.map_err(|error| error.reason)? {
+            if !is_reasonable(&shape) {
+                return Err(format!("its result would be {shape}").into());
+            }
+        }
+        let outputs = self.builder.graph.push(self.name.clone(), kind, &ids);
+        let outputs = outputs.map_err(|error| error.reason)?;
+        outputs.first().map(|&id| Item::Value(id)).ok_or_else(|| "it makes nothing".into())
+    }
+
+    /// The result of an operator over constants, where it is cheap to have.
+    fn fold(&mut self, kind: &Kind, inputs: &[Item]) -> Result<Option<Item>, Refusal> {
+        let tensors: Option<Vec<Rc<Tensor>>> =
+            inputs.iter().map(|&item| self.tensor(item)).collect();
+        let Some(tensors) = tensors else { return Ok(None) };
+        let cheap = matches!(kind, Kind::Unary(_) | Kind::Binary(_) | Kind::Pad(_));
+        let mut results = match (kind, tensors.first()) {
+            (Kind::Transpose(t), Some(tensor)) => {
+                constant::transpose(tensor, &t.permutation).into_iter().collect()
+            }
+            (Kind::Reshape(r), Some(tensor)) if r.shape.elements() == tensor.data.len() => {
+                vec![Tensor { shape: r.shape, data: tensor.data.clone() }]
+            }
+            (_, Some(_)) if cheap && tensors.iter().all(|t| is_reasonable(&t.shape)) => {
+                self.evaluate(kind, &tensors)?
+            }
+            _ => return Ok(None),
+        };
+        let Some(result) = results.pop() else { return Ok(None) };
+        self.constant(result).map(Some)
+    }
+
+    fn evaluate(
+        &mut self,
+        kind: &Kind,
+        tensors: &[Rc<Tensor>],
+    ) -> Result<Vec<Tensor>, Refusal> {
+        let operands: Vec<_> =
+            tensors.iter().map(|tensor| Some(((**tensor).clone(), None))).collect();
+        let shapes: Vec<_> = tensors.iter().map(|t| operand(t)).collect();
+        for (_, shape) in kind.operator().infer(&shapes)? {
+            self.afford(&shape)?;
+        }
+        // The rounding is one of integers: it has no part in float arithmetic.
+        Ok(evaluate(kind.operator(), &operands, &[], Rounding::Single)?)
+    }
+
+    /// The item under other dimensions.
+    pub(super) fn reshape(&mut self, item: Item, dims: &[usize]) -> Result<Item, Refusal> {
+        let shape = to_shape(dims)?;
+        if shape == self.shape(item) {
+            return Ok(item);
+        }
+        self.push(Reshape { shape }, &[item])
+    }
+
+    /// The item with its axes permuted.
+    pub(super) fn transpose(&mut self, item: Item, axes: Vec<usize>) -> Result<Item, Refusal> {
+        if axes.iter().enumerate().all(|(to, &from)| to == from) {
+            return Ok(item);
+        }
+        self.push(Transpose { permutation: axes }, &[item])
+    }
+}
+
+fn operand(tensor: &Tensor) -> Option<graph::Operand<'_>> {
+    Some(graph::Operand {
+        dtype: tensor.data.dtype(),
+        shape: tensor.shape,
+        quantization: None,
+        data: Some(&tensor.data),
+    })
+}
+
+/// A shape of sizes that may come from the file.
+pub(super) fn to_shape(dims: &[usize]) -> Result<Shape, Refusal> {
+    let sizes: Option<Vec<u32>> = dims.iter().map(|&d| u32::try_from(d).ok()).collect();
+    let shape = sizes.and_then(|sizes| Shape::new(&sizes));
+    shape
+        .filter(|shape| shape.checked_elements().is_some())
+        .ok_or_else(|| format!("a tensor of {dims:?} has too many dimensions or elements").into())
+}
+
+/// The dimensions as sizes.
+pub(super) fn sizes(shape: &Shape) -> Vec<usize> {
+    shape.dims().iter().map(|&d| d as usize).collect()
+}

@@ -1,0 +1,191 @@
+//! ONNX files: parse, order, inputs, then one importer per operator.
+
+mod attributes;
+mod call;
+mod constant;
+mod external;
+mod inputs;
+mod ops;
+mod order;
+mod spatial;
+mod tensor;
+#[cfg(test)]
+mod testing;
+mod wire;
+
+use crate::error::{Error, Problem, Unsupported};
+use crate::{Imported, Options};
+use attributes::Attributes;
+use call::{Builder, Call, Item, Refusal};
+use external::External;
+use rten_onnx::onnx::{GraphProto, ModelProto, NodeProto};
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// The versions of the operator set that are known.
+const OPSETS: [i64; 2] = [7, 22];
+
+/// Imports an ONNX file; external data is looked for in its folder.
+pub fn onnx(path: &Path, options: &Options) -> Result<Imported, Error> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let bytes = std::fs::read(path).map_err(Problem::Read);
+    let imported =
+        bytes.and_then(|bytes| import(&name, &bytes, &External::beside(path), options));
+    imported.map_err(|problem| Error { file: path.display().to_string(), problem })
+}
+
+/// Imports an ONNX model from memory under a name for the graph and for messages; it may have
+/// no external data.
+pub fn onnx_bytes(name: &str, bytes: &[u8], options: &Options) -> Result<Imported, Error> {
+    let imported = import(name, bytes, &External::none(), options);
+    imported.map_err(|problem| Error { file: name.into(), problem })
+}
+
+fn import(
+    name: &str,
+    bytes: &[u8],
+    external: &External<'_>,
+    options: &Options,
+) -> Result<Imported, Problem> {
+    wire::check(bytes).map_err(Problem::Malformed)?;
+    let model = ModelProto::parse_buf(bytes).map_err(|e| Problem::Malformed(e.to_string()))?;
+    let source = model.graph.as_ref();
+    let source = source.ok_or_else(|| Problem::Malformed("there is no graph in it".into()))?;
+    let opset = opset(&model)?;
+    let mut importer = Importer { opset, names: HashMap::new(), builder: Builder::new(name.into()) };
+    importer.constants(source, external)?;
+    importer.inputs(source, options)?;
+    importer.nodes(source, external)?;
+    importer.outputs(source)?;
+    let Builder { graph, notes, .. } = importer.builder;
+    graph.verify()?;
+    let words = [model.producer_name, model.producer_version];
+    let words: Vec<String> = words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    let source_hash = Sha256::digest(bytes).into();
+    Ok(Imported { graph, opset, producer: words.join(" "), source_hash, notes })
+}
+
+/// The version of the standard operator set.
+fn opset(model: &ModelProto) -> Result<i64, Problem> {
+    let standard = model.opset_import.iter().find(|set| is_standard(set.domain.as_deref()));
+    let Some(found) = standard.and_then(|set| set.version) else {
+        return Err(Problem::Malformed("it does not say which operator set it uses".into()));
+    };
+    if (OPSETS[0]..=OPSETS[1]).contains(&found) {
+        Ok(found)
+    } else {
+        Err(Problem::Opset { found, supported: OPSETS })
+    }
+}
+
+/// Whether this names the standard operators.
+fn is_standard(domain: Option<&str>) -> bool {
+    matches!(domain, None | Some("" | "ai.onnx"))
+}
+
+/// What the names of the source stand for so far. A name is missing where its node was refused.
+struct Importer {
+    opset: i64,
+    names: HashMap<String, Item>,
+    builder: Builder,
+}
+
+impl Importer {
+    fn constants(&mut self, source: &GraphProto, external: &External<'_>) -> Result<(), Problem> {
+        for proto in &source.initializer {
+            let name = proto.name.clone().unwrap_or_default();
+            let item = self.builder.constant(name.clone(), tensor::read(proto, external)?);
+            if self.names.insert(name.clone(), item).is_some() {
+                return Err(Problem::Structure(format!("there are two constants '{name}'")));
+            }
+        }
+        Ok(())
+    }
+
+    fn inputs(&mut self, source: &GraphProto, options: &Options) -> Result<(), Problem> {
+        let constants: HashSet<&str> = self.names.keys().map(String::as_str).collect();
+        let inputs = inputs::read(source, &constants, options, &mut self.builder.notes)?;
+        for inputs::Input { name, dtype, shape } in inputs {
+            let id = self.builder.graph.add_input(name.clone(), dtype, shape);
+            self.names.insert(name, Item::Value(id));
+        }
+        Ok(())
+    }
+
+    fn nodes(&mut self, source: &GraphProto, external: &External<'_>) -> Result<(), Problem> {
+        let known = self.names.keys().map(String::as_str).collect();
+        let nodes = order::live_nodes(source, &known)?;
+        if let Some(node) = nodes.iter().find(|node| ops::is_quantized(node)) {
+            let operator = node.op_type.clone().unwrap_or_default();
+            return Err(Problem::AlreadyQuantized { node: order::node_name(node), operator });
+        }
+        let unused = source.node.len() - nodes.len();
+        if unused > 0 {
+            self.builder.notes.push(format!("{unused} nodes that no output needs are left out"));
+        }
+        let read = nodes.iter().flat_map(|node| node.input.iter());
+        let outputs = source.output.iter().filter_map(|output| output.name.as_ref());
+        let read: HashSet<&str> = read.chain(outputs).map(String::as_str).collect();
+        let mut refused = Vec::new();
+        for node in nodes {
+            if let Err(Refusal { reason, remedy }) = self.node(node, &read, external) {
+                let operator = node.op_type.clone().unwrap_or_default();
+                let node = order::node_name(node);
+                refused.push(Unsupported { node, operator, reason, remedy });
+            }
+        }
+        if refused.is_empty() { Ok(()) } else { Err(Problem::Unsupported(refused)) }
+    }
+
+    fn node(
+        &mut self,
+        node: &NodeProto,
+        read: &HashSet<&str>,
+        external: &External<'_>,
+    ) -> Result<(), Refusal> {
+        let import = ops::find(node, self.opset)?;
+        let mut inputs = Vec::new();
+        for name in &node.input {
+            match self.names.get(name) {
+                _ if name.is_empty() => inputs.push(None),
+                Some(&item) => inputs.push(Some(item)),
+                // The node that makes it was refused: this one cannot be judged.
+                None => return Ok(()),
+            }
+        }
+        let is_read = |name: &&String| read.contains(name.as_str()) && !name.is_empty();
+        let mut call = Call {
+            opset: self.opset,
+            name: order::node_name(node),
+            attributes: Attributes::of(node),
+            inputs,
+            external,
+            builder: &mut self.builder,
+        };
+        let items = import(&mut call)?;
+        for (name, &item) in node.output.iter().zip(&items) {
+            self.builder.name(item, name);
+            self.names.insert(name.clone(), item);
+        }
+        match node.output.iter().skip(items.len()).find(is_read) {
+            None => Ok(()),
+            Some(name) => Err(format!("its further output '{name}' is not supported").into()),
+        }
+    }
+
+    fn outputs(&mut self, source: &GraphProto) -> Result<(), Problem> {
+        for output in &source.output {
+            let name = output.name.clone().unwrap_or_default();
+            let Some(&item) = self.names.get(&name) else {
+                return Err(Problem::Structure(format!("no node makes the output '{name}'")));
+            };
+            let id = self.builder.value(item);
+            self.builder.graph.add_output(name, id);
+        }
+        if self.builder.graph.outputs.is_empty() {
+            return Err(Problem::Structure("the model has no outputs".into()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! BatchNormalization with fixed statistics: a factor and an offset per channel.
+//!
+//! They are applied in channels-last form, where they are single rows `[C]`, so that they stand
+//! directly behind the convolution whose weights a later pass folds them into.
+
+use crate::onnx::call::{Call, Item, Refusal};
+use crate::onnx::constant::to_f32;
+use runtime::host::Activation;
+use runtime::ops::binary::{Binary, Function};
+
+pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let x = call.float(0)?;
+    if call.attributes.flag("training_mode")? || call.attributes.int("spatial", 1)? != 1 {
+        let reason = "it computes statistics at run time";
+        return Err(Refusal::new(reason, "export the model for inference (`model.eval()`)"));
+    }
+    let rank = call.shape(x).rank();
+    if rank < 2 {
+        return Err(format!("{} has no channels", call.shape(x)).into());
+    }
+    let channels = call.shape(x).dim(1);
+    let [scale, offset, mean, variance] = statistics(call, channels)?;
+    let epsilon = call.attributes.float("epsilon", 1e-5)?;
+    let factors: Vec<f32> =
+        scale.iter().zip(&variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
+    let offsets = (0..channels).map(|c| offset[c] - mean[c] * factors[c]).collect();
+    // Channels behind the other axes, and back.
+    let last: Vec<usize> = [0].into_iter().chain(2..rank).chain([1]).collect();
+    let first: Vec<usize> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+    let mut value = call.transpose(x, last)?;
+    for (function, row) in [(Function::Mul, factors), (Function::Add, offsets)] {
+        let row = call.floats(&[channels], row)?;
+        value = call.push(Binary { function, activation: Activation::None }, &[value, row])?;
+    }
+    Ok(vec![call.transpose(value, first)?])
+}
+
+/// Scale, offset, mean and variance of every channel.
+fn statistics(call: &Call<'_>, channels: usize) -> Result<[Vec<f32>; 4], Refusal> {
+    let row = |index, what| -> Result<Vec<f32>, Refusal> {
+        let values = to_f32(&call.required_constant(index, what)?.data);
+        if values.len() == channels {
+            return Ok(values);
+        }
+        Err(format!("its {what} has {} values for {channels} channels", values.len()).into())
+    };
+    Ok([row(1, "scale")?, row(2, "offset")?, row(3, "mean")?, row(4, "variance")?])
+}

@@ -1,0 +1,55 @@
+//! Cast: between float types it is nothing; constants are converted.
+
+use crate::onnx::call::{Call, Item, Refusal};
+use crate::onnx::constant::to_f32;
+use graph::{DType, Data};
+use rten_onnx::onnx::DataType;
+use runtime::host::Tensor;
+
+pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let x = call.required(0)?;
+    let to = i32::try_from(call.attributes.int("to", 0)?).map(DataType).unwrap_or(DataType(0));
+    let is_float = matches!(
+        to,
+        DataType::FLOAT | DataType::FLOAT16 | DataType::BFLOAT16 | DataType::DOUBLE
+    );
+    let from = call.dtype(x);
+    if is_float && from == DType::F32 {
+        return Ok(vec![x]);
+    }
+    let Some(tensor) = call.tensor(x) else {
+        let reason = format!("conversion from {from} to {to} at run time is not supported");
+        return Err(Refusal::new(reason, "give the model float inputs"));
+    };
+    call.afford(&tensor.shape)?;
+    let data = if is_float { Data::F32(to_f32(&tensor.data)) } else { whole(&tensor.data, to)? };
+    let tensor = Tensor { shape: tensor.shape, data };
+    Ok(vec![call.rearranged(call.name.clone(), tensor)])
+}
+
+/// Whole numbers and truth values. Fractions are cut off.
+fn whole(data: &Data, to: DataType) -> Result<Data, Refusal> {
+    if to == DataType::BOOL {
+        let truths = match data {
+            Data::F32(values) => values.iter().map(|&v| u8::from(v != 0.0)).collect(),
+            other => other.to_i64()?.into_iter().map(|v| u8::from(v != 0)).collect(),
+        };
+        return Ok(Data::Bool(truths));
+    }
+    let values: Vec<i64> = match data {
+        Data::F32(values) => values.iter().map(|&v| v as i64).collect(),
+        other => other.to_i64()?,
+    };
+    fn narrow<T: TryFrom<i64>>(values: Vec<i64>) -> Result<Vec<T>, Refusal> {
+        let narrowed: Result<Vec<T>, _> = values.into_iter().map(T::try_from).collect();
+        narrowed.map_err(|_| "a number does not fit the type it is cast to".into())
+    }
+    Ok(match to {
+        DataType::INT64 => Data::I64(values),
+        DataType::INT32 => Data::I32(narrow(values)?),
+        DataType::INT16 => Data::I16(narrow(values)?),
+        DataType::INT8 => Data::I8(narrow(values)?),
+        DataType::UINT8 => Data::U8(narrow(values)?),
+        other => return Err(format!("conversion to {other} is not supported").into()),
+    })
+}

@@ -1,0 +1,49 @@
+//! Clip: limits are attributes before operator set 11 and operands from then on.
+
+use crate::onnx::call::{Call, Item, Refusal};
+use crate::onnx::constant::to_f32;
+use runtime::host::Activation;
+use runtime::ops::binary::{Binary, Function as Limit};
+use runtime::ops::unary::{Function, Unary};
+
+pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let x = call.float(0)?;
+    let computed = |index| call.input(index).is_some() && call.constant_input(index).is_none();
+    if computed(1) || computed(2) {
+        return limits_at_run_time(call, x);
+    }
+    let [low, high] = if call.opset < 11 {
+        [call.attributes.float("min", f32::MIN)?, call.attributes.float("max", f32::MAX)?]
+    } else {
+        [limit(call, 1, f32::NEG_INFINITY)?, limit(call, 2, f32::INFINITY)?]
+    };
+    // Limits at the ends of the range limit nothing.
+    let low = if low == f32::MIN { f32::NEG_INFINITY } else { low };
+    let high = if high == f32::MAX { f32::INFINITY } else { high };
+    let function = match (low, high) {
+        (f32::NEG_INFINITY, f32::INFINITY) => return Ok(vec![x]),
+        (0.0, f32::INFINITY) => Function::Relu,
+        _ => Function::Clip(low, high),
+    };
+    Ok(vec![call.push(Unary { function }, &[x])?])
+}
+
+fn limit(call: &Call<'_>, index: usize, default: f32) -> Result<f32, Refusal> {
+    let Some(tensor) = call.optional_constant(index, "limit")? else { return Ok(default) };
+    match to_f32(&tensor.data)[..] {
+        [limit] => Ok(limit),
+        _ => Err(format!("its limit (input {index}) is not a single number").into()),
+    }
+}
+
+fn limits_at_run_time(call: &mut Call<'_>, x: Item) -> Result<Vec<Item>, Refusal> {
+    let mut clipped = x;
+    for (index, function) in [(1, Limit::Max), (2, Limit::Min)] {
+        if call.input(index).is_some() {
+            let limit = call.float(index)?;
+            let binary = Binary { function, activation: Activation::None };
+            clipped = call.push(binary, &[clipped, limit])?;
+        }
+    }
+    Ok(vec![clipped])
+}

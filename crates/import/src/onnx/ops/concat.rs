@@ -1,0 +1,75 @@
+//! Concat, of constants too.
+
+use crate::onnx::call::{Call, Item, Refusal, is_reasonable, sizes, to_shape};
+use crate::onnx::constant::select;
+use graph::Data;
+use runtime::host::Tensor;
+use runtime::ops::concat::Concat;
+use std::rc::Rc;
+
+pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let parts: Result<Vec<Item>, _> = (0..call.inputs.len()).map(|i| call.required(i)).collect();
+    let parts = parts?;
+    let &first = parts.first().ok_or("it has no inputs")?;
+    let axis = call.attributes.int("axis", 1)?;
+    let axis = call.axis(axis, call.shape(first).rank())?;
+    check_parts(call, &parts, axis)?;
+    let tensors: Option<Vec<Rc<Tensor>>> = parts.iter().map(|&part| call.tensor(part)).collect();
+    if let Some(tensors) = tensors {
+        return Ok(vec![fold(call, &tensors, axis)?]);
+    }
+    let filled: Vec<Item> =
+        parts.into_iter().filter(|&part| call.shape(part).elements() > 0).collect();
+    match filled[..] {
+        [only] => Ok(vec![only]),
+        _ => Ok(vec![call.push(Concat { axis }, &filled)?]),
+    }
+}
+
+/// Shapes and types that join, of a size that can be computed.
+fn check_parts(call: &Call<'_>, parts: &[Item], axis: usize) -> Result<(), Refusal> {
+    let first = call.shape(parts[0]);
+    let mut joined = sizes(&first);
+    joined[axis] = 0;
+    for &part in parts {
+        let shape = call.shape(part);
+        let fits = shape.rank() == first.rank()
+            && (0..first.rank()).all(|a| a == axis || shape.dim(a) == first.dim(a));
+        if !fits || call.dtype(part) != call.dtype(parts[0]) {
+            return Err(format!("{shape} does not join {first} along axis {axis}").into());
+        }
+        joined[axis] += shape.dim(axis);
+    }
+    let shape = to_shape(&joined)?;
+    if shape.elements() == 0 || is_reasonable(&shape) {
+        return Ok(());
+    }
+    Err(format!("its result would be {shape}").into())
+}
+
+fn fold(call: &mut Call<'_>, tensors: &[Rc<Tensor>], axis: usize) -> Result<Item, Refusal> {
+    let mut dims = sizes(&tensors[0].shape);
+    dims[axis] = tensors.iter().map(|tensor| tensor.shape.dim(axis)).sum();
+    let shape = to_shape(&dims)?;
+    call.afford(&shape)?;
+    // All parts one behind the other, then rows picked from them in turn.
+    let mut bytes = Vec::new();
+    let mut starts = Vec::new();
+    let mut elements = 0;
+    for tensor in tensors {
+        starts.push(elements);
+        elements += tensor.data.len();
+        bytes.extend_from_slice(tensor.data.bytes());
+    }
+    let all = Data::from_bytes(tensors[0].data.dtype(), &bytes)?;
+    let outer: usize = dims[..axis].iter().product();
+    let rows = (0..outer).flat_map(|row| {
+        let starts = starts.iter().zip(tensors);
+        starts.flat_map(move |(&start, tensor)| {
+            let length = tensor.data.len() / outer;
+            start + row * length..start + (row + 1) * length
+        })
+    });
+    let data = select(&all, rows);
+    Ok(call.rearranged(call.name.clone(), Tensor { shape, data }))
+}

@@ -1,0 +1,50 @@
+//! Constant and ConstantOfShape.
+
+use crate::onnx::call::{Call, Item, Refusal, to_shape};
+use crate::onnx::constant::broadcast;
+use crate::onnx::tensor;
+use graph::{Data, Shape};
+use rten_onnx::onnx::TensorProto;
+use runtime::host::Tensor;
+
+/// A tensor in one of several attributes.
+pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let attributes = call.attributes;
+    let (dims, data) = if let Some(proto) = attributes.tensor("value")? {
+        let tensor = read(call, proto)?;
+        return Ok(vec![call.rearranged(call.name.clone(), tensor)]);
+    } else if attributes.has("value_float") {
+        (vec![], Data::F32(vec![attributes.float("value_float", 0.0)?]))
+    } else if attributes.has("value_int") {
+        (vec![], Data::I64(vec![attributes.int("value_int", 0)?]))
+    } else if let Some(values) = attributes.floats("value_floats")? {
+        (vec![values.len()], Data::F32(values.to_vec()))
+    } else if let Some(values) = attributes.ints("value_ints")? {
+        (vec![values.len()], Data::I64(values.to_vec()))
+    } else {
+        return Err("only dense constants of numbers are supported".into());
+    };
+    let tensor = Tensor { shape: to_shape(&dims)?, data };
+    Ok(vec![call.rearranged(call.name.clone(), tensor)])
+}
+
+/// One number, repeated.
+pub(super) fn of_shape(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let dims = call.required_constant(0, "shape")?.data.to_i64()?;
+    let sizes: Result<Vec<usize>, _> = dims.into_iter().map(usize::try_from).collect();
+    let shape = to_shape(&sizes.map_err(|_| "its shape has negative dimensions")?)?;
+    let value = match call.attributes.tensor("value")? {
+        Some(proto) => read(call, proto)?.data,
+        None => Data::F32(vec![0.0]),
+    };
+    if value.len() != 1 {
+        return Err("its value is not a single number".into());
+    }
+    call.afford(&shape)?;
+    let one = Tensor { shape: Shape::new(&[]).ok_or("no shape")?, data: value };
+    Ok(vec![call.rearranged(call.name.clone(), broadcast(&one, &shape))])
+}
+
+fn read(call: &Call<'_>, proto: &TensorProto) -> Result<Tensor, Refusal> {
+    tensor::read(proto, call.external).map_err(|problem| problem.to_string().into())
+}

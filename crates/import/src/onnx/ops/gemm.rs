@@ -1,0 +1,89 @@
+//! Gemm: `alpha A B + beta C` with constant `B`, as a fully connected layer.
+
+use crate::onnx::call::{Call, Item, Refusal, sizes};
+use crate::onnx::constant::{broadcast, to_f32, transpose};
+use graph::{Data, Shape};
+use runtime::host::{Activation, Tensor};
+use runtime::ops::binary::{Binary, Function, broadcast as broadcast_shape};
+use runtime::ops::fully_connected::FullyConnected;
+
+pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let mut x = call.float(0)?;
+    call.float(1)?;
+    let [alpha, beta] =
+        [call.attributes.float("alpha", 1.0)?, call.attributes.float("beta", 1.0)?];
+    if call.shape(x).rank() != 2 || call.shape(call.required(1)?).rank() != 2 {
+        return Err("its operands are not matrices".into());
+    }
+    if call.attributes.flag("transA")? {
+        x = call.transpose(x, vec![1, 0])?;
+    }
+    let weights = weights(call, alpha)?;
+    let outputs = call.shape(weights).dim(0);
+    let rows = call.shape(x).dim(0);
+    let addend = addend(call, beta, [rows, outputs])?;
+    let bias = addend.filter(|&item| is_row(call, item, outputs));
+    let operands: Vec<Item> = [x, weights].into_iter().chain(bias).collect();
+    let product = call.push(FullyConnected::default(), &operands)?;
+    match addend {
+        Some(addend) if bias.is_none() => {
+            let add = Binary { function: Function::Add, activation: Activation::None };
+            Ok(vec![call.push(add, &[product, addend])?])
+        }
+        _ => Ok(vec![product]),
+    }
+}
+
+/// `alpha B` as `[O, I]`.
+fn weights(call: &mut Call<'_>, alpha: f32) -> Result<Item, Refusal> {
+    let weights = call.required_constant(1, "matrix B")?;
+    let name = call.operand_name(1);
+    if call.attributes.flag("transB")? && alpha == 1.0 {
+        return call.required(1);
+    }
+    let mut turned = if call.attributes.flag("transB")? {
+        (*weights).clone()
+    } else {
+        transpose(&weights, &[1, 0]).ok_or("its matrix B does not transpose")?
+    };
+    if let Data::F32(values) = &mut turned.data {
+        values.iter_mut().for_each(|value| *value *= alpha);
+    }
+    Ok(call.rearranged(name, turned))
+}
+
+/// `beta C`: a bias `[O]` where every row gets the same.
+fn addend(
+    call: &mut Call<'_>,
+    beta: f32,
+    [rows, outputs]: [usize; 2],
+) -> Result<Option<Item>, Refusal> {
+    let Some(item) = call.input(2).filter(|_| beta != 0.0) else { return Ok(None) };
+    call.float(2)?;
+    let result = crate::onnx::call::to_shape(&[rows, outputs])?;
+    if broadcast_shape(&call.shape(item), &result) != Some(result) {
+        return Err(format!("its matrix C {} does not fit {result}", call.shape(item)).into());
+    }
+    let Some(tensor) = call.tensor(item) else {
+        let factor = call.floats(&[], vec![beta])?;
+        let scale = Binary { function: Function::Mul, activation: Activation::None };
+        let scaled = if beta == 1.0 { item } else { call.push(scale, &[item, factor])? };
+        return Ok(Some(scaled));
+    };
+    let dims = sizes(&tensor.shape);
+    let is_one_row = dims.len() < 2 || dims[0] == 1;
+    let values = to_f32(&tensor.data).into_iter().map(|value| value * beta).collect();
+    let scaled = Tensor { shape: tensor.shape, data: Data::F32(values) };
+    let name = call.operand_name(2);
+    if !is_one_row {
+        return Ok(Some(call.rearranged(name, scaled)));
+    }
+    let row = Shape::new(&[1, outputs as u32]).ok_or("too many dimensions")?;
+    let data = broadcast(&scaled, &row).data;
+    let shape = Shape::new(&[outputs as u32]).ok_or("too many dimensions")?;
+    Ok(Some(call.rearranged(name, Tensor { shape, data })))
+}
+
+fn is_row(call: &Call<'_>, item: Item, outputs: usize) -> bool {
+    call.tensor(item).is_some_and(|tensor| sizes(&tensor.shape) == [outputs])
+}
