@@ -1,14 +1,15 @@
 //! CRC-32 (IEEE 802.3, reflected polynomial 0xEDB88320) of a model's bytes.
 
-/// By tables and SIMD, on machines with memory to spare.
+/// CRC-32 (IEEE 802.3): by tables and SIMD, on machines with memory to spare.
 #[cfg(feature = "fast-checksum")]
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
-/// By half bytes: 64 bytes of table, so that a microcontroller pays little flash.
+/// CRC-32 (IEEE 802.3): by half bytes and 64 bytes of table, so that a microcontroller pays
+/// little flash.
 #[cfg(any(test, not(feature = "fast-checksum")))]
-pub(crate) fn crc32_small(bytes: &[u8]) -> u32 {
+pub fn crc32_small(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 16] = {
         let mut table = [0u32; 16];
         let mut i = 0;
@@ -33,7 +34,7 @@ pub(crate) fn crc32_small(bytes: &[u8]) -> u32 {
 }
 
 #[cfg(not(feature = "fast-checksum"))]
-pub(crate) use crc32_small as crc32;
+pub use crc32_small as crc32;
 
 #[cfg(test)]
 mod tests {

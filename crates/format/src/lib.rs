@@ -21,6 +21,7 @@ mod view;
 #[cfg(feature = "write")]
 mod writer;
 
+pub use checksum::crc32;
 pub use error::{Error, Reason};
 pub use types::{DType, MAX_RANK, Place, Shape};
 pub use view::{Model, Node, Params, Tensor};
