@@ -3,23 +3,38 @@
 //! Three ways lead from a 32-bit accumulator to an 8-bit output. Which one a tensor uses is
 //! written in the file, so that a model gives the same answer on every target.
 //!
-//! * **High word** ([`requantize_high`]), the default of models quantized here. A channel has a
-//!   16-bit bias and a 16-bit multiplier; the operator has one shift for each. The rule is the
-//!   rounded high word of a 32 x 32 bit product: one instruction on a Cortex-M4 (`SMMULR`) and on
-//!   Helium (`VRMULH`). Rounding happens once. The quantizer picks the weight scale so that the
-//!   multiplier is exact; nothing is lost by its 16 bits.
+//! * **High word** ([`requantize_high`]), the default of models quantized here. A channel is one
+//!   word with a 20-bit bias and a 12-bit multiplier ([`Channel`]); the operator has one shift for
+//!   each. The rule is the rounded high word of a 32 x 32 bit product: one instruction on a
+//!   Cortex-M4 (`SMMULR`) and on Helium (`VRMULH`). Rounding happens once. The quantizer picks the
+//!   weight scale so that the multiplier is exact; nothing is lost by its 12 bits.
 //! * **Single** ([`requantize_single`]): a 31-bit multiplier and a shift per channel, one rounding
 //!   of the exact product. Equal to desktop LiteRT with XNNPACK.
 //! * **Double** ([`requantize_double`]): the same operands, rounded twice. Equal to TensorFlow
 //!   Lite Micro with its default build flags.
 
-/// One output channel of the high-word kind, as stored: bias and multiplier.
+/// One output channel of the high-word kind, as one word in the file: the bias in the upper 20
+/// bits, signed, and the multiplier in the lower 12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// Added to the accumulator after a shift to the left by [`Requantize::bias_shift`].
-    pub bias: i16,
-    /// Multiplied after a shift to the left by [`Requantize::multiplier_shift`].
-    pub multiplier: u16,
+    /// Within -2^19..2^19.
+    pub bias: i32,
+    /// Multiplied after a shift to the left by [`Requantize::multiplier_shift`]. Below 2^12.
+    pub multiplier: u32,
+}
+
+impl Channel {
+    /// The channel in a word of the file.
+    #[inline(always)]
+    pub const fn unpack(word: u32) -> Self {
+        Channel { bias: (word as i32) >> 12, multiplier: word & 0xFFF }
+    }
+
+    /// The word of the file.
+    pub const fn pack(self) -> u32 {
+        ((self.bias as u32) << 12) | (self.multiplier & 0xFFF)
+    }
 }
 
 /// One output channel of the single and double kinds.
@@ -38,9 +53,9 @@ pub struct ChannelWide {
 pub struct Requantize {
     /// Which rule, and so which channel record.
     pub rounding: Rounding,
-    /// High word only: left shift of the 16-bit bias, 0..=15.
+    /// High word only: left shift of the 20-bit bias, 0..=11.
     pub bias_shift: u8,
-    /// High word only: left shift of the 16-bit multiplier, 0..=15.
+    /// High word only: left shift of the 12-bit multiplier, 0..=19.
     pub multiplier_shift: u8,
     /// Zero point of the output.
     pub zero_point: i16,
@@ -188,6 +203,13 @@ mod tests {
         assert_eq!(requantize_high(3, 1 << 31), 2);
         assert_eq!(requantize_high(-3, 1 << 31), -1);
         assert_eq!(requantize_high(i32::MIN, 65_535 << 15), -1_073_725_440);
+    }
+
+    #[test]
+    fn a_channel_is_one_word() {
+        let channel = Channel { bias: -524_288, multiplier: 4095 };
+        assert_eq!(Channel::unpack(channel.pack()), channel);
+        assert_eq!(Channel { bias: 1, multiplier: 2 }.pack(), 4098);
     }
 
     #[test]

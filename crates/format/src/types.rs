@@ -25,7 +25,7 @@ pub enum DType {
     Bool = 6,
     /// Unsigned 8 bits.
     U8 = 7,
-    /// Per output channel, 4 bytes: 16-bit bias, 16-bit multiplier. See [`crate::fixed`].
+    /// Per output channel, 4 bytes: 20-bit bias, 12-bit multiplier. See [`crate::fixed`].
     Channel = 8,
     /// Per output channel, 12 bytes: 32-bit bias, 32-bit multiplier, shift. See [`crate::fixed`].
     ChannelWide = 9,

@@ -3,7 +3,7 @@
 use crate::memory::In;
 use core::cell::Cell;
 use format::fixed::{
-    ChannelWide, Requantize, Rounding, requantize_double, requantize_high, requantize_single,
+    Channel, ChannelWide, Requantize, Rounding, requantize_double, requantize_high, requantize_single,
 };
 
 /// A sliding window over the rows and columns of `[H, W, C]`.
@@ -55,7 +55,8 @@ impl Geometry {
 /// Bias and multiplier of every output channel, as stored in the file.
 #[derive(Clone, Copy, Debug)]
 pub enum Channels<'a> {
-    /// Low half: 16-bit bias; high half: 16-bit multiplier. For [`Rounding::High`].
+    /// One packed [`Channel`] each: upper 20 bits bias, lower 12 multiplier. For
+    /// [`Rounding::High`].
     High(&'a [u32]),
     /// Three words a channel: bias, multiplier, shift. For the other two rules.
     Wide(&'a [i32]),
@@ -68,7 +69,7 @@ impl Channels<'_> {
         match self {
             Channels::High(words) => {
                 let word = words.get(channel).copied().unwrap_or(0);
-                i32::from(word as u16 as i16) << requantize.bias_shift
+                Channel::unpack(word).bias << requantize.bias_shift
             }
             Channels::Wide(words) => words.get(channel * 3).copied().unwrap_or(0),
         }
@@ -80,7 +81,8 @@ impl Channels<'_> {
         let scaled = match self {
             Channels::High(words) => {
                 let word = words.get(channel).copied().unwrap_or(0);
-                requantize_high(accumulator, (word >> 16) << requantize.multiplier_shift)
+                let multiplier = Channel::unpack(word).multiplier;
+                requantize_high(accumulator, multiplier << requantize.multiplier_shift)
             }
             Channels::Wide(words) => {
                 let (multiplier, shift) = match words.get(channel * 3 + 1..channel * 3 + 3) {

@@ -199,6 +199,22 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Writes a part of input `index` as it is stored, from byte `offset` on: for links that
+    /// carry less than a whole input at once.
+    pub fn set_input_part(
+        &mut self,
+        index: usize,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let error = Error::new(Reason::Port, index);
+        let tensor = self.model.input(index).ok_or(error)?;
+        let end = offset.checked_add(bytes.len()).ok_or(error)?;
+        let cells = self.cells(&tensor).get(offset..end).ok_or(error)?;
+        cells.iter().zip(bytes).for_each(|(to, from)| to.set(*from));
+        Ok(())
+    }
+
     /// Writes input `index` from real numbers in the tensor's own layout, quantized where the
     /// tensor is.
     pub fn set_input_f32(&mut self, index: usize, values: &[f32]) -> Result<(), Error> {

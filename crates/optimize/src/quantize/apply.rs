@@ -84,11 +84,17 @@ fn quantize_weights(
         return Err(missing());
     };
     let output = *node.outputs.first().ok_or_else(missing)?;
-    let scale = |id: ValueId| graph.value(id).quantization.as_ref().map(|q| f64::from(q.scale(0)));
-    let ratio = scale(input).ok_or_else(missing)? / scale(output).ok_or_else(missing)?;
+    let affine = |id: ValueId| {
+        graph.value(id).quantization.as_ref().map(|q| (q.scale(0), q.zero_point))
+    };
+    let (from, to) = (affine(input).ok_or_else(missing)?, affine(output).ok_or_else(missing)?);
     let source = graph.value(id).clone();
     let values = source.data.as_ref().and_then(|data| data.f32().ok()).ok_or_else(missing)?;
-    let quantized = weights::quantize(values, source.shape.dim(0), ratio);
+    let own = node.inputs.get(2).copied().flatten().and_then(|id| graph.value(id).data.as_ref());
+    let own = own.and_then(|data| data.f32().ok()).unwrap_or(&[]);
+    let held = bias.map_or(own, Vec::as_slice);
+    let layer = weights::Layer { input: from, output_scale: to.0, bias: held };
+    let quantized = weights::quantize(values, source.shape.dim(0), &layer);
     let constant = graph.add_constant(source.name, source.shape, Data::I8(quantized.values));
     graph.value_mut(constant).quantization = Some(quantized.quantization);
     node.inputs[1] = Some(constant);

@@ -78,50 +78,43 @@ pub(crate) fn run_and_watch(
 }
 
 impl Statistics {
-    /// Feeds samples through the graph. `keep` of them are returned for later comparisons.
-    pub(crate) fn gather(
+    /// Nothing seen yet.
+    pub(crate) fn new(graph: &Graph) -> Self {
+        let weighted = weighted_inputs(graph).into_iter();
+        let means = weighted.map(|id| (id, vec![0.0; graph.value(id).shape.last()])).collect();
+        Statistics { means, ..Statistics::default() }
+    }
+
+    /// Feeds one sample through the graph.
+    pub(crate) fn add(
+        &mut self,
         graph: &Graph,
         group: &[ValueId],
         float: &mut Float,
-        samples: &mut dyn Iterator<Item = Result<Sample, Error>>,
-        keep: usize,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<(Self, Vec<Sample>), Error> {
-        let mut statistics = Statistics::default();
-        let weighted = weighted_inputs(graph);
-        let mut kept = Vec::new();
-        for sample in samples {
-            let sample = sample?;
-            let mut bad = None;
-            float.watch(&sample, &mut |id, values| {
-                if values.iter().any(|v| !v.is_finite()) {
-                    bad.get_or_insert(id);
-                    return;
-                }
-                let histogram = statistics.histograms.entry(group[id.0]).or_default();
-                histogram.add(values);
-                if weighted.contains(&id) {
-                    let channels = graph.value(id).shape.last();
-                    let means = statistics.means.entry(id).or_insert_with(|| vec![0.0; channels]);
-                    add_means(means, values);
-                }
-            })?;
-            if let Some(id) = bad {
-                let value = graph.value(id).name.clone();
-                return Err(Error::NotFinite { sample: statistics.samples, value });
+        sample: &Sample,
+    ) -> Result<(), Error> {
+        let mut bad = None;
+        float.watch(sample, &mut |id, values| {
+            let shared = group.get(id.0).copied().unwrap_or(id);
+            if !self.histograms.entry(shared).or_default().add(values) {
+                bad.get_or_insert(id);
             }
-            statistics.samples += 1;
-            progress(statistics.samples);
-            if kept.len() < keep {
-                kept.push(sample);
+            if let Some(means) = self.means.get_mut(&id) {
+                add_means(means, values);
             }
+        })?;
+        if let Some(id) = bad {
+            let value = graph.value(id).name.clone();
+            return Err(Error::NotFinite { sample: self.samples, value });
         }
-        if statistics.samples == 0 {
-            return Err(Error::NoSamples);
-        }
-        let count = statistics.samples as f64;
-        statistics.means.values_mut().flatten().for_each(|sum| *sum /= count);
-        Ok((statistics, kept))
+        self.samples += 1;
+        Ok(())
+    }
+
+    /// Turns sums into means.
+    pub(crate) fn finish(&mut self) {
+        let count = self.samples.max(1) as f64;
+        self.means.values_mut().flatten().for_each(|sum| *sum /= count);
     }
 }
 

@@ -26,18 +26,23 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts values; all must be finite.
-    pub fn add(&mut self, values: &[f32]) {
+    /// Counts values. `false`, and nothing counted, where one of them is not finite.
+    pub fn add(&mut self, values: &[f32]) -> bool {
         let (mut low, mut high) = (self.smallest, self.largest);
+        let mut finite = true;
         for &value in values {
             low = low.min(value);
             high = high.max(value);
+            finite &= value.is_finite();
+        }
+        if !finite {
+            return false;
         }
         (self.smallest, self.largest) = (low, high);
         self.cover(high.max(-low));
         if self.width == 0.0 {
             self.zeros += values.len() as u64;
-            return;
+            return true;
         }
         let half = (BINS / 2) as f32;
         let factor = half / self.width;
@@ -49,6 +54,7 @@ impl Histogram {
                 self.counts[bin.min(BINS - 1)] += 1;
             }
         }
+        true
     }
 
     /// Doubles the width until `size` fits.
@@ -142,8 +148,9 @@ mod tests {
         #[test]
         fn the_order_does_not_matter(values in prop::collection::vec(-1e3f32..1e3, 1..60)) {
             let (mut forwards, mut backwards) = (Histogram::default(), Histogram::default());
-            values.iter().for_each(|v| forwards.add(&[*v]));
-            values.iter().rev().for_each(|v| backwards.add(&[*v]));
+            prop_assert!(values.iter().all(|v| forwards.add(&[*v])));
+            prop_assert!(values.iter().rev().all(|v| backwards.add(&[*v])));
+            prop_assert!(!backwards.add(&[f32::NAN]));
             prop_assert_eq!(forwards.total(), backwards.total());
             let all = forwards.percentile(100.0);
             prop_assert!(all[0] >= forwards.smallest() && all[1] <= forwards.largest());

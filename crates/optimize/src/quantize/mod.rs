@@ -1,10 +1,11 @@
 //! Post-training quantization to int8.
 //!
 //! 1. [`assign`]: which nodes can run in int8, and which values share a scale.
-//! 2. [`calibrate`]: the float graph runs over samples; histograms grow, nothing is stored.
-//! 3. [`range`]: every group of values gets its scale; scales of sums are aligned.
-//! 4. [`weights`]: one scale per output channel.
-//! 5. [`correct`]: biases are corrected, and corrections that do not help are rolled back.
+//! 2. [`equalize`]: a second variant of the graph with equalized channels.
+//! 3. [`calibrate`]: the float graph runs over samples; histograms grow, nothing is stored.
+//! 4. [`range`]: every group of values gets its scale; scales of sums are aligned.
+//! 5. [`weights`]: one scale per output channel.
+//! 6. [`correct`]: biases are corrected, and corrections that do not help are rolled back.
 //!
 //! The rules for ranges, zero points and weights are those of the TensorFlow Lite int8
 //! specification, but for average pools, which get a scale of their own.
@@ -13,6 +14,7 @@ mod apply;
 mod assign;
 mod calibrate;
 mod correct;
+mod equalize;
 mod histogram;
 pub mod range;
 mod weights;
@@ -39,6 +41,8 @@ pub struct Options<'a> {
     pub method: Method,
     /// Whether biases are corrected.
     pub bias_correction: bool,
+    /// Whether channels are equalized between layers, where that helps.
+    pub equalize: bool,
     /// Names of nodes to be left in float.
     pub keep_float: &'a dyn Fn(&str) -> bool,
 }
@@ -113,9 +117,14 @@ pub struct Quantized {
     pub corrections: [usize; 2],
     /// Inputs of sums that were given one scale.
     pub aligned: usize,
+    /// Whether the variant with equalized channels was the better one.
+    pub equalized: bool,
 }
 
 /// Quantizes an optimized float graph. `progress` is told the number of samples seen.
+///
+/// Two variants are made, with and without equalized channels, each with its best bias
+/// correction; the one whose output is closer to the float model's is returned.
 pub fn quantize(
     graph: &Graph,
     samples: &mut dyn Iterator<Item = Result<Sample, Error>>,
@@ -124,27 +133,105 @@ pub fn quantize(
 ) -> Result<Quantized, Error> {
     let assignment = assign::assign(graph, options.keep_float);
     let mut float = Float::new(graph)?;
-    let group = &assignment.group;
-    let (statistics, kept) =
-        Statistics::gather(graph, group, &mut float, samples, COMPARED_SAMPLES, progress)?;
-    let (scales, aligned) = scales(graph, &assignment, &statistics, options.method);
-    let plain = apply::apply(graph, &assignment, &scales, &Biases::new())?;
-    let mut fidelity = Fidelity::measure(&mut float, &plain, &kept)?;
-    let mut quantized = plain.clone();
-    let mut kept_biases = Biases::new();
-    let mut corrections = [0, 0];
-    if options.bias_correction {
-        let proposed = correct::biases(graph, &plain, &assignment, &statistics);
-        let judge = Judge { graph, assignment: &assignment, scales: &scales, samples: &kept };
-        let count = proposed.len();
-        (quantized, fidelity, kept_biases) =
-            judge.best(&mut float, (quantized, fidelity), proposed)?;
-        corrections = [kept_biases.len(), count - kept_biases.len()];
+    let mut kept = Vec::new();
+    while kept.len() < COMPARED_SAMPLES
+        && let Some(sample) = samples.next()
+    {
+        kept.push(sample?);
     }
-    let layers = layers(graph, &quantized, &fidelity, &kept_biases);
-    let samples = statistics.samples;
-    let float = assignment.float;
-    Ok(Quantized { graph: quantized, layers, float, samples, corrections, aligned })
+    let equal = match options.equalize {
+        true => equalize::equalize(graph, &mut float, &kept)?,
+        false => None,
+    };
+    let mut variants = vec![Variant::new(graph.clone())?];
+    if let Some(equal) = equal {
+        variants.push(Variant::new(equal)?);
+    }
+    let mut count = 0;
+    for sample in kept.iter().cloned().map(Ok).chain(samples) {
+        let sample = sample?;
+        for variant in &mut variants {
+            variant.statistics.add(&variant.graph, &assignment.group, &mut variant.float, &sample)?;
+        }
+        count += 1;
+        progress(count);
+    }
+    if count == 0 {
+        return Err(Error::NoSamples);
+    }
+    let mut best: Option<Candidate> = None;
+    for (equalized, variant) in variants.into_iter().enumerate() {
+        let mut candidate = variant.finish(&assignment, &mut float, &kept, options)?;
+        candidate.equalized = equalized > 0;
+        if best.as_ref().is_none_or(|best| candidate.quality > best.quality) {
+            best = Some(candidate);
+        }
+    }
+    let best = best.ok_or(Error::NoSamples)?;
+    let layers = layers(graph, &best.graph, &best.fidelity, &best.biases);
+    Ok(Quantized {
+        graph: best.graph,
+        layers,
+        float: assignment.float,
+        samples: count,
+        corrections: best.corrections,
+        aligned: best.aligned,
+        equalized: best.equalized,
+    })
+}
+
+/// A float graph that is being calibrated.
+struct Variant {
+    graph: Graph,
+    float: Float,
+    statistics: Statistics,
+}
+
+/// A quantized graph that is compared with others.
+struct Candidate {
+    graph: Graph,
+    fidelity: Fidelity,
+    biases: Biases,
+    corrections: [usize; 2],
+    aligned: usize,
+    equalized: bool,
+    quality: f64,
+}
+
+impl Variant {
+    fn new(graph: Graph) -> Result<Self, Error> {
+        let float = Float::new(&graph)?;
+        Ok(Variant { statistics: Statistics::new(&graph), graph, float })
+    }
+
+    /// Quantizes with the statistics gathered; `float` is the model as it was.
+    fn finish(
+        mut self,
+        assignment: &Assignment,
+        float: &mut Float,
+        kept: &[Sample],
+        options: &Options<'_>,
+    ) -> Result<Candidate, Error> {
+        self.statistics.finish();
+        let (scales, aligned) =
+            scales(&self.graph, assignment, &self.statistics, options.method);
+        let judge = Judge { graph: &self.graph, assignment, scales: &scales, samples: kept };
+        // Inner values of an equalized graph differ from the original's by their factors.
+        let own = &mut self.float;
+        let plain = judge.try_biases(own, &Biases::new())?;
+        let (mut best, mut corrections) = ((plain.0, plain.1, Biases::new()), [0, 0]);
+        if options.bias_correction {
+            let proposed = correct::biases(&self.graph, &best.0, assignment, &self.statistics);
+            let count = proposed.len();
+            best = judge.best(own, (best.0, best.1), proposed)?;
+            corrections = [best.2.len(), count - best.2.len()];
+        }
+        let (graph, _, biases) = best;
+        let quality = judge.quality(&Fidelity::measure(float, &graph, kept)?);
+        let fidelity = Fidelity::measure(own, &graph, kept)?;
+        let equalized = false;
+        Ok(Candidate { graph, fidelity, biases, corrections, aligned, equalized, quality })
+    }
 }
 
 /// Compares corrected graphs with the plain one.

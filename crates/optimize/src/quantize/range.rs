@@ -117,7 +117,7 @@ mod tests {
         let mut histogram = Histogram::default();
         let values: Vec<f32> = (0..100_000).map(|i| i as f32 / 100_000.0).collect();
         // A million values: the squared errors balance at 4 / (1 + 10^6 / (12 * 255^2)) = 1.75.
-        (0..10).for_each(|_| histogram.add(&values));
+        (0..10).for_each(|_| assert!(histogram.add(&values)));
         histogram.add(&[4.0]);
         let [_, high] = choose(&histogram, Method::Mse);
         assert!((1.6..1.9).contains(&high), "{high}");

@@ -1,7 +1,7 @@
 //! Weights: one symmetric scale per output channel, chosen so that the multiplier of the
 //! channel is exact in the file.
 
-use runtime::host::{Quantization, common_multipliers};
+use runtime::host::{Quantization, common_multipliers, fits_high};
 
 /// int8 weights with their scales.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,30 +12,79 @@ pub(crate) struct Weights {
     pub quantization: Quantization,
 }
 
-/// Quantizes `[outputs, ...]` weights. `ratio` is the input's scale over the output's: with it
-/// the scale of a channel is rounded up to what its 16-bit multiplier can express, so that the
-/// multiplication on the device is the one that the weights were rounded for.
-pub(crate) fn quantize(values: &[f32], outputs: usize, ratio: f64) -> Weights {
+/// What surrounds the weights of a layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layer<'a> {
+    /// Scale and zero point of the input.
+    pub input: (f32, i32),
+    /// The output's scale.
+    pub output_scale: f32,
+    /// The real bias of every output channel; empty for none.
+    pub bias: &'a [f32],
+}
+
+/// Quantizes `[outputs, ...]` weights.
+///
+/// The scale of a channel is rounded up to what its 12-bit multiplier can express, so that the
+/// multiplication on the device is the one that the weights were rounded for. Where biases would
+/// not fit 20 bits, the smallest scales are raised: a channel whose steps are a fraction of the
+/// largest channel's adds little noise, and its bias then counts fewer of them.
+pub(crate) fn quantize(values: &[f32], outputs: usize, layer: &Layer<'_>) -> Weights {
     let row = (values.len() / outputs.max(1)).max(1);
-    let mut scales: Vec<f64> = values.chunks(row).map(best_scale).collect();
-    // A channel without weights takes the largest scale: its bias is then small in steps.
-    let largest = scales.iter().copied().fold(0.0, f64::max);
-    let fallback = if largest > 0.0 { largest } else { 1.0 };
-    scales.iter_mut().filter(|s| **s == 0.0).for_each(|s| *s = fallback);
+    let best: Vec<f64> = values.chunks(row).map(best_scale).collect();
+    let largest = best.iter().copied().fold(0.0, f64::max);
+    let largest = if largest > 0.0 { largest } else { 1.0 };
+    let mut first = None;
+    for share in [0.0, 1.0 / 64.0, 1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0] {
+        // A channel without weights takes the largest scale: its bias is then small in steps.
+        let floor = |scale: &f64| match *scale {
+            0.0 => largest,
+            scale => scale.max(largest * share),
+        };
+        let scales = exact_scales(best.iter().map(floor).collect(), layer);
+        let weights = round(values, row, scales);
+        if has_high_records(&weights, row, layer) {
+            return weights;
+        }
+        first.get_or_insert(weights);
+    }
+    // No floor helps: the layer keeps its finest scales and takes wide records.
+    first.unwrap_or_else(|| round(values, row, best.iter().map(|_| largest as f32).collect()))
+}
+
+/// Scales rounded up to exact multipliers.
+fn exact_scales(mut scales: Vec<f64>, layer: &Layer<'_>) -> Vec<f32> {
+    let ratio = f64::from(layer.input.0) / f64::from(layer.output_scale);
     let factors: Vec<f64> = scales.iter().map(|scale| scale * ratio).collect();
     if let Some(multipliers) = common_multipliers(&factors, f64::ceil) {
         for (channel, scale) in scales.iter_mut().enumerate() {
             *scale = multipliers.factor(channel) / ratio;
         }
     }
-    let scales: Vec<f32> = scales.into_iter().map(|scale| scale as f32).collect();
+    scales.into_iter().map(|scale| scale as f32).collect()
+}
+
+fn round(values: &[f32], row: usize, scales: Vec<f32>) -> Weights {
     let rounded = values.chunks(row).zip(&scales).flat_map(|(weights, &scale)| {
         weights.iter().map(move |w| (w / scale).round().clamp(-127.0, 127.0) as i8)
     });
-    Weights {
-        values: rounded.collect(),
-        quantization: Quantization { scales: scales.clone(), zero_point: 0, axis: Some(0) },
-    }
+    let values = rounded.collect();
+    Weights { values, quantization: Quantization { scales, zero_point: 0, axis: Some(0) } }
+}
+
+/// Whether the layer's records fit the short form of the file.
+fn has_high_records(weights: &Weights, row: usize, layer: &Layer<'_>) -> bool {
+    let (input_scale, input_zero) = layer.input;
+    let scales = weights.quantization.scales.iter().map(|&scale| f64::from(scale));
+    let units: Vec<f64> = scales.map(|scale| scale * f64::from(input_scale)).collect();
+    let factors: Vec<f64> = units.iter().map(|u| u / f64::from(layer.output_scale)).collect();
+    let biases = weights.values.chunks(row).enumerate().map(|(channel, weights)| {
+        let sum: i64 = weights.iter().map(|&w| i64::from(w)).sum();
+        let bias = layer.bias.get(channel).copied().unwrap_or(0.0);
+        let own = (f64::from(bias) / units.get(channel).unwrap_or(&1.0)).round() as i64;
+        i32::try_from(own - i64::from(input_zero) * sum).unwrap_or(i32::MAX)
+    });
+    fits_high(&factors, &biases.collect::<Vec<i32>>())
 }
 
 /// The scale with the least squared error: the largest weight becomes 127, or up to 127 / 0.7 and
@@ -64,9 +113,23 @@ fn best_scale(weights: &[f32]) -> f64 {
 mod tests {
     use super::*;
 
+    fn layer(bias: &[f32]) -> Layer<'_> {
+        Layer { input: (0.02, -128), output_scale: 1.0, bias }
+    }
+
+    /// A bias of 3,000 output steps in a channel of tiny weights would need 32 bits.
+    #[test]
+    fn a_large_bias_raises_the_scale_of_its_channel() {
+        let free = quantize(&[1.0, 0.001], 2, &layer(&[]));
+        let bound = quantize(&[1.0, 0.001], 2, &layer(&[0.0, 3000.0]));
+        assert_eq!(free.quantization.scales[0], bound.quantization.scales[0]);
+        assert!(bound.quantization.scales[1] > 4.0 * free.quantization.scales[1]);
+        assert!(has_high_records(&bound, 1, &layer(&[0.0, 3000.0])));
+    }
+
     #[test]
     fn scales_are_per_channel_and_zero_channels_are_harmless() {
-        let weights = quantize(&[1.0, -1.0, 0.0, 0.0, 0.5, 0.25], 3, 0.01);
+        let weights = quantize(&[1.0, -1.0, 0.0, 0.0, 0.5, 0.25], 3, &layer(&[]));
         assert_eq!(weights.values[2..4], [0, 0]);
         assert_eq!(weights.quantization.scales.len(), 3);
         for (i, real) in [1.0f32, -1.0, 0.0, 0.0, 0.5, 0.25].into_iter().enumerate() {
@@ -78,7 +141,7 @@ mod tests {
 
     #[test]
     fn scales_make_multipliers_exact() {
-        let weights = quantize(&[0.3, 0.07, 0.011], 3, 0.02);
+        let weights = quantize(&[0.3, 0.07, 0.011], 3, &layer(&[]));
         let factors: Vec<f64> =
             weights.quantization.scales.iter().map(|&s| f64::from(s) * 0.02).collect();
         let multipliers = common_multipliers(&factors, f64::round).unwrap();

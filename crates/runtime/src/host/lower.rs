@@ -1,7 +1,7 @@
 //! From real scales to the integers of a plan.
 
 use super::{Activation, Data, Operand};
-use format::fixed::{Requantize, Rounding, quantize_multiplier};
+use format::fixed::{Channel, Requantize, Rounding, quantize_multiplier};
 use format::{DType, Shape};
 use std::string::String;
 use std::vec::Vec;
@@ -35,12 +35,12 @@ pub enum LoweredOperand {
     Absent,
 }
 
-/// 16-bit multipliers of all channels and their common shift: see [`format::fixed`].
+/// 12-bit multipliers of all channels and their common shift: see [`format::fixed`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Multipliers {
     /// One per channel.
-    pub multipliers: Vec<u16>,
-    /// Shift to the left of all of them, 0..=15.
+    pub multipliers: Vec<u32>,
+    /// Shift to the left of all of them, 0..=19.
     pub shift: u8,
 }
 
@@ -60,10 +60,10 @@ pub fn common_multipliers(factors: &[f64], round: fn(f64) -> f64) -> Option<Mult
     if !usable {
         return None;
     }
-    for shift in 0..=15u8 {
+    for shift in 0..=19u8 {
         let unit = 2f64.powi(32 - i32::from(shift));
-        if round(largest * unit) <= 65_535.0 {
-            let multipliers = factors.iter().map(|f| round(f * unit) as u16).collect();
+        if round(largest * unit) <= 4_095.0 {
+            let multipliers = factors.iter().map(|f| round(f * unit) as u32).collect();
             return Some(Multipliers { multipliers, shift });
         }
     }
@@ -135,20 +135,26 @@ pub fn channel_operand(
     Ok((constant(DType::ChannelWide, count, wide)?, Requantize { rounding, ..requantize }))
 }
 
-/// Packed 16-bit biases and multipliers with their two shifts, where these are precise enough:
+/// Whether channels with these real factors and these biases have high-word records: the
+/// condition that a quantizer can meet by choosing its weight scales.
+pub fn fits_high(factors: &[f64], biases: &[i32]) -> bool {
+    high_words(factors, biases).is_some()
+}
+
+/// Packed biases and multipliers with their two shifts, where these are precise enough:
 /// a bias may be off by at most 1/16 of an output step.
 fn high_words(factors: &[f64], biases: &[i32]) -> Option<(Vec<u32>, [u8; 2])> {
     let scaled = common_multipliers(factors, f64::round)?;
     let largest = biases.iter().map(|b| b.unsigned_abs()).max().unwrap_or(0);
-    let bias_shift = (0..=15u8).find(|&s| (largest >> s) + 1 < 32_768)?;
+    let bias_shift = (0..=11u8).find(|&s| (largest >> s) + 1 < 1 << 19)?;
     let half_step = f64::from(1u32 << bias_shift) / 2.0;
     let worst = factors.iter().copied().fold(0.0, f64::max);
     if bias_shift > 0 && half_step * worst > 1.0 / 16.0 {
         return None;
     }
     let words = scaled.multipliers.iter().zip(biases).map(|(&multiplier, &bias)| {
-        let rounded = (f64::from(bias) / f64::from(1u32 << bias_shift)).round() as i16;
-        u32::from(multiplier) << 16 | u32::from(rounded as u16)
+        let rounded = (f64::from(bias) / f64::from(1u32 << bias_shift)).round() as i32;
+        Channel { bias: rounded, multiplier }.pack()
     });
     Some((words.collect(), [bias_shift, scaled.shift]))
 }
@@ -169,7 +175,7 @@ mod tests {
     #[test]
     fn multipliers_share_the_smallest_shift_that_holds_the_largest() {
         let scaled = common_multipliers(&[0.25, 0.125], f64::round).unwrap();
-        assert_eq!(scaled, Multipliers { multipliers: std::vec![32_768, 16_384], shift: 15 });
+        assert_eq!(scaled, Multipliers { multipliers: std::vec![2048, 1024], shift: 19 });
         assert_eq!(scaled.factor(0), 0.25);
         assert_eq!(common_multipliers(&[0.5], f64::round), None);
         assert_eq!(common_multipliers(&[0.0], f64::round), None);

@@ -11,6 +11,7 @@ mod runner;
 pub use data::{Data, Tensor};
 pub use lower::{
     Lowered, LoweredOperand, Multipliers, activation_limits_i8, channel_operand, common_multipliers,
+    fits_high,
 };
 pub use runner::{AlignedBytes, Runner, evaluate, tensor_record};
 

@@ -120,8 +120,8 @@ fn requantize(node: &Node<'_>) -> Requantize {
 pub(crate) fn decode_requantize(params: &mut Params<'_>) -> Requantize {
     Requantize {
         rounding: Rounding::from_code(params.u8()).unwrap_or(Rounding::High),
-        bias_shift: params.u8() & 15,
-        multiplier_shift: params.u8() & 15,
+        bias_shift: params.u8().min(11),
+        multiplier_shift: params.u8().min(19),
         zero_point: i16::from(params.u8() as i8),
         min: i16::from(params.u8() as i8),
         max: i16::from(params.u8() as i8),
