@@ -66,30 +66,49 @@ struct Problem<'a> {
 pub fn place(buffers: &[Buffer], sharings: &[Sharing], effort: usize) -> Placement {
     let problem = Problem::new(buffers, sharings, effort);
     let mut by_size: Vec<usize> = (0..buffers.len()).collect();
-    by_size.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].bytes), *buffers[i].life.start()));
+    by_size.sort_by_key(|&i| {
+        (
+            std::cmp::Reverse(buffers[i].bytes),
+            *buffers[i].life.start(),
+        )
+    });
     let by_time: Vec<usize> = (0..buffers.len()).collect();
     let backwards: Vec<usize> = (0..buffers.len()).rev().collect();
     let starts = [by_size, by_time, backwards];
     let tried = starts.map(|order| problem.improve(order));
-    tried.into_iter().min_by_key(|placement| placement.bytes).unwrap_or_default()
+    tried
+        .into_iter()
+        .min_by_key(|placement| placement.bytes)
+        .unwrap_or_default()
 }
 
 impl<'a> Problem<'a> {
     fn new(buffers: &'a [Buffer], sharings: &[Sharing], rounds: usize) -> Self {
         let distance = |input: usize, output: usize| {
             let fits = |s: &&Sharing| s.input == input && s.output == output;
-            sharings.iter().find(fits).map(|s| s.distance.next_multiple_of(OFFSET_ALIGNMENT))
+            sharings
+                .iter()
+                .find(fits)
+                .map(|s| s.distance.next_multiple_of(OFFSET_ALIGNMENT))
         };
         let conflicts = (0..buffers.len())
             .map(|a| {
                 let others = (0..buffers.len()).filter(|&b| b != a);
                 others
                     .filter(|&b| meet(&buffers[a], &buffers[b]))
-                    .map(|b| Conflict { other: b, behind: distance(a, b), before: distance(b, a) })
+                    .map(|b| Conflict {
+                        other: b,
+                        behind: distance(a, b),
+                        before: distance(b, a),
+                    })
                     .collect()
             })
             .collect();
-        Problem { buffers, conflicts, rounds }
+        Problem {
+            buffers,
+            conflicts,
+            rounds,
+        }
     }
 
     /// Hill climbing over exchanges of two buffers in the order.
@@ -134,7 +153,10 @@ impl<'a> Problem<'a> {
             offsets[index] = Some(offset);
             bytes = bytes.max(offset + size);
         }
-        Placement { offsets: offsets.into_iter().flatten().collect(), bytes }
+        Placement {
+            offsets: offsets.into_iter().flatten().collect(),
+            bytes,
+        }
     }
 
     fn lowest(&self, index: usize, offsets: &[Option<usize>]) -> usize {
@@ -145,8 +167,8 @@ impl<'a> Problem<'a> {
         };
         let allowed = |offset: usize| {
             placed().all(|(conflict, other)| {
-                let apart = offset >= other + self.buffers[conflict.other].bytes
-                    || offset + size <= other;
+                let apart =
+                    offset >= other + self.buffers[conflict.other].bytes || offset + size <= other;
                 let behind = conflict.behind.is_some_and(|d| offset >= other + d);
                 let before = conflict.before.is_some_and(|d| offset + d <= other);
                 apart || behind || before
@@ -196,10 +218,19 @@ mod tests {
 
     #[test]
     fn a_chain_in_place_takes_one_buffer_and_its_distances() {
-        let buffers: Vec<Buffer> =
-            (0..3).map(|i| Buffer { bytes: 800, life: i..=i + 1 }).collect();
-        let sharings: Vec<Sharing> =
-            (0..2).map(|i| Sharing { input: i, output: i + 1, distance: 96 }).collect();
+        let buffers: Vec<Buffer> = (0..3)
+            .map(|i| Buffer {
+                bytes: 800,
+                life: i..=i + 1,
+            })
+            .collect();
+        let sharings: Vec<Sharing> = (0..2)
+            .map(|i| Sharing {
+                input: i,
+                output: i + 1,
+                distance: 96,
+            })
+            .collect();
         let placement = place(&buffers, &sharings, 100);
         assert!(verify(&buffers, &sharings, &placement));
         assert_eq!(placement.bytes, 800 + 2 * 96);

@@ -1,8 +1,8 @@
 //! Lays out a lowered and placed graph as a file.
 
+use crate::Error;
 use crate::arena::{self, Buffer, OFFSET_ALIGNMENT, Placement};
 use crate::lifetimes::{Buffers, buffers};
-use crate::Error;
 use format::fixed::Rounding;
 use format::meta::{Manifest, Meta, Port, Preprocess};
 use format::{ABSENT, DType, NodeRecord, Place, TensorRecord, Writer};
@@ -33,7 +33,11 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             rounding: Rounding::High,
-            targets: vec![Architecture::Scalar, Architecture::Armv7em, Architecture::Helium],
+            targets: vec![
+                Architecture::Scalar,
+                Architecture::Armv7em,
+                Architecture::Helium,
+            ],
             effort: 300,
             preprocess: Vec::new(),
             labels: Vec::new(),
@@ -79,7 +83,10 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     let mut buffers = buffers(graph, &lowered);
     let values = buffers.buffers.len();
     // Scratch is not known before operands have places: a first file tells each node's bytes.
-    let apart = Placement { offsets: apart(&buffers.buffers), bytes: total(&buffers.buffers) };
+    let apart = Placement {
+        offsets: apart(&buffers.buffers),
+        bytes: total(&buffers.buffers),
+    };
     let draft = emit(graph, options, &lowered, &buffers, &apart, &HashMap::new())?;
     let scratch = scratch_bytes(&draft.bytes, options)?;
     let mut scratch_buffer = HashMap::new();
@@ -95,19 +102,29 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
         return Err(Error::Refused("the arena's placement is not valid".into()));
     }
     debug_assert!(values <= placement.offsets.len());
-    let compiled = emit(graph, options, &lowered, &buffers, &placement, &scratch_buffer)?;
+    let compiled = emit(
+        graph,
+        options,
+        &lowered,
+        &buffers,
+        &placement,
+        &scratch_buffer,
+    )?;
     scratch_bytes(&compiled.bytes, options)?;
     Ok(compiled)
 }
 
 fn lower(graph: &Graph, rounding: Rounding) -> Result<Vec<Lowered>, Error> {
     let one = |node: &graph::Node| {
-        let outputs: Vec<Operand<'_>> =
-            node.outputs.iter().map(|&id| graph.operand(id)).collect();
+        let outputs: Vec<Operand<'_>> = node.outputs.iter().map(|&id| graph.operand(id)).collect();
         let operator = node.kind.operator();
-        operator.lower(&graph.operands(&node.inputs), &outputs, rounding).map_err(|reason| {
-            Error::Lower { node: node.name.clone(), operator: operator.name().into(), reason }
-        })
+        operator
+            .lower(&graph.operands(&node.inputs), &outputs, rounding)
+            .map_err(|reason| Error::Lower {
+                node: node.name.clone(),
+                operator: operator.name().into(),
+                reason,
+            })
     };
     graph.nodes.iter().map(one).collect()
 }
@@ -123,7 +140,10 @@ fn apart(buffers: &[Buffer]) -> Vec<usize> {
 }
 
 fn total(buffers: &[Buffer]) -> usize {
-    buffers.iter().map(|b| b.bytes.next_multiple_of(OFFSET_ALIGNMENT)).sum()
+    buffers
+        .iter()
+        .map(|b| b.bytes.next_multiple_of(OFFSET_ALIGNMENT))
+        .sum()
 }
 
 /// Scratch bytes of every node, the most that any target needs; checks the file on the way.
@@ -139,7 +159,10 @@ fn scratch_bytes(file: &[u8], options: &Options) -> Result<Vec<usize>, Error> {
             let (index, name) = (node.index, op.name);
             return Err(Error::Refused(format!("operands of node {index} ({name})")));
         }
-        let need = options.targets.iter().map(|&target| (op.scratch_bytes)(&node, target));
+        let need = options
+            .targets
+            .iter()
+            .map(|&target| (op.scratch_bytes)(&node, target));
         bytes.push(need.max().unwrap_or(0).next_multiple_of(OFFSET_ALIGNMENT));
     }
     Ok(bytes)
@@ -164,7 +187,9 @@ impl Emitter<'_> {
         let operand = self.graph.operand(id);
         let record = match (operand.data, self.buffers.of_value.get(&id)) {
             (Some(data), None) => {
-                let offset = self.writer.constant(data.bytes(), operand.dtype.alignment());
+                let offset = self
+                    .writer
+                    .constant(data.bytes(), operand.dtype.alignment());
                 tensor_record(&operand, Place::Constant, offset)
             }
             (_, buffer) => {
@@ -184,8 +209,11 @@ impl Emitter<'_> {
         lowered: &Lowered,
         scratch: Option<(usize, usize)>,
     ) -> Result<(), Error> {
-        let mut record =
-            NodeRecord { code: lowered.code, params: lowered.params.clone(), ..Default::default() };
+        let mut record = NodeRecord {
+            code: lowered.code,
+            params: lowered.params.clone(),
+            ..Default::default()
+        };
         if let Some((offset, bytes)) = scratch {
             (record.scratch_offset, record.scratch_bytes) = (offset as u32, bytes as u32);
         }
@@ -196,9 +224,11 @@ impl Emitter<'_> {
                     Some(id) => self.value(id)?,
                     None => ABSENT,
                 },
-                LoweredOperand::Constant { dtype, shape, bytes } => {
-                    self.constant(*dtype, *shape, bytes)?
-                }
+                LoweredOperand::Constant {
+                    dtype,
+                    shape,
+                    bytes,
+                } => self.constant(*dtype, *shape, bytes)?,
             };
             record.inputs.push(reference);
         }
@@ -206,18 +236,22 @@ impl Emitter<'_> {
             let reference = self.value(output)?;
             record.outputs.push(reference);
         }
-        self.writer.node(&record).ok_or(Error::TooLarge("a node has more than 255 operands"))
+        self.writer
+            .node(&record)
+            .ok_or(Error::TooLarge("a node has more than 255 operands"))
     }
 
-    fn constant(
-        &mut self,
-        dtype: DType,
-        shape: format::Shape,
-        bytes: &[u8],
-    ) -> Result<u16, Error> {
+    fn constant(&mut self, dtype: DType, shape: format::Shape, bytes: &[u8]) -> Result<u16, Error> {
         let offset = self.writer.constant(bytes, dtype.alignment());
         let place = Place::Constant;
-        let record = TensorRecord { dtype, place, offset, shape, scale: 0.0, zero_point: 0 };
+        let record = TensorRecord {
+            dtype,
+            place,
+            offset,
+            shape,
+            scale: 0.0,
+            zero_point: 0,
+        };
         self.writer.tensor(&record).ok_or(TOO_MANY_TENSORS)
     }
 }
@@ -231,18 +265,28 @@ fn emit(
     scratch: &HashMap<usize, usize>,
 ) -> Result<Compiled, Error> {
     let references = HashMap::new();
-    let mut emitter =
-        Emitter { graph, buffers, placement, writer: Writer::default(), references };
+    let mut emitter = Emitter {
+        graph,
+        buffers,
+        placement,
+        writer: Writer::default(),
+        references,
+    };
     let mut plan = Vec::new();
     for (index, (node, lowered)) in graph.nodes.iter().zip(lowered).enumerate() {
         if lowered.is_alias() {
             continue;
         }
         let before = emitter.writer.constant_bytes();
-        let place = scratch.get(&index).map(|&b| (placement.offsets[b], buffers.buffers[b].bytes));
+        let place = scratch
+            .get(&index)
+            .map(|&b| (placement.offsets[b], buffers.buffers[b].bytes));
         emitter.node(node, lowered, place)?;
         let op = ops::ALL.iter().find(|op| op.code == lowered.code);
-        let live = buffers.buffers.iter().filter(|buffer| buffer.life.contains(&index));
+        let live = buffers
+            .buffers
+            .iter()
+            .filter(|buffer| buffer.life.contains(&index));
         plan.push(PlanNode {
             graph_node: index,
             name: node.name.clone(),
@@ -262,7 +306,11 @@ fn emit(
     let arena_bytes = arena_bytes.map_err(|_| Error::TooLarge("the arena exceeds 4 GiB"))?;
     let file = emitter.writer.finish(arena_bytes, 0, &meta(graph, options));
     let bytes = file.ok_or(Error::TooLarge("more than 255 inputs or outputs, or 4 GiB"))?;
-    Ok(Compiled { bytes, arena_bytes: placement.bytes, plan })
+    Ok(Compiled {
+        bytes,
+        arena_bytes: placement.bytes,
+        plan,
+    })
 }
 
 fn meta(graph: &Graph, options: &Options) -> Meta {
@@ -280,7 +328,11 @@ fn meta(graph: &Graph, options: &Options) -> Meta {
     if let Some(first) = outputs.first_mut() {
         first.labels = options.labels.clone();
     }
-    Meta { inputs, outputs, manifest: options.manifest.clone() }
+    Meta {
+        inputs,
+        outputs,
+        manifest: options.manifest.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -295,8 +347,24 @@ mod tests {
     fn a_chain_of_functions_runs_in_place() {
         let mut graph = Graph::default();
         let x = graph.add_input("x", DType::F32, Shape::new(&[1, 4]).unwrap());
-        let e = graph.push("e", Unary { function: Function::Exp }, &[x]).unwrap()[0];
-        let y = graph.push("y", Unary { function: Function::Neg }, &[e]).unwrap()[0];
+        let e = graph
+            .push(
+                "e",
+                Unary {
+                    function: Function::Exp,
+                },
+                &[x],
+            )
+            .unwrap()[0];
+        let y = graph
+            .push(
+                "y",
+                Unary {
+                    function: Function::Neg,
+                },
+                &[e],
+            )
+            .unwrap()[0];
         graph.add_output("y", y);
         let compiled = compile(&graph, &Options::default()).unwrap();
         assert_eq!(compiled.arena_bytes, 16);

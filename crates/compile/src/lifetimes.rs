@@ -29,7 +29,9 @@ pub(crate) fn buffers(graph: &Graph, lowered: &[Lowered]) -> Buffers {
         if lowered.is_alias() {
             result.alias(graph, node, step);
         } else {
-            node.outputs.iter().for_each(|&output| result.write(graph, output, step));
+            node.outputs
+                .iter()
+                .for_each(|&output| result.write(graph, output, step));
         }
     }
     for port in &graph.outputs {
@@ -44,7 +46,10 @@ impl Buffers {
         let tensor = graph.value(value);
         let bytes = tensor.shape.elements() * tensor.dtype.bytes();
         self.of_value.insert(value, self.buffers.len());
-        self.buffers.push(Buffer { bytes, life: step..=step });
+        self.buffers.push(Buffer {
+            bytes,
+            life: step..=step,
+        });
     }
 
     fn read(&mut self, value: ValueId, step: usize) {
@@ -70,7 +75,9 @@ impl Buffers {
     /// An input that dies at a step may share with that step's output, if the operator can.
     fn share(&mut self, graph: &Graph, lowered: &[Lowered]) {
         for (step, (node, lowered)) in graph.nodes.iter().zip(lowered).enumerate() {
-            let &[output_value] = &node.outputs[..] else { continue };
+            let &[output_value] = &node.outputs[..] else {
+                continue;
+            };
             if lowered.is_alias() {
                 continue;
             }
@@ -92,7 +99,11 @@ impl Buffers {
                 let elementwise = !reads_once(input);
                 let distance = node.kind.operator().overlap(index, &operands, &output);
                 if let Some(distance) = distance.filter(|&d| dies && (!elementwise || d == 0)) {
-                    self.sharings.push(Sharing { input: from, output: to, distance });
+                    self.sharings.push(Sharing {
+                        input: from,
+                        output: to,
+                        distance,
+                    });
                 }
             }
         }

@@ -45,7 +45,10 @@ pub struct Error {
 impl Error {
     /// An error with its place.
     pub const fn new(reason: Reason, at: usize) -> Self {
-        Error { reason, at: at as u32 }
+        Error {
+            reason,
+            at: at as u32,
+        }
     }
 
     /// The stable number of the reason.

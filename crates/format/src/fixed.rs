@@ -28,7 +28,10 @@ impl Channel {
     /// The channel in a word of the file.
     #[inline(always)]
     pub const fn unpack(word: u32) -> Self {
-        Channel { bias: (word as i32) >> 12, multiplier: word & 0xFFF }
+        Channel {
+            bias: (word as i32) >> 12,
+            multiplier: word & 0xFFF,
+        }
     }
 
     /// The word of the file.
@@ -140,7 +143,11 @@ pub const fn doubling_high_multiply(a: i32, b: i32) -> i32 {
         return i32::MAX;
     }
     let product = a as i64 * b as i64;
-    let nudge = if product >= 0 { 1i64 << 30 } else { 1 - (1i64 << 30) };
+    let nudge = if product >= 0 {
+        1i64 << 30
+    } else {
+        1 - (1i64 << 30)
+    };
     ((product + nudge) / (1i64 << 31)) as i32
 }
 
@@ -207,9 +214,19 @@ mod tests {
 
     #[test]
     fn a_channel_is_one_word() {
-        let channel = Channel { bias: -524_288, multiplier: 4095 };
+        let channel = Channel {
+            bias: -524_288,
+            multiplier: 4095,
+        };
         assert_eq!(Channel::unpack(channel.pack()), channel);
-        assert_eq!(Channel { bias: 1, multiplier: 2 }.pack(), 4098);
+        assert_eq!(
+            Channel {
+                bias: 1,
+                multiplier: 2
+            }
+            .pack(),
+            4098
+        );
     }
 
     #[test]

@@ -49,7 +49,12 @@ pub struct Preprocess {
 
 impl Default for Preprocess {
     fn default() -> Self {
-        Preprocess { scale: 1.0, mean: Vec::new(), std: Vec::new(), channels_first: false }
+        Preprocess {
+            scale: 1.0,
+            mean: Vec::new(),
+            std: Vec::new(),
+            channels_first: false,
+        }
     }
 }
 
@@ -71,10 +76,14 @@ pub struct Manifest {
 impl Meta {
     /// Reads the signature and the manifest of a checked model.
     pub fn of(model: &Model<'_>) -> Result<Self, Error> {
-        let meta: Meta = postcard::from_bytes(model.meta_bytes())
-            .map_err(|_| Error::new(Reason::Meta, 0))?;
-        let fits = meta.inputs.len() == model.input_count()
-            && meta.outputs.len() == model.output_count();
-        if fits { Ok(meta) } else { Err(Error::new(Reason::Meta, 0)) }
+        let meta: Meta =
+            postcard::from_bytes(model.meta_bytes()).map_err(|_| Error::new(Reason::Meta, 0))?;
+        let fits =
+            meta.inputs.len() == model.input_count() && meta.outputs.len() == model.output_count();
+        if fits {
+            Ok(meta)
+        } else {
+            Err(Error::new(Reason::Meta, 0))
+        }
     }
 }

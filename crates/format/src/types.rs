@@ -113,7 +113,10 @@ pub struct Shape {
 impl Shape {
     /// A shape from its dimensions; `None` above [`MAX_RANK`].
     pub fn new(dims: &[u32]) -> Option<Self> {
-        let mut shape = Shape { dims: [1; MAX_RANK], rank: dims.len() as u8 };
+        let mut shape = Shape {
+            dims: [1; MAX_RANK],
+            rank: dims.len() as u8,
+        };
         shape.dims.get_mut(..dims.len())?.copy_from_slice(dims);
         Some(shape)
     }

@@ -54,7 +54,8 @@ impl Tensor {
 
     fn end(&self) -> Option<usize> {
         let elements = self.shape.checked_elements()?;
-        self.offset.checked_add(elements.checked_mul(self.dtype.bytes())?)
+        self.offset
+            .checked_add(elements.checked_mul(self.dtype.bytes())?)
     }
 }
 
@@ -100,11 +101,20 @@ impl<'a> Model<'a> {
     pub fn resume(bytes: &'a [u8]) -> Result<Self, Error> {
         let region = |at: usize| -> Result<&'a [u8], Error> {
             let (start, length) = (u32_at(bytes, at) as usize, u32_at(bytes, at + 4) as usize);
-            let end = start.checked_add(length).ok_or(Error::new(Reason::Truncated, at))?;
-            bytes.get(start..end).ok_or(Error::new(Reason::Truncated, at))
+            let end = start
+                .checked_add(length)
+                .ok_or(Error::new(Reason::Truncated, at))?;
+            bytes
+                .get(start..end)
+                .ok_or(Error::new(Reason::Truncated, at))
         };
         region(48)?;
-        Ok(Model { bytes, tensors: region(24)?, nodes: region(32)?, constants: region(56)? })
+        Ok(Model {
+            bytes,
+            tensors: region(24)?,
+            nodes: region(32)?,
+            constants: region(56)?,
+        })
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -119,7 +129,9 @@ impl<'a> Model<'a> {
         }
         let mut consumed = 0;
         for index in 0..self.node_count() {
-            let node = self.node_at(consumed, index).ok_or(Error::new(Reason::Node, index))?;
+            let node = self
+                .node_at(consumed, index)
+                .ok_or(Error::new(Reason::Node, index))?;
             for operand in 0..node.input_count() + node.output_count() {
                 if !node.is_absent(operand) && node.operand(operand).is_none() {
                     return Err(Error::new(Reason::Tensor, index));
@@ -174,12 +186,20 @@ impl<'a> Model<'a> {
 
     /// The tensor of input `index`.
     pub fn input(&self, index: usize) -> Option<Tensor> {
-        if index < self.input_count() { self.port(index) } else { None }
+        if index < self.input_count() {
+            self.port(index)
+        } else {
+            None
+        }
     }
 
     /// The tensor of output `index`.
     pub fn output(&self, index: usize) -> Option<Tensor> {
-        if index < self.output_count() { self.port(self.input_count() + index) } else { None }
+        if index < self.output_count() {
+            self.port(self.input_count() + index)
+        } else {
+            None
+        }
     }
 
     /// All constants, 16-byte aligned.
@@ -189,8 +209,13 @@ impl<'a> Model<'a> {
 
     /// The postcard-encoded signature and manifest.
     pub fn meta_bytes(&self) -> &'a [u8] {
-        let (start, length) = (u32_at(self.bytes, 48) as usize, u32_at(self.bytes, 52) as usize);
-        self.bytes.get(start..start.saturating_add(length)).unwrap_or(&[])
+        let (start, length) = (
+            u32_at(self.bytes, 48) as usize,
+            u32_at(self.bytes, 52) as usize,
+        );
+        self.bytes
+            .get(start..start.saturating_add(length))
+            .unwrap_or(&[])
     }
 
     /// The nodes in the order of execution.
@@ -221,7 +246,11 @@ impl<'a> Model<'a> {
         if params % 4 != 0 {
             return None;
         }
-        Some(Node { model: *self, record: rest.get(..length)?, index })
+        Some(Node {
+            model: *self,
+            record: rest.get(..length)?,
+            index,
+        })
     }
 
     /// Decodes and verifies the tensor record at word `reference` of the tensor section.
@@ -292,12 +321,20 @@ impl<'a> Node<'a> {
 
     /// Input operand `index`, `None` where it is absent.
     pub fn input(&self, index: usize) -> Option<Tensor> {
-        if index < self.input_count() { self.operand(index) } else { None }
+        if index < self.input_count() {
+            self.operand(index)
+        } else {
+            None
+        }
     }
 
     /// Output operand `index`.
     pub fn output(&self, index: usize) -> Option<Tensor> {
-        if index < self.output_count() { self.operand(self.input_count() + index) } else { None }
+        if index < self.output_count() {
+            self.operand(self.input_count() + index)
+        } else {
+            None
+        }
     }
 
     /// Byte offset in the arena of the memory that the operator may use while it runs.
@@ -314,7 +351,10 @@ impl<'a> Node<'a> {
     pub fn params(&self) -> Params<'a> {
         let operands = self.input_count() + self.output_count();
         let start = (NODE_HEADER_BYTES + operands * 2).next_multiple_of(4);
-        Params { bytes: self.record.get(start..).unwrap_or(&[]), at: 0 }
+        Params {
+            bytes: self.record.get(start..).unwrap_or(&[]),
+            at: 0,
+        }
     }
 
     /// The model that this node belongs to.

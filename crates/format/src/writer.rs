@@ -125,7 +125,9 @@ impl Writer {
         for dim in record.shape.dims() {
             bytes.extend(dim.to_le_bytes());
         }
-        let reference = u16::try_from(self.tensors.len() / 4).ok().filter(|&r| r != ABSENT)?;
+        let reference = u16::try_from(self.tensors.len() / 4)
+            .ok()
+            .filter(|&r| r != ABSENT)?;
         self.tensors.extend(bytes);
         Some(reference)
     }
@@ -136,7 +138,8 @@ impl Writer {
         self.nodes.extend(record.code.to_le_bytes());
         self.nodes.push(u8::try_from(record.inputs.len()).ok()?);
         self.nodes.push(u8::try_from(record.outputs.len()).ok()?);
-        self.nodes.extend(u16::try_from(record.params.len()).ok()?.to_le_bytes());
+        self.nodes
+            .extend(u16::try_from(record.params.len()).ok()?.to_le_bytes());
         self.nodes.extend([0, 0]);
         self.nodes.extend(record.scratch_offset.to_le_bytes());
         self.nodes.extend(record.scratch_bytes.to_le_bytes());

@@ -26,7 +26,13 @@ impl Graph {
     pub fn add_constant(&mut self, name: impl Into<String>, shape: Shape, data: Data) -> ValueId {
         let dtype = data.dtype();
         let (name, data) = (name.into(), Some(data));
-        self.add_value(Value { name, dtype, shape, quantization: None, data })
+        self.add_value(Value {
+            name,
+            dtype,
+            shape,
+            quantization: None,
+            data,
+        })
     }
 
     /// Adds an input that the caller sees as it is.
@@ -39,14 +45,24 @@ impl Graph {
             quantization: None,
             data: None,
         });
-        self.inputs.push(Port { name, value, shape, axes: Vec::new() });
+        self.inputs.push(Port {
+            name,
+            value,
+            shape,
+            axes: Vec::new(),
+        });
         value
     }
 
     /// Makes a value an output that the caller sees as it is.
     pub fn add_output(&mut self, name: impl Into<String>, value: ValueId) {
         let shape = self.value(value).shape;
-        self.outputs.push(Port { name: name.into(), value, shape, axes: Vec::new() });
+        self.outputs.push(Port {
+            name: name.into(),
+            value,
+            shape,
+            axes: Vec::new(),
+        });
     }
 
     /// An operand as shape rules and lowering see it.
@@ -62,7 +78,10 @@ impl Graph {
 
     /// All input operands of a node.
     pub fn operands(&self, inputs: &[Option<ValueId>]) -> Vec<Option<Operand<'_>>> {
-        inputs.iter().map(|input| input.map(|id| self.operand(id))).collect()
+        inputs
+            .iter()
+            .map(|input| input.map(|id| self.operand(id)))
+            .collect()
     }
 
     /// The types and shapes that a node would produce.
@@ -73,11 +92,13 @@ impl Graph {
         inputs: &[Option<ValueId>],
     ) -> Result<Vec<(DType, Shape)>, Error> {
         let operator = kind.operator();
-        operator.infer(&self.operands(inputs)).map_err(|reason| Error {
-            node: name.into(),
-            operator: operator.name().into(),
-            reason,
-        })
+        operator
+            .infer(&self.operands(inputs))
+            .map_err(|reason| Error {
+                node: name.into(),
+                operator: operator.name().into(),
+                reason,
+            })
     }
 
     /// A node with new values for its outputs; the caller places it.
@@ -93,10 +114,21 @@ impl Graph {
             .into_iter()
             .map(|(dtype, shape)| {
                 let name = name.clone();
-                self.add_value(Value { name, dtype, shape, quantization: None, data: None })
+                self.add_value(Value {
+                    name,
+                    dtype,
+                    shape,
+                    quantization: None,
+                    data: None,
+                })
             })
             .collect();
-        Ok(Node { name, kind, inputs, outputs })
+        Ok(Node {
+            name,
+            kind,
+            inputs,
+            outputs,
+        })
     }
 
     /// Appends a node and returns its outputs.
@@ -114,13 +146,17 @@ impl Graph {
 
     /// The index of the node that makes a value.
     pub fn producer(&self, id: ValueId) -> Option<usize> {
-        self.nodes.iter().position(|node| node.outputs.contains(&id))
+        self.nodes
+            .iter()
+            .position(|node| node.outputs.contains(&id))
     }
 
     /// The indices of the nodes that read a value, each once.
     pub fn consumers(&self, id: ValueId) -> Vec<usize> {
         let reads = |node: &Node| node.inputs.contains(&Some(id));
-        (0..self.nodes.len()).filter(|&i| reads(&self.nodes[i])).collect()
+        (0..self.nodes.len())
+            .filter(|&i| reads(&self.nodes[i]))
+            .collect()
     }
 
     /// Whether a value is an output of the graph.
@@ -138,8 +174,13 @@ impl Graph {
 
     /// Makes every reader of `from`, outputs included, read `to` instead.
     pub fn replace_uses(&mut self, from: ValueId, to: ValueId) {
-        let inputs = self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut());
-        inputs.filter(|input| **input == Some(from)).for_each(|input| *input = Some(to));
+        let inputs = self
+            .nodes
+            .iter_mut()
+            .flat_map(|node| node.inputs.iter_mut());
+        inputs
+            .filter(|input| **input == Some(from))
+            .for_each(|input| *input = Some(to));
         let outputs = self.outputs.iter_mut().filter(|port| port.value == from);
         outputs.for_each(|port| port.value = to);
     }
@@ -176,7 +217,9 @@ impl Graph {
     /// Multiply-accumulate operations of one node.
     pub fn node_macs(&self, node: &Node) -> u64 {
         let outputs: Vec<Operand<'_>> = node.outputs.iter().map(|&id| self.operand(id)).collect();
-        node.kind.operator().macs(&self.operands(&node.inputs), &outputs)
+        node.kind
+            .operator()
+            .macs(&self.operands(&node.inputs), &outputs)
     }
 
     /// Multiply-accumulate operations of one run.
@@ -187,12 +230,19 @@ impl Graph {
     /// The constants that nodes read, each once.
     pub fn constants(&self) -> Vec<ValueId> {
         let mut seen = HashSet::new();
-        let read = self.nodes.iter().flat_map(|node| node.inputs.iter().flatten().copied());
-        read.filter(|&id| self.value(id).data.is_some() && seen.insert(id)).collect()
+        let read = self
+            .nodes
+            .iter()
+            .flat_map(|node| node.inputs.iter().flatten().copied());
+        read.filter(|&id| self.value(id).data.is_some() && seen.insert(id))
+            .collect()
     }
 
     /// Elements of all constants that nodes read.
     pub fn parameters(&self) -> usize {
-        self.constants().iter().map(|&id| self.value(id).shape.elements()).sum()
+        self.constants()
+            .iter()
+            .map(|&id| self.value(id).shape.elements())
+            .sum()
     }
 }

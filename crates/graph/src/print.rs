@@ -10,8 +10,9 @@ impl fmt::Display for Graph {
         }
         for node in &self.nodes {
             let list = |ids: &mut dyn Iterator<Item = Option<ValueId>>| {
-                let parts: Vec<String> =
-                    ids.map(|id| id.map_or("-".into(), |id| self.describe(id))).collect();
+                let parts: Vec<String> = ids
+                    .map(|id| id.map_or("-".into(), |id| self.describe(id)))
+                    .collect();
                 parts.join(", ")
             };
             let outputs = list(&mut node.outputs.iter().copied().map(Some));
@@ -42,8 +43,24 @@ mod tests {
     fn a_graph_reads_like_a_program() {
         let mut graph = Graph::default();
         let x = graph.add_input("x", DType::F32, Shape::new(&[1, 2]).unwrap());
-        let y = graph.push("act", Unary { function: Function::Relu }, &[x]).unwrap()[0];
-        graph.push("dead", Unary { function: Function::Exp }, &[x]).unwrap();
+        let y = graph
+            .push(
+                "act",
+                Unary {
+                    function: Function::Relu,
+                },
+                &[x],
+            )
+            .unwrap()[0];
+        graph
+            .push(
+                "dead",
+                Unary {
+                    function: Function::Exp,
+                },
+                &[x],
+            )
+            .unwrap();
         graph.add_output("y", y);
         graph.verify().unwrap();
         assert_eq!(graph.remove_dead(), 1);

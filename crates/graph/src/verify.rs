@@ -38,7 +38,11 @@ impl Graph {
                 let reason = format!("reads '{}' before it is made", value.name);
                 return Err(self.error(node, reason));
             }
-            if value.data.as_ref().is_some_and(|data| data.len() != value.shape.elements()) {
+            if value
+                .data
+                .as_ref()
+                .is_some_and(|data| data.len() != value.shape.elements())
+            {
                 let reason = format!("the elements of '{}' are not {}", value.name, value.shape);
                 return Err(self.error(node, reason));
             }
@@ -57,6 +61,10 @@ impl Graph {
 
     fn error(&self, node: &Node, reason: impl Into<String>) -> Error {
         let operator = node.kind.operator().name().into();
-        Error { node: node.name.clone(), operator, reason: reason.into() }
+        Error {
+            node: node.name.clone(),
+            operator,
+            reason: reason.into(),
+        }
     }
 }

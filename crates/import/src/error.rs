@@ -110,7 +110,12 @@ pub struct Unsupported {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unsupported { node, operator, reason, remedy } = self;
+        let Unsupported {
+            node,
+            operator,
+            reason,
+            remedy,
+        } = self;
         write!(f, "node '{node}' ({operator}): {reason}; {remedy}")
     }
 }
@@ -120,7 +125,11 @@ fn list(nodes: &[Unsupported]) -> String {
         [only] => only.to_string(),
         _ => {
             let lines: Vec<String> = nodes.iter().map(|node| format!("\n  {node}")).collect();
-            format!("{} nodes cannot be imported:{}", nodes.len(), lines.concat())
+            format!(
+                "{} nodes cannot be imported:{}",
+                nodes.len(),
+                lines.concat()
+            )
         }
     }
 }

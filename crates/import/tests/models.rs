@@ -17,7 +17,9 @@ fn shared(path: &str) -> Option<PathBuf> {
 
 /// Imports a model and checks its ports and its costs.
 fn check(name: &str, input: &str, output: &str, macs: u64) {
-    let Some(path) = shared(&format!("models/{name}.onnx")) else { return };
+    let Some(path) = shared(&format!("models/{name}.onnx")) else {
+        return;
+    };
     let imported = import::onnx(&path, &Options::default()).unwrap();
     let graph = &imported.graph;
     graph.verify().unwrap();
@@ -29,7 +31,11 @@ fn check(name: &str, input: &str, output: &str, macs: u64) {
     assert_eq!(graph.outputs[0].shape.to_string(), output);
     assert_eq!(graph.macs(), macs);
     assert_eq!(imported.opset, 13);
-    assert!(imported.producer.starts_with("tf2onnx"), "{}", imported.producer);
+    assert!(
+        imported.producer.starts_with("tf2onnx"),
+        "{}",
+        imported.producer
+    );
     assert_eq!(imported.notes.len(), 1, "{:?}", imported.notes);
     assert!(imported.notes[0].contains("taken as 1"));
 }
@@ -56,9 +62,14 @@ fn anomaly_detection() {
 
 #[test]
 fn a_quantized_model_is_refused() {
-    let Some(path) = shared("models/ic_resnet8_int8_qdq.onnx") else { return };
+    let Some(path) = shared("models/ic_resnet8_int8_qdq.onnx") else {
+        return;
+    };
     let error = import::onnx(&path, &Options::default()).unwrap_err();
-    assert!(matches!(error.problem, Problem::AlreadyQuantized { .. }), "{error}");
+    assert!(
+        matches!(error.problem, Problem::AlreadyQuantized { .. }),
+        "{error}"
+    );
     let message = error.to_string();
     assert!(message.contains("ic_resnet8_int8_qdq.onnx: the model is already quantized"));
     assert!(message.contains("pass the float model"), "{message}");

@@ -33,12 +33,20 @@ pub struct In<'a, T> {
 impl<'a, T: Plain> In<'a, T> {
     /// A view over constants.
     pub fn from_slice(slice: &'a [T]) -> Self {
-        In { data: slice.as_ptr(), length: slice.len(), life: PhantomData }
+        In {
+            data: slice.as_ptr(),
+            length: slice.len(),
+            life: PhantomData,
+        }
     }
 
     /// A view over a part of the arena.
     pub fn from_cells(cells: &'a [Cell<T>]) -> Self {
-        In { data: cells.as_ptr().cast(), length: cells.len(), life: PhantomData }
+        In {
+            data: cells.as_ptr().cast(),
+            length: cells.len(),
+            life: PhantomData,
+        }
     }
 
     /// The number of elements.
@@ -72,7 +80,11 @@ impl<'a, T: Plain> In<'a, T> {
         let start = start.min(self.length);
         let length = length.min(self.length - start);
         // SAFETY: `start <= self.length`, so the pointer stays inside or one past the end.
-        In { data: unsafe { self.data.add(start) }, length, life: PhantomData }
+        In {
+            data: unsafe { self.data.add(start) },
+            length,
+            life: PhantomData,
+        }
     }
 
     /// The address of the first element, for kernels.

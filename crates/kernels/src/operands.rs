@@ -3,7 +3,8 @@
 use crate::memory::In;
 use core::cell::Cell;
 use format::fixed::{
-    Channel, ChannelWide, Requantize, Rounding, requantize_double, requantize_high, requantize_single,
+    Channel, ChannelWide, Requantize, Rounding, requantize_double, requantize_high,
+    requantize_single,
 };
 
 /// A sliding window over the rows and columns of `[H, W, C]`.
@@ -103,7 +104,11 @@ impl Channels<'_> {
     pub fn wide(&self, channel: usize) -> Option<ChannelWide> {
         match self {
             Channels::Wide(words) => match words.get(channel * 3..channel * 3 + 3) {
-                Some(&[bias, multiplier, shift]) => Some(ChannelWide { bias, multiplier, shift }),
+                Some(&[bias, multiplier, shift]) => Some(ChannelWide {
+                    bias,
+                    multiplier,
+                    shift,
+                }),
                 _ => None,
             },
             Channels::High(_) => None,

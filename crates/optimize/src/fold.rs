@@ -19,15 +19,25 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
             .iter()
             .map(|input| {
                 let value = graph.value((*input)?);
-                let tensor = Tensor { shape: value.shape, data: value.data.clone()? };
+                let tensor = Tensor {
+                    shape: value.shape,
+                    data: value.data.clone()?,
+                };
                 Some((tensor, value.quantization.clone()))
             })
             .collect();
-        let quantizations: Vec<_> =
-            node.outputs.iter().map(|&id| graph.value(id).quantization.clone()).collect();
+        let quantizations: Vec<_> = node
+            .outputs
+            .iter()
+            .map(|&id| graph.value(id).quantization.clone())
+            .collect();
         let operator = node.kind.operator();
         let results = if operator.name() == "reshape" {
-            inputs.into_iter().flatten().map(|(tensor, _)| tensor).collect()
+            inputs
+                .into_iter()
+                .flatten()
+                .map(|(tensor, _)| tensor)
+                .collect()
         } else {
             match evaluate(operator, &inputs, &quantizations, Rounding::High) {
                 Ok(results) => results,

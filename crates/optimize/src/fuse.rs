@@ -23,10 +23,12 @@ fn bypass(graph: &mut Graph, index: usize) {
 /// The activation that a node is, if it is one.
 fn as_activation(kind: &Kind) -> Option<Activation> {
     match kind {
-        Kind::Unary(Unary { function: One::Relu }) => Some(Activation::Relu),
-        Kind::Unary(Unary { function: One::Clip(low, high) }) => {
-            Some(Activation::Clip(*low, *high))
-        }
+        Kind::Unary(Unary {
+            function: One::Relu,
+        }) => Some(Activation::Relu),
+        Kind::Unary(Unary {
+            function: One::Clip(low, high),
+        }) => Some(Activation::Clip(*low, *high)),
         _ => None,
     }
 }
@@ -100,12 +102,22 @@ fn per_channel(graph: &Graph, id: ValueId, channels: usize) -> Option<Vec<f32>> 
 }
 
 fn fold_affine(graph: &mut Graph, index: usize) -> Option<()> {
-    let Kind::Binary(Binary { function, activation }) = graph.nodes[index].kind else {
+    let Kind::Binary(Binary {
+        function,
+        activation,
+    }) = graph.nodes[index].kind
+    else {
         return None;
     };
-    let [a, b] = graph.nodes[index].inputs[..] else { return None };
+    let [a, b] = graph.nodes[index].inputs[..] else {
+        return None;
+    };
     let (a, b) = (a?, b?);
-    let (data, constant) = if graph.value(b).data.is_some() { (a, b) } else { (b, a) };
+    let (data, constant) = if graph.value(b).data.is_some() {
+        (a, b)
+    } else {
+        (b, a)
+    };
     if graph.value(data).data.is_some() {
         return None;
     }
@@ -151,14 +163,21 @@ fn rescale(graph: &mut Graph, index: usize, factors: &[f32], offsets: &[f32]) ->
     let weights = graph.value(inputs.get(1).copied()??).clone();
     let values = weights.data.as_ref()?.f32().ok()?;
     let row = values.len() / factors.len().max(1);
-    let scaled: Vec<f32> =
-        values.iter().enumerate().map(|(i, w)| w * factors[i / row.max(1)]).collect();
+    let scaled: Vec<f32> = values
+        .iter()
+        .enumerate()
+        .map(|(i, w)| w * factors[i / row.max(1)])
+        .collect();
     let bias = match inputs.get(2).copied().flatten() {
         Some(id) => graph.value(id).data.as_ref()?.f32().ok()?.to_vec(),
         None => vec![0.0; factors.len()],
     };
-    let bias: Vec<f32> =
-        bias.iter().zip(factors).zip(offsets).map(|((b, f), o)| b * f + o).collect();
+    let bias: Vec<f32> = bias
+        .iter()
+        .zip(factors)
+        .zip(offsets)
+        .map(|((b, f), o)| b * f + o)
+        .collect();
     let shape = Shape::new(&[bias.len() as u32])?;
     // New constants: the old ones may be shared.
     let weights = graph.add_constant(weights.name, weights.shape, Data::F32(scaled));
@@ -185,13 +204,19 @@ pub(crate) fn pad(graph: &mut Graph) -> Result<usize, Error> {
 }
 
 fn fold_pad(graph: &mut Graph, index: usize) -> Option<()> {
-    let Kind::Pad(pad) = graph.nodes[index].kind.clone() else { return None };
-    let [[0, 0], rows, columns, [0, 0]] = pad.amounts[..] else { return None };
+    let Kind::Pad(pad) = graph.nodes[index].kind.clone() else {
+        return None;
+    };
+    let [[0, 0], rows, columns, [0, 0]] = pad.amounts[..] else {
+        return None;
+    };
     if pad.value != 0.0 {
         return None;
     }
     let after = graph.only_consumer(*graph.nodes[index].outputs.first()?)?;
-    let Kind::Conv2d(conv) = &mut graph.nodes[after].kind else { return None };
+    let Kind::Conv2d(conv) = &mut graph.nodes[after].kind else {
+        return None;
+    };
     let [top, left, bottom, right] = &mut conv.window.padding;
     *top += rows[0];
     *bottom += rows[1];
@@ -217,20 +242,41 @@ mod tests {
         let shape = |dims: &[u32]| Shape::new(dims).unwrap();
         let x = graph.add_input("x", DType::F32, shape(&[1, 1, 1, 1]));
         let w = graph.add_constant("w", shape(&[2, 1, 1, 1]), Data::F32(vec![1.0, -1.0]));
-        let conv =
-            Conv2d { window: Window2d::dense([1, 1]), groups: 1, activation: Activation::None };
+        let conv = Conv2d {
+            window: Window2d::dense([1, 1]),
+            groups: 1,
+            activation: Activation::None,
+        };
         let y = graph.push("conv", conv, &[x, w]).unwrap()[0];
         let two = graph.add_constant("two", shape(&[2]), Data::F32(vec![2.0, 4.0]));
         let three = graph.add_constant("three", shape(&[1]), Data::F32(vec![3.0]));
-        let mul = Binary { function: Two::Mul, activation: Activation::None };
-        let add = Binary { function: Two::Add, activation: Activation::None };
+        let mul = Binary {
+            function: Two::Mul,
+            activation: Activation::None,
+        };
+        let add = Binary {
+            function: Two::Add,
+            activation: Activation::None,
+        };
         let y = graph.push("mul", mul, &[y, two]).unwrap()[0];
         let y = graph.push("add", add, &[three, y]).unwrap()[0];
-        let y = graph.push("relu", Unary { function: One::Relu }, &[y]).unwrap()[0];
+        let y = graph
+            .push(
+                "relu",
+                Unary {
+                    function: One::Relu,
+                },
+                &[y],
+            )
+            .unwrap()[0];
         graph.add_output("y", y);
         run(&mut graph, |_| true).unwrap();
-        let [node] = &graph.nodes[..] else { panic!("{graph}") };
-        let Kind::Conv2d(conv) = &node.kind else { panic!("{graph}") };
+        let [node] = &graph.nodes[..] else {
+            panic!("{graph}")
+        };
+        let Kind::Conv2d(conv) = &node.kind else {
+            panic!("{graph}")
+        };
         assert_eq!(conv.activation, Activation::Relu);
         let data = |i: usize| graph.value(node.inputs[i].unwrap()).data.clone().unwrap();
         assert_eq!(data(1), Data::F32(vec![2.0, -4.0]));

@@ -46,10 +46,16 @@ fn source(node: &Node) -> Option<ValueId> {
 /// A transpose or reshape that changes nothing.
 fn remove_identity(graph: &mut Graph, index: usize) -> bool {
     let node = &graph.nodes[index];
-    let Some(from) = source(node) else { return false };
+    let Some(from) = source(node) else {
+        return false;
+    };
     let to = node.outputs[0];
     let identity = match &node.kind {
-        Kind::Transpose(transpose) => transpose.permutation.iter().enumerate().all(|(i, &a)| i == a),
+        Kind::Transpose(transpose) => transpose
+            .permutation
+            .iter()
+            .enumerate()
+            .all(|(i, &a)| i == a),
         Kind::Reshape(reshape) => reshape.shape == graph.value(from).shape,
         _ => false,
     };
@@ -63,11 +69,17 @@ fn remove_identity(graph: &mut Graph, index: usize) -> bool {
 /// Two transposes, or two reshapes, in a row: the second one reads the first one's input.
 fn merge(graph: &mut Graph, index: usize) -> bool {
     let node = &graph.nodes[index];
-    let producer = source(node).and_then(|id| graph.producer(id)).map(|i| &graph.nodes[i]);
+    let producer = source(node)
+        .and_then(|id| graph.producer(id))
+        .map(|i| &graph.nodes[i]);
     let Some(before) = producer else { return false };
     let kind = match (&before.kind, &node.kind) {
         (Kind::Transpose(first), Kind::Transpose(second)) => {
-            let permutation = second.permutation.iter().map(|&a| first.permutation[a]).collect();
+            let permutation = second
+                .permutation
+                .iter()
+                .map(|&a| first.permutation[a])
+                .collect();
             Transpose { permutation }.into()
         }
         (Kind::Reshape(_), Kind::Reshape(second)) => Kind::from(*second),
@@ -82,7 +94,9 @@ fn merge(graph: &mut Graph, index: usize) -> bool {
 /// A transpose that keeps the order of all axes longer than 1 moves no data.
 fn becomes_reshape(graph: &mut Graph, index: usize) -> bool {
     let node = &graph.nodes[index];
-    let (Some(axes), Some(from)) = (permutation(node), source(node)) else { return false };
+    let (Some(axes), Some(from)) = (permutation(node), source(node)) else {
+        return false;
+    };
     let shape = graph.value(from).shape;
     let long: Vec<usize> = axes.iter().copied().filter(|&a| shape.dim(a) > 1).collect();
     if !long.is_sorted() {
@@ -101,9 +115,13 @@ fn into_weights(graph: &mut Graph, index: usize) -> bool {
 
 fn try_into_weights(graph: &mut Graph, index: usize) -> Option<()> {
     let node = &graph.nodes[index];
-    let Kind::FullyConnected(_) = node.kind else { return None };
+    let Kind::FullyConnected(_) = node.kind else {
+        return None;
+    };
     let flat = graph.producer(source(node)?)?;
-    let Kind::Reshape(reshape) = graph.nodes[flat].kind else { return None };
+    let Kind::Reshape(reshape) = graph.nodes[flat].kind else {
+        return None;
+    };
     let turned = graph.producer(source(&graph.nodes[flat])?)?;
     let axes = permutation(&graph.nodes[turned])?.to_vec();
     let input = source(&graph.nodes[turned])?;
@@ -122,7 +140,13 @@ fn try_into_weights(graph: &mut Graph, index: usize) -> Option<()> {
             to[order[column]] = weight;
         }
     }
-    let reshaped = graph.make_node("flatten", Reshape { shape: reshape.shape }, vec![Some(input)]);
+    let reshaped = graph.make_node(
+        "flatten",
+        Reshape {
+            shape: reshape.shape,
+        },
+        vec![Some(input)],
+    );
     let reshaped = reshaped.ok()?;
     let name = weights.name.clone();
     let constant = graph.add_constant(name, weights.shape, Data::F32(moved));
@@ -136,8 +160,10 @@ fn try_into_weights(graph: &mut Graph, index: usize) -> Option<()> {
 /// For each element of the permuted tensor, the index of its source.
 fn gathered(shape: &Shape, axes: &[usize]) -> Vec<usize> {
     let dims: Vec<usize> = axes.iter().map(|&a| shape.dim(a)).collect();
-    let strides: Vec<usize> =
-        axes.iter().map(|&a| (a + 1..shape.rank()).map(|b| shape.dim(b)).product()).collect();
+    let strides: Vec<usize> = axes
+        .iter()
+        .map(|&a| (a + 1..shape.rank()).map(|b| shape.dim(b)).product())
+        .collect();
     (0..shape.elements())
         .map(|mut element| {
             let mut at = 0;
@@ -153,17 +179,26 @@ fn gathered(shape: &Shape, axes: &[usize]) -> Vec<usize> {
 /// Moves a transpose from in front of an operator to behind it.
 fn push_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
     let node = graph.nodes[index].clone();
-    let Some((axes, inputs)) = common_transpose(graph, &node) else { return Ok(false) };
+    let Some((axes, inputs)) = common_transpose(graph, &node) else {
+        return Ok(false);
+    };
     let kind = match &node.kind {
         Kind::Unary(unary) => Kind::from(*unary),
         Kind::Binary(binary) => Kind::from(*binary),
-        Kind::Concat(concat) => Concat { axis: axes[concat.axis] }.into(),
+        Kind::Concat(concat) => Concat {
+            axis: axes[concat.axis],
+        }
+        .into(),
         Kind::Pad(pad) => {
             let mut amounts = vec![[0, 0]; axes.len()];
             for (to, &from) in axes.iter().enumerate() {
                 amounts[from] = pad.amounts[to];
             }
-            Pad { amounts, value: pad.value }.into()
+            Pad {
+                amounts,
+                value: pad.value,
+            }
+            .into()
         }
         _ => return Ok(false),
     };
@@ -179,7 +214,10 @@ fn push_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
 /// If every input of a node is the same transpose of something, or a constant that can be
 /// turned back: the permutation and the inputs before it.
 fn common_transpose(graph: &mut Graph, node: &Node) -> Option<(Vec<usize>, Vec<Option<ValueId>>)> {
-    if !matches!(node.kind, Kind::Unary(_) | Kind::Binary(_) | Kind::Concat(_) | Kind::Pad(_)) {
+    if !matches!(
+        node.kind,
+        Kind::Unary(_) | Kind::Binary(_) | Kind::Concat(_) | Kind::Pad(_)
+    ) {
         return None;
     }
     let turned = |id: ValueId| {
@@ -208,9 +246,14 @@ fn common_transpose(graph: &mut Graph, node: &Node) -> Option<(Vec<usize>, Vec<O
         dims.extend(value.shape.dims());
         let padded = Shape::new(&dims)?;
         let mut inverse = vec![0; rank];
-        axes.iter().enumerate().for_each(|(to, &from)| inverse[from] = to);
+        axes.iter()
+            .enumerate()
+            .for_each(|(to, &from)| inverse[from] = to);
         let values = value.data.as_ref()?.f32().ok()?;
-        let moved: Vec<f32> = gathered(&padded, &inverse).into_iter().map(|i| values[i]).collect();
+        let moved: Vec<f32> = gathered(&padded, &inverse)
+            .into_iter()
+            .map(|i| values[i])
+            .collect();
         let dims: Vec<u32> = inverse.iter().map(|&a| dims[a]).collect();
         Some(graph.add_constant(value.name, Shape::new(&dims)?, Data::F32(moved)))
     };
@@ -229,8 +272,12 @@ fn absorb_inputs(graph: &mut Graph) -> usize {
     let mut absorbed = 0;
     for port in 0..graph.inputs.len() {
         let value = graph.inputs[port].value;
-        let Some(reader) = graph.only_consumer(value) else { continue };
-        let Some(axes) = permutation(&graph.nodes[reader]).map(<[usize]>::to_vec) else { continue };
+        let Some(reader) = graph.only_consumer(value) else {
+            continue;
+        };
+        let Some(axes) = permutation(&graph.nodes[reader]).map(<[usize]>::to_vec) else {
+            continue;
+        };
         let node = graph.nodes.remove(reader);
         let input = &mut graph.inputs[port];
         let earlier: Vec<u8> = match input.axes.is_empty() {
@@ -256,15 +303,21 @@ fn absorb_outputs(graph: &mut Graph) -> usize {
     let mut absorbed = 0;
     for port in 0..graph.outputs.len() {
         let value = graph.outputs[port].value;
-        let Some(producer) = graph.producer(value) else { continue };
+        let Some(producer) = graph.producer(value) else {
+            continue;
+        };
         let node = &graph.nodes[producer];
-        let (Some(axes), Some(from)) = (permutation(node), source(node)) else { continue };
+        let (Some(axes), Some(from)) = (permutation(node), source(node)) else {
+            continue;
+        };
         if !graph.consumers(value).is_empty() || !graph.outputs[port].axes.is_empty() {
             continue;
         }
         // The caller's axis `to` is the inner axis `from`, so inner axis `from` is `to`.
         let mut inner = vec![0u8; axes.len()];
-        axes.iter().enumerate().for_each(|(to, &from)| inner[from] = to as u8);
+        axes.iter()
+            .enumerate()
+            .for_each(|(to, &from)| inner[from] = to as u8);
         graph.outputs[port].axes = plain(inner);
         graph.outputs[port].value = from;
         graph.nodes.remove(producer);
@@ -287,10 +340,17 @@ mod tests {
     fn transposes_move_through_a_residual_block_and_vanish() {
         let mut graph = Graph::default();
         let x = graph.add_input("x", DType::F32, Shape::new(&[1, 2, 3, 4]).unwrap());
-        let to = |axes: &[usize]| Transpose { permutation: axes.to_vec() };
+        let to = |axes: &[usize]| Transpose {
+            permutation: axes.to_vec(),
+        };
         let a = graph.push("in", to(&[0, 2, 3, 1]), &[x]).unwrap()[0];
-        let b = graph.push("exp", Unary { function: One::Exp }, &[a]).unwrap()[0];
-        let add = Binary { function: Two::Add, activation: Activation::None };
+        let b = graph
+            .push("exp", Unary { function: One::Exp }, &[a])
+            .unwrap()[0];
+        let add = Binary {
+            function: Two::Add,
+            activation: Activation::None,
+        };
         let c = graph.push("add", add, &[a, b]).unwrap()[0];
         let d = graph.push("out", to(&[0, 3, 1, 2]), &[c]).unwrap()[0];
         graph.add_output("y", d);

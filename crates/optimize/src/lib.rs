@@ -20,11 +20,31 @@ pub struct Pass {
 
 /// The passes, in the order in which they run.
 pub const PASSES: [Pass; 5] = [
-    Pass { name: "fold", about: "compute what depends on constants only", run: fold::run },
-    Pass { name: "layout", about: "cancel transposes and reshapes", run: layout::run },
-    Pass { name: "affine", about: "fold scales and offsets into weights", run: fuse::affine },
-    Pass { name: "pad", about: "fold padding into windows", run: fuse::pad },
-    Pass { name: "activation", about: "fuse activations", run: fuse::activation },
+    Pass {
+        name: "fold",
+        about: "compute what depends on constants only",
+        run: fold::run,
+    },
+    Pass {
+        name: "layout",
+        about: "cancel transposes and reshapes",
+        run: layout::run,
+    },
+    Pass {
+        name: "affine",
+        about: "fold scales and offsets into weights",
+        run: fuse::affine,
+    },
+    Pass {
+        name: "pad",
+        about: "fold padding into windows",
+        run: fuse::pad,
+    },
+    Pass {
+        name: "activation",
+        about: "fuse activations",
+        run: fuse::activation,
+    },
 ];
 
 /// How often a pass applied.
@@ -38,8 +58,13 @@ pub struct Applied {
 
 /// Runs the passes that `enabled` accepts, again and again until none applies.
 pub fn run(graph: &mut Graph, enabled: impl Fn(&str) -> bool) -> Result<Vec<Applied>, Error> {
-    let mut applied: Vec<Applied> =
-        PASSES.iter().map(|pass| Applied { name: pass.name, count: 0 }).collect();
+    let mut applied: Vec<Applied> = PASSES
+        .iter()
+        .map(|pass| Applied {
+            name: pass.name,
+            count: 0,
+        })
+        .collect();
     // Every change removes a node or moves a transpose down, so this ends long before.
     for _ in 0..graph.nodes.len() + 8 {
         let mut changes = 0;

@@ -62,7 +62,9 @@ impl<'a> Run<'a> {
 
     /// Input operand `index`; empty where it is absent.
     pub fn input<T: Plain>(&self, index: usize) -> In<'a, T> {
-        let Some(tensor) = self.node.input(index) else { return In::from_slice(&[]) };
+        let Some(tensor) = self.node.input(index) else {
+            return In::from_slice(&[]);
+        };
         match tensor.place {
             Place::Constant => {
                 let bytes = self.node.model().constant(&tensor);
@@ -74,13 +76,17 @@ impl<'a> Run<'a> {
 
     /// Constant input operand `index`; empty where it is absent or not constant.
     pub fn constant<T: Plain>(&self, index: usize) -> &'a [T] {
-        let Some(tensor) = self.node.input(index) else { return &[] };
+        let Some(tensor) = self.node.input(index) else {
+            return &[];
+        };
         slice_as(self.node.model().constant(&tensor)).unwrap_or(&[])
     }
 
     /// Output operand `index`.
     pub fn output<T: Plain>(&self, index: usize) -> &'a [Cell<T>] {
-        let Some(tensor) = self.node.output(index) else { return &[] };
+        let Some(tensor) = self.node.output(index) else {
+            return &[];
+        };
         cells_as(self.cells(&tensor)).unwrap_or(&[])
     }
 

@@ -35,10 +35,12 @@ fn find(ops: &[&'static Op], code: u16) -> Option<&'static Op> {
 
 fn parts(model: &Model<'_>, ops: &[&'static Op]) -> Result<Parts, Error> {
     let architecture = Architecture::current();
-    let mut parts = Parts { arena: model.arena_bytes(), ..Parts::default() };
+    let mut parts = Parts {
+        arena: model.arena_bytes(),
+        ..Parts::default()
+    };
     for node in model.nodes() {
-        let op = find(ops, node.code())
-            .ok_or(Error::new(Reason::UnknownOperator, node.index))?;
+        let op = find(ops, node.code()).ok_or(Error::new(Reason::UnknownOperator, node.index))?;
         (op.check)(&node).ok_or(Error::new(Reason::Operand, node.index))?;
         let scratch = (op.scratch_bytes)(&node, architecture);
         if scratch > node.scratch_bytes() {
@@ -75,7 +77,9 @@ impl<'a> Session<'a> {
         let (working, rest) = memory.split_at_mut(parts.arena + parts.scratch);
         let mut unpacked = &mut rest[..parts.prepared];
         for node in model.nodes() {
-            let Some(op) = find(ops, node.code()) else { continue };
+            let Some(op) = find(ops, node.code()) else {
+                continue;
+            };
             let bytes = (op.prepared_bytes)(&node, Architecture::current());
             let (packed, after) = unpacked.split_at_mut(bytes.next_multiple_of(ALIGNMENT));
             if bytes > 0 {
@@ -97,7 +101,12 @@ impl<'a> Session<'a> {
         prepared: &'a [u8],
     ) -> Self {
         let memory = Cell::from_mut(working).as_slice_of_cells();
-        Session { model, ops, memory, prepared }
+        Session {
+            model,
+            ops,
+            memory,
+            prepared,
+        }
     }
 
     /// Bytes of the working and the prepared part of the memory.
@@ -123,7 +132,9 @@ impl<'a> Session<'a> {
         for node in self.model.nodes() {
             for tensor in (0..node.input_count()).filter_map(|i| node.input(i)) {
                 if tensor.place == Place::State && tensor.dtype == DType::I8 {
-                    self.cells(&tensor).iter().for_each(|cell| cell.set(tensor.zero_point as u8));
+                    self.cells(&tensor)
+                        .iter()
+                        .for_each(|cell| cell.set(tensor.zero_point as u8));
                 }
             }
         }
@@ -139,9 +150,14 @@ impl<'a> Session<'a> {
         let architecture = Architecture::current();
         let mut packed = 0;
         for node in self.model.nodes() {
-            let Some(op) = find(self.ops, node.code()) else { continue };
+            let Some(op) = find(self.ops, node.code()) else {
+                continue;
+            };
             let prepared_bytes = (op.prepared_bytes)(&node, architecture);
-            let prepared = self.prepared.get(packed..packed + prepared_bytes).unwrap_or(&[]);
+            let prepared = self
+                .prepared
+                .get(packed..packed + prepared_bytes)
+                .unwrap_or(&[]);
             packed += prepared_bytes.next_multiple_of(ALIGNMENT);
             let needs_extra = (op.scratch_bytes)(&node, architecture) > node.scratch_bytes();
             let scratch = if needs_extra {
@@ -151,8 +167,15 @@ impl<'a> Session<'a> {
                 let start = node.scratch_offset();
                 self.memory.get(start..start + node.scratch_bytes())
             };
-            let binding = Binding { prepared, scratch: scratch.unwrap_or(&[]) };
-            (op.run)(&Run { node, arena: self.memory, binding });
+            let binding = Binding {
+                prepared,
+                scratch: scratch.unwrap_or(&[]),
+            };
+            (op.run)(&Run {
+                node,
+                arena: self.memory,
+                binding,
+            });
             after(self, &node);
         }
     }
@@ -166,9 +189,15 @@ impl<'a> Session<'a> {
     pub fn read(&self, tensor: &Tensor, bytes: &mut [u8]) {
         if tensor.place == Place::Constant {
             let constant = self.model.constant(tensor);
-            bytes.iter_mut().zip(constant).for_each(|(to, from)| *to = *from);
+            bytes
+                .iter_mut()
+                .zip(constant)
+                .for_each(|(to, from)| *to = *from);
         } else {
-            bytes.iter_mut().zip(self.cells(tensor)).for_each(|(to, from)| *to = from.get());
+            bytes
+                .iter_mut()
+                .zip(self.cells(tensor))
+                .for_each(|(to, from)| *to = from.get());
         }
     }
 
@@ -178,12 +207,18 @@ impl<'a> Session<'a> {
         let width = tensor.dtype.bytes().min(8);
         let cells = self.cells(tensor);
         if let (DType::F32, Some(floats)) = (tensor.dtype, cells_as::<f32>(cells)) {
-            values.iter_mut().zip(floats).for_each(|(to, from)| *to = from.get());
+            values
+                .iter_mut()
+                .zip(floats)
+                .for_each(|(to, from)| *to = from.get());
             return;
         }
         for (i, value) in values.iter_mut().enumerate() {
             let from = cells.get(i * width..(i + 1) * width).unwrap_or(&[]);
-            element.iter_mut().zip(from).for_each(|(to, from)| *to = from.get());
+            element
+                .iter_mut()
+                .zip(from)
+                .for_each(|(to, from)| *to = from.get());
             *value = real(tensor, element);
         }
     }
@@ -195,7 +230,10 @@ impl<'a> Session<'a> {
         if bytes.len() != tensor.bytes() {
             return Err(error);
         }
-        self.cells(&tensor).iter().zip(bytes).for_each(|(to, from)| to.set(*from));
+        self.cells(&tensor)
+            .iter()
+            .zip(bytes)
+            .for_each(|(to, from)| to.set(*from));
         Ok(())
     }
 
@@ -227,7 +265,10 @@ impl<'a> Session<'a> {
         match tensor.dtype {
             DType::F32 => {
                 let floats = cells_as::<f32>(cells).ok_or(error)?;
-                floats.iter().zip(values).for_each(|(to, from)| to.set(*from));
+                floats
+                    .iter()
+                    .zip(values)
+                    .for_each(|(to, from)| to.set(*from));
             }
             DType::I8 if tensor.scale > 0.0 => {
                 for (cell, &value) in cells.iter().zip(values) {

@@ -55,8 +55,9 @@ pub fn encode<'f, T: Serialize>(
         Err(_) => return Err(FrameError::TooLarge),
     };
     let checked = length + CHECKSUM_BYTES;
-    let Some((encoded, checksum)) =
-        plain.get_mut(..checked).and_then(|bytes| bytes.split_at_mut_checked(length))
+    let Some((encoded, checksum)) = plain
+        .get_mut(..checked)
+        .and_then(|bytes| bytes.split_at_mut_checked(length))
     else {
         return Err(FrameError::TooLarge);
     };
@@ -96,7 +97,11 @@ pub struct Receiver<B> {
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
     /// Frames may be as long as the buffer, without their final zero.
     pub const fn new(buffer: B) -> Self {
-        Receiver { buffer, length: 0, is_too_large: false }
+        Receiver {
+            buffer,
+            length: 0,
+            is_too_large: false,
+        }
     }
 
     /// The longest frame.

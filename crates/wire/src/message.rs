@@ -70,6 +70,10 @@ pub enum Request<'a> {
     },
     /// Asks for [`Reply::Stats`].
     Stats,
+    /// Asks a device under a debugger or an emulator to go on over the debugger's standard input
+    /// and output, which is much faster than an emulated UART. The answer, [`Reply::Done`], still
+    /// comes over the old link. Without a debugger the processor stops.
+    SwitchToDebugger,
 }
 
 /// From the device to the host: one for each request, in order.

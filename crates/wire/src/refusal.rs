@@ -47,7 +47,9 @@ const REASONS: [Reason; 12] = [
 impl Refusal {
     /// The model's error, where that is the reason and this version knows its number.
     pub fn model_error(self) -> Option<Error> {
-        let Refusal::Model { code, at } = self else { return None };
+        let Refusal::Model { code, at } = self else {
+            return None;
+        };
         let reason = REASONS.into_iter().find(|&reason| reason as u16 == code)?;
         Some(Error { reason, at })
     }
@@ -55,7 +57,10 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Refusal::Model { code: error.code(), at: error.at }
+        Refusal::Model {
+            code: error.code(),
+            at: error.at,
+        }
     }
 }
 

@@ -28,7 +28,10 @@ fn receive(bytes: &[u8]) -> Vec<Result<Vec<u8>, FrameError>> {
 
 fn returns_as_it_was(request: &Request<'_>) {
     let sent = frame_of(request);
-    assert_eq!(sent.iter().position(|&byte| byte == 0), Some(sent.len() - 1));
+    assert_eq!(
+        sent.iter().position(|&byte| byte == 0),
+        Some(sent.len() - 1)
+    );
     let mut frames = receive(&sent);
     assert_eq!(frames.len(), 1);
     let mut frame = frames.remove(0).unwrap();
@@ -40,16 +43,28 @@ fn requests_return_as_they_were() {
     let data = &[0, 1, 2, 0, 0, 255][..];
     for request in [
         Request::Hello,
-        Request::BeginModel { bytes: 27_000, checksum: 0xDEAD_BEEF },
+        Request::BeginModel {
+            bytes: 27_000,
+            checksum: 0xDEAD_BEEF,
+        },
         Request::ModelPart { offset: 300, data },
         Request::EndModel,
         Request::UseStored { bytes: 1 },
-        Request::SetInput { index: 255, offset: 0, data: &[] },
+        Request::SetInput {
+            index: 255,
+            offset: 0,
+            data: &[],
+        },
         Request::Run,
-        Request::Output { index: 1, offset: 2, bytes: u32::MAX },
+        Request::Output {
+            index: 1,
+            offset: 2,
+            bytes: u32::MAX,
+        },
         Request::Reset,
         Request::Profile { first: 64 },
         Request::Stats,
+        Request::SwitchToDebugger,
     ] {
         returns_as_it_was(&request);
     }
@@ -80,10 +95,18 @@ fn replies_return_as_they_were() {
     for reply in [
         Reply::Hello(hello),
         Reply::Done,
-        Reply::Loaded(Loaded { inputs: 1, outputs: 2, nodes: 300, memory_bytes: 70_000 }),
+        Reply::Loaded(Loaded {
+            inputs: 1,
+            outputs: 2,
+            nodes: 300,
+            memory_bytes: 70_000,
+        }),
         Reply::Ran { ticks: u64::MAX },
         Reply::Data { data: &[0; 300] },
-        Reply::Profile { count: 3, ticks: [u32::MAX; PROFILE_NODES] },
+        Reply::Profile {
+            count: 3,
+            ticks: [u32::MAX; PROFILE_NODES],
+        },
         Reply::Stats(stats),
         Reply::Refused(Refusal::Model { code: 4, at: 9 }),
         Reply::Refused(Refusal::TooLarge { bytes: 9 }),
@@ -117,19 +140,38 @@ fn a_frame_longer_than_the_buffer_is_skipped_and_the_next_is_read() {
 
 #[test]
 fn a_buffer_too_small_is_told() {
-    let request = Request::ModelPart { offset: 0, data: &[7; 100] };
-    assert_eq!(encode(&request, &mut [0; 50], &mut [0; 200]), Err(FrameError::TooLarge));
-    assert_eq!(encode(&request, &mut [0; 104], &mut [0; 200]), Err(FrameError::TooLarge));
-    assert_eq!(encode(&request, &mut [0; 200], &mut [0; 50]), Err(FrameError::TooLarge));
+    let request = Request::ModelPart {
+        offset: 0,
+        data: &[7; 100],
+    };
+    assert_eq!(
+        encode(&request, &mut [0; 50], &mut [0; 200]),
+        Err(FrameError::TooLarge)
+    );
+    assert_eq!(
+        encode(&request, &mut [0; 104], &mut [0; 200]),
+        Err(FrameError::TooLarge)
+    );
+    assert_eq!(
+        encode(&request, &mut [0; 200], &mut [0; 50]),
+        Err(FrameError::TooLarge)
+    );
 }
 
 #[test]
 fn the_largest_part_fits_its_frame() {
     for frame_bytes in [64, 256, 512, 1024, 4096, 40_960] {
         let data = vec![1; data_bytes_max(frame_bytes)];
-        let request = Request::SetInput { index: 255, offset: u32::MAX, data: &data };
+        let request = Request::SetInput {
+            index: 255,
+            offset: u32::MAX,
+            data: &data,
+        };
         let mut frame = vec![0; frame_bytes];
-        assert!(encode(&request, &mut vec![0; frame_bytes], &mut frame).is_ok(), "{frame_bytes}");
+        assert!(
+            encode(&request, &mut vec![0; frame_bytes], &mut frame).is_ok(),
+            "{frame_bytes}"
+        );
     }
 }
 

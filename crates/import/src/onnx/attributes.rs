@@ -14,8 +14,14 @@ impl<'a> Attributes<'a> {
     }
 
     fn find(&self, name: &str, kind: AttributeType) -> Result<Option<&'a AttributeProto>, String> {
-        let found = self.node.attribute.iter().find(|a| a.name.as_deref() == Some(name));
-        let Some(attribute) = found else { return Ok(None) };
+        let found = self
+            .node
+            .attribute
+            .iter()
+            .find(|a| a.name.as_deref() == Some(name));
+        let Some(attribute) = found else {
+            return Ok(None);
+        };
         match attribute.r#type {
             // Files of old versions leave the type out.
             None | Some(AttributeType::UNDEFINED) => Ok(Some(attribute)),
@@ -26,7 +32,10 @@ impl<'a> Attributes<'a> {
 
     /// Whether the attribute is there.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.node.attribute.iter().any(|a| a.name.as_deref() == Some(name))
+        self.node
+            .attribute
+            .iter()
+            .any(|a| a.name.as_deref() == Some(name))
     }
 
     /// A whole number.
@@ -49,12 +58,16 @@ impl<'a> Attributes<'a> {
 
     /// Whole numbers, `None` where the attribute is left out.
     pub(super) fn ints(&self, name: &str) -> Result<Option<&'a [i64]>, String> {
-        Ok(self.find(name, AttributeType::INTS)?.map(|a| a.ints.as_slice()))
+        Ok(self
+            .find(name, AttributeType::INTS)?
+            .map(|a| a.ints.as_slice()))
     }
 
     /// Real numbers, `None` where the attribute is left out.
     pub(super) fn floats(&self, name: &str) -> Result<Option<&'a [f32]>, String> {
-        Ok(self.find(name, AttributeType::FLOATS)?.map(|a| a.floats.as_slice()))
+        Ok(self
+            .find(name, AttributeType::FLOATS)?
+            .map(|a| a.floats.as_slice()))
     }
 
     /// A word.
@@ -65,11 +78,16 @@ impl<'a> Attributes<'a> {
 
     /// A tensor.
     pub(super) fn tensor(&self, name: &str) -> Result<Option<&'a TensorProto>, String> {
-        Ok(self.find(name, AttributeType::TENSOR)?.and_then(|a| a.t.as_ref()))
+        Ok(self
+            .find(name, AttributeType::TENSOR)?
+            .and_then(|a| a.t.as_ref()))
     }
 
     /// Whether any attribute is a graph.
     pub(super) fn has_graph(&self) -> bool {
-        self.node.attribute.iter().any(|a| a.g.is_some() || a.r#type == Some(AttributeType::GRAPH))
+        self.node
+            .attribute
+            .iter()
+            .any(|a| a.g.is_some() || a.r#type == Some(AttributeType::GRAPH))
     }
 }

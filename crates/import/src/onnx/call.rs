@@ -19,13 +19,19 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Refusal { reason: reason.into(), remedy: remedy.into() }
+        Refusal {
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
 impl<T: Into<String>> From<T> for Refusal {
     fn from(reason: T) -> Self {
-        Refusal::new(reason, "change this node in the source model, or cut the model before it")
+        Refusal::new(
+            reason,
+            "change this node in the source model, or cut the model before it",
+        )
     }
 }
 
@@ -53,7 +59,9 @@ const FOLDED_ELEMENTS: usize = 1 << 23;
 
 /// Whether a tensor of this shape can be computed: neither empty nor absurdly large.
 pub(super) fn is_reasonable(shape: &Shape) -> bool {
-    shape.checked_elements().is_some_and(|n| (1..=MOST_ELEMENTS).contains(&n))
+    shape
+        .checked_elements()
+        .is_some_and(|n| (1..=MOST_ELEMENTS).contains(&n))
 }
 
 /// The graph under construction.
@@ -66,8 +74,16 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new(name: String) -> Self {
-        let graph = Graph { name, ..Graph::default() };
-        Builder { graph, notes: Vec::new(), constants: Vec::new(), budget: FOLDED_ELEMENTS }
+        let graph = Graph {
+            name,
+            ..Graph::default()
+        };
+        Builder {
+            graph,
+            notes: Vec::new(),
+            constants: Vec::new(),
+            budget: FOLDED_ELEMENTS,
+        }
     }
 
     /// Calls a value what the source calls it, unless it is an input or a constant.
@@ -83,7 +99,11 @@ impl Builder {
 
     pub(super) fn constant(&mut self, name: impl Into<String>, tensor: Tensor) -> Item {
         let tensor = Rc::new(tensor);
-        self.constants.push(Held { name: name.into(), tensor, value: None });
+        self.constants.push(Held {
+            name: name.into(),
+            tensor,
+            value: None,
+        });
         Item::Constant(self.constants.len() - 1)
     }
 
@@ -126,7 +146,8 @@ impl Call<'_> {
 
     /// Operand `index`.
     pub(super) fn required(&self, index: usize) -> Result<Item, Refusal> {
-        self.input(index).ok_or_else(|| format!("input {index} is missing").into())
+        self.input(index)
+            .ok_or_else(|| format!("input {index} is missing").into())
     }
 
     /// Operand `index`, which must be of floats.
@@ -152,10 +173,15 @@ impl Call<'_> {
         index: usize,
         what: &str,
     ) -> Result<Option<Rc<Tensor>>, Refusal> {
-        let Some(item) = self.input(index) else { return Ok(None) };
+        let Some(item) = self.input(index) else {
+            return Ok(None);
+        };
         let message = || {
             let reason = format!("its {what} (input {index}) is computed at run time");
-            Refusal::new(reason, "make it constant, or simplify the model with onnxsim")
+            Refusal::new(
+                reason,
+                "make it constant, or simplify the model with onnxsim",
+            )
         };
         self.tensor(item).map(Some).ok_or_else(message)
     }
@@ -204,7 +230,11 @@ impl Call<'_> {
 
     /// An axis counted from the end where negative, below `rank`.
     pub(super) fn axis(&self, axis: i64, rank: usize) -> Result<usize, Refusal> {
-        let from_start = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
+        let from_start = if axis < 0 {
+            axis.checked_add(rank as i64)
+        } else {
+            Some(axis)
+        };
         from_start
             .and_then(|axis| usize::try_from(axis).ok())
             .filter(|&axis| axis < rank)
@@ -220,9 +250,13 @@ impl Call<'_> {
 
     /// Takes the elements of a constant out of the budget, before they are made.
     pub(super) fn afford(&mut self, shape: &Shape) -> Result<(), Refusal> {
-        let budget = shape.checked_elements().and_then(|n| self.builder.budget.checked_sub(n));
+        let budget = shape
+            .checked_elements()
+            .and_then(|n| self.builder.budget.checked_sub(n));
         self.builder.budget = budget.ok_or_else(|| {
-            Refusal::from(format!("would make a constant of {shape}, more than can be folded"))
+            Refusal::from(format!(
+                "would make a constant of {shape}, more than can be folded"
+            ))
         })?;
         Ok(())
     }
@@ -240,16 +274,15 @@ impl Call<'_> {
     }
 
     /// Applies an operator with one output.
-    pub(super) fn push(
-        &mut self,
-        kind: impl Into<Kind>,
-        inputs: &[Item],
-    ) -> Result<Item, Refusal> {
+    pub(super) fn push(&mut self, kind: impl Into<Kind>, inputs: &[Item]) -> Result<Item, Refusal> {
         let kind = kind.into();
         if let Some(item) = self.fold(&kind, inputs)? {
             return Ok(item);
         }
-        let ids: Vec<ValueId> = inputs.iter().map(|&item| self.builder.value(item)).collect();
+        let ids: Vec<ValueId> = inputs
+            .iter()
+            .map(|&item| self.builder.value(item))
+            .collect();
         let operands: Vec<Option<ValueId>> = ids.iter().copied().map(Some).collect();
         let inferred = self.builder.graph.infer(&self.name, &kind, &operands);
         for (_, shape) in inferred.map_err(|error| error.reason)? {
@@ -259,38 +292,46 @@ impl Call<'_> {
         }
         let outputs = self.builder.graph.push(self.name.clone(), kind, &ids);
         let outputs = outputs.map_err(|error| error.reason)?;
-        outputs.first().map(|&id| Item::Value(id)).ok_or_else(|| "it makes nothing".into())
+        outputs
+            .first()
+            .map(|&id| Item::Value(id))
+            .ok_or_else(|| "it makes nothing".into())
     }
 
     /// The result of an operator over constants, where it is cheap to have.
     fn fold(&mut self, kind: &Kind, inputs: &[Item]) -> Result<Option<Item>, Refusal> {
         let tensors: Option<Vec<Rc<Tensor>>> =
             inputs.iter().map(|&item| self.tensor(item)).collect();
-        let Some(tensors) = tensors else { return Ok(None) };
+        let Some(tensors) = tensors else {
+            return Ok(None);
+        };
         let cheap = matches!(kind, Kind::Unary(_) | Kind::Binary(_) | Kind::Pad(_));
         let mut results = match (kind, tensors.first()) {
-            (Kind::Transpose(t), Some(tensor)) => {
-                constant::transpose(tensor, &t.permutation).into_iter().collect()
-            }
+            (Kind::Transpose(t), Some(tensor)) => constant::transpose(tensor, &t.permutation)
+                .into_iter()
+                .collect(),
             (Kind::Reshape(r), Some(tensor)) if r.shape.elements() == tensor.data.len() => {
-                vec![Tensor { shape: r.shape, data: tensor.data.clone() }]
+                vec![Tensor {
+                    shape: r.shape,
+                    data: tensor.data.clone(),
+                }]
             }
             (_, Some(_)) if cheap && tensors.iter().all(|t| is_reasonable(&t.shape)) => {
                 self.evaluate(kind, &tensors)?
             }
             _ => return Ok(None),
         };
-        let Some(result) = results.pop() else { return Ok(None) };
+        let Some(result) = results.pop() else {
+            return Ok(None);
+        };
         self.constant(result).map(Some)
     }
 
-    fn evaluate(
-        &mut self,
-        kind: &Kind,
-        tensors: &[Rc<Tensor>],
-    ) -> Result<Vec<Tensor>, Refusal> {
-        let operands: Vec<_> =
-            tensors.iter().map(|tensor| Some(((**tensor).clone(), None))).collect();
+    fn evaluate(&mut self, kind: &Kind, tensors: &[Rc<Tensor>]) -> Result<Vec<Tensor>, Refusal> {
+        let operands: Vec<_> = tensors
+            .iter()
+            .map(|tensor| Some(((**tensor).clone(), None)))
+            .collect();
         let shapes: Vec<_> = tensors.iter().map(|t| operand(t)).collect();
         for (_, shape) in kind.operator().infer(&shapes)? {
             self.afford(&shape)?;

@@ -6,7 +6,9 @@ use runtime::host::Tensor;
 /// The elements at flat `indices`, in that order; indices outside are left out.
 pub(super) fn select(data: &Data, indices: impl Iterator<Item = usize>) -> Data {
     fn pick<T: Copy>(values: &[T], indices: impl Iterator<Item = usize>) -> Vec<T> {
-        indices.filter_map(|index| values.get(index).copied()).collect()
+        indices
+            .filter_map(|index| values.get(index).copied())
+            .collect()
     }
     match data {
         Data::F32(values) => Data::F32(pick(values, indices)),
@@ -56,12 +58,20 @@ pub(super) fn strides(shape: &Shape) -> Vec<isize> {
 /// Axis `i` of the result is axis `permutation[i]`, which must permute all axes.
 pub(super) fn transpose(tensor: &Tensor, permutation: &[usize]) -> Option<Tensor> {
     let from = strides(&tensor.shape);
-    let dims: Vec<usize> = permutation.iter().map(|&axis| tensor.shape.dim(axis)).collect();
-    let steps: Option<Vec<isize>> =
-        permutation.iter().map(|&axis| from.get(axis).copied()).collect();
+    let dims: Vec<usize> = permutation
+        .iter()
+        .map(|&axis| tensor.shape.dim(axis))
+        .collect();
+    let steps: Option<Vec<isize>> = permutation
+        .iter()
+        .map(|&axis| from.get(axis).copied())
+        .collect();
     let data = select(&tensor.data, walk(&dims, &steps?, 0));
     let dims: Vec<u32> = dims.iter().map(|&d| d as u32).collect();
-    Some(Tensor { shape: Shape::new(&dims)?, data })
+    Some(Tensor {
+        shape: Shape::new(&dims)?,
+        data,
+    })
 }
 
 /// The tensor stretched to `to`, which must be a shape that it broadcasts to.
@@ -75,7 +85,10 @@ pub(super) fn broadcast(tensor: &Tensor, to: &Shape) -> Tensor {
         })
         .collect();
     let dims: Vec<usize> = to.dims().iter().map(|&d| d as usize).collect();
-    Tensor { shape: *to, data: select(&tensor.data, walk(&dims, &steps, 0)) }
+    Tensor {
+        shape: *to,
+        data: select(&tensor.data, walk(&dims, &steps, 0)),
+    }
 }
 
 /// The numbers as f32.
@@ -94,7 +107,10 @@ mod tests {
     use runtime::host::Tensor;
 
     fn tensor(dims: &[u32], values: &[i64]) -> Tensor {
-        Tensor { shape: Shape::new(dims).unwrap(), data: Data::I64(values.to_vec()) }
+        Tensor {
+            shape: Shape::new(dims).unwrap(),
+            data: Data::I64(values.to_vec()),
+        }
     }
 
     #[test]

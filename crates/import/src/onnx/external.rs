@@ -14,7 +14,11 @@ impl<'a> External<'a> {
     /// The model's own folder.
     pub(super) fn beside(model: &'a Path) -> Self {
         let folder = model.parent().map(|parent| {
-            if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
+            if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            }
         });
         External { folder }
     }
@@ -31,17 +35,24 @@ impl<'a> External<'a> {
         needed: u64,
     ) -> Result<Vec<u8>, String> {
         let entry = |key: &str| {
-            let found = entries.iter().find(|entry| entry.key.as_deref() == Some(key));
+            let found = entries
+                .iter()
+                .find(|entry| entry.key.as_deref() == Some(key));
             found.and_then(|entry| entry.value.as_deref())
         };
         let number = |key: &str| match entry(key) {
             None => Ok(None),
-            Some(text) => text.parse::<u64>().map(Some).map_err(|e| format!("{key} '{text}': {e}")),
+            Some(text) => text
+                .parse::<u64>()
+                .map(Some)
+                .map_err(|e| format!("{key} '{text}': {e}")),
         };
         let location = entry("location").ok_or("names no file for its external data")?;
         let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
         if let Some(length) = length.filter(|&length| length != needed) {
-            return Err(format!("has {length} external bytes where its shape needs {needed}"));
+            return Err(format!(
+                "has {length} external bytes where its shape needs {needed}"
+            ));
         }
         let path = self.path(location)?;
         let read = || -> std::io::Result<Result<Vec<u8>, String>> {
@@ -49,7 +60,9 @@ impl<'a> External<'a> {
             let size = file.metadata()?.len();
             if offset.checked_add(needed).is_none_or(|end| end > size) {
                 let range = format!("{needed} bytes at {offset} of '{location}'");
-                return Ok(Err(format!("needs {range}, which has {size}; is it truncated?")));
+                return Ok(Err(format!(
+                    "needs {range}, which has {size}; is it truncated?"
+                )));
             }
             file.seek(SeekFrom::Start(offset))?;
             let mut bytes = Vec::new();
@@ -61,10 +74,14 @@ impl<'a> External<'a> {
 
     /// The file at `location`, which must lie in the model's folder even through links.
     fn path(&self, location: &str) -> Result<PathBuf, String> {
-        let folder = self.folder.ok_or("keeps its data in another file; import by path")?;
+        let folder = self
+            .folder
+            .ok_or("keeps its data in another file; import by path")?;
         let relative = Path::new(location);
         let outside = || format!("external data '{location}' is outside the model's folder");
-        if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        if !relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
         {
             return Err(outside());
         }
@@ -75,7 +92,11 @@ impl<'a> External<'a> {
                 .map_err(|e| format!("external data '{shown}': {e}; put it beside the model"))
         };
         let (root, target) = (resolve(folder)?, resolve(&path)?);
-        if target.starts_with(root) { Ok(target) } else { Err(outside()) }
+        if target.starts_with(root) {
+            Ok(target)
+        } else {
+            Err(outside())
+        }
     }
 }
 
@@ -87,7 +108,10 @@ mod tests {
         let text = |s: &str| Some(s.to_owned());
         pairs
             .iter()
-            .map(|(key, value)| StringStringEntryProto { key: text(key), value: text(value) })
+            .map(|(key, value)| StringStringEntryProto {
+                key: text(key),
+                value: text(value),
+            })
             .collect()
     }
 
@@ -99,7 +123,11 @@ mod tests {
         let external = External::beside(&model);
         let read = |pairs: &[(&str, &str)]| external.read(&entries(pairs), 4);
 
-        let data = [("location", "weights.bin"), ("offset", "2"), ("length", "4")];
+        let data = [
+            ("location", "weights.bin"),
+            ("offset", "2"),
+            ("length", "4"),
+        ];
         assert_eq!(read(&data), Ok(vec![3, 4, 5, 6]));
         let short = read(&[("location", "weights.bin"), ("offset", "3")]).unwrap_err();
         assert!(short.contains("which has 6"), "{short}");
@@ -107,9 +135,18 @@ mod tests {
             let refused = read(&[("location", location)]).unwrap_err();
             assert!(refused.contains("outside the model's folder"), "{refused}");
         }
-        assert!(read(&[("location", "none.bin")]).unwrap_err().contains("beside the model"));
+        assert!(
+            read(&[("location", "none.bin")])
+                .unwrap_err()
+                .contains("beside the model")
+        );
         assert!(read(&[]).unwrap_err().contains("names no file"));
-        assert!(External::none().read(&entries(&data), 4).unwrap_err().contains("by path"));
+        assert!(
+            External::none()
+                .read(&entries(&data), 4)
+                .unwrap_err()
+                .contains("by path")
+        );
     }
 
     #[cfg(unix)]
@@ -119,8 +156,9 @@ mod tests {
         let outside = tempfile::NamedTempFile::new().unwrap();
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link.bin")).unwrap();
         let model = folder.path().join("model.onnx");
-        let refused =
-            External::beside(&model).read(&entries(&[("location", "link.bin")]), 0).unwrap_err();
+        let refused = External::beside(&model)
+            .read(&entries(&[("location", "link.bin")]), 0)
+            .unwrap_err();
         assert!(refused.contains("outside"), "{refused}");
     }
 }

@@ -22,14 +22,20 @@ pub(super) fn read(
     notes: &mut Vec<String>,
 ) -> Result<Vec<Input>, Problem> {
     let name = |input: &ValueInfoProto| input.name.clone().unwrap_or_default();
-    let own: Vec<&ValueInfoProto> =
-        graph.input.iter().filter(|input| !constants.contains(name(input).as_str())).collect();
+    let own: Vec<&ValueInfoProto> = graph
+        .input
+        .iter()
+        .filter(|input| !constants.contains(name(input).as_str()))
+        .collect();
     check_options(&own, options)?;
     let mut seen = HashSet::new();
     let mut inputs = Vec::new();
     for input in own {
         if !seen.insert(name(input)) {
-            return Err(Problem::Structure(format!("there are two inputs '{}'", name(input))));
+            return Err(Problem::Structure(format!(
+                "there are two inputs '{}'",
+                name(input)
+            )));
         }
         inputs.push(read_one(input, options, notes)?);
     }
@@ -41,12 +47,18 @@ fn tensor_type(input: &ValueInfoProto) -> Option<&TypeProtoTensor> {
 }
 
 fn dimensions(input: &ValueInfoProto) -> Option<&[Dimension]> {
-    tensor_type(input)?.shape.as_ref().map(|shape| shape.dim.as_slice())
+    tensor_type(input)?
+        .shape
+        .as_ref()
+        .map(|shape| shape.dim.as_slice())
 }
 
 /// A dimension's fixed size. Some exporters write 0 or -1 for a dynamic one.
 fn fixed(dimension: &Dimension) -> Option<usize> {
-    dimension.dim_value.filter(|&size| size > 0).and_then(|size| usize::try_from(size).ok())
+    dimension
+        .dim_value
+        .filter(|&size| size > 0)
+        .and_then(|size| usize::try_from(size).ok())
 }
 
 /// The name under which a dynamic dimension gets its value.
@@ -74,8 +86,14 @@ fn check_options(inputs: &[&ValueInfoProto], options: &Options) -> Result<(), Pr
     dynamic.dedup();
     let check = |what, given: Vec<&String>, known: &[String]| {
         let unknown = given.into_iter().find(|name| !known.contains(name));
-        let Some(name) = unknown.cloned() else { return Ok(()) };
-        let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+        let Some(name) = unknown.cloned() else {
+            return Ok(());
+        };
+        let known = if known.is_empty() {
+            "none".into()
+        } else {
+            known.join(", ")
+        };
         Err(Problem::UnknownOption { what, name, known })
     };
     check("dynamic dimension", options.dims.keys().collect(), &dynamic)?;
@@ -88,7 +106,10 @@ fn read_one(
     notes: &mut Vec<String>,
 ) -> Result<Input, Problem> {
     let name = input.name.clone().unwrap_or_default();
-    let refuse = |reason: String| Problem::Input { input: name.clone(), reason };
+    let refuse = |reason: String| Problem::Input {
+        input: name.clone(),
+        reason,
+    };
     let tensor = tensor_type(input).ok_or_else(|| refuse("is not a tensor".into()))?;
     let dtype = dtype(&name, tensor.elem_type.unwrap_or(DataType(0)), notes)
         .map_err(|reason| refuse(reason))?;
@@ -108,21 +129,33 @@ fn read_one(
     let shape = dims
         .and_then(|dims| Shape::new(&dims))
         .filter(|shape| super::call::is_reasonable(shape))
-        .ok_or_else(|| refuse(format!("{sizes:?} is too large, empty or of too many dimensions")))?;
+        .ok_or_else(|| {
+            refuse(format!(
+                "{sizes:?} is too large, empty or of too many dimensions"
+            ))
+        })?;
     Ok(Input { name, dtype, shape })
 }
 
 /// A whole shape from the caller must agree with what the file fixes.
 fn check_given(given: &[usize], declared: Option<&[Dimension]>) -> Result<(), String> {
-    let Some(declared) = declared else { return Ok(()) };
+    let Some(declared) = declared else {
+        return Ok(());
+    };
     let agrees = declared.len() == given.len()
-        && declared.iter().zip(given).all(|(d, &size)| fixed(d).is_none_or(|f| f == size));
+        && declared
+            .iter()
+            .zip(given)
+            .all(|(d, &size)| fixed(d).is_none_or(|f| f == size));
     if agrees {
         return Ok(());
     }
     let show = |d: &Dimension| fixed(d).map_or("?".into(), |size| size.to_string());
     let declared: Vec<String> = declared.iter().map(show).collect();
-    Err(format!("the shape {given:?} does not fit [{}] in the file", declared.join(", ")))
+    Err(format!(
+        "the shape {given:?} does not fit [{}] in the file",
+        declared.join(", ")
+    ))
 }
 
 fn sizes(
@@ -138,11 +171,17 @@ fn sizes(
             (Some(size), _) => size,
             (None, Some(&size)) => size,
             (None, None) if axis == 0 => {
-                notes.push(format!("input '{input}': the batch dimension '{name}' is taken as 1"));
+                notes.push(format!(
+                    "input '{input}': the batch dimension '{name}' is taken as 1"
+                ));
                 1
             }
             (None, None) => {
-                return Err(Problem::Dimension { input: input.into(), axis, name });
+                return Err(Problem::Dimension {
+                    input: input.into(),
+                    axis,
+                    name,
+                });
             }
         });
     }
@@ -153,7 +192,9 @@ fn dtype(name: &str, dtype: DataType, notes: &mut Vec<String>) -> Result<DType, 
     Ok(match dtype {
         DataType::FLOAT => DType::F32,
         DataType::FLOAT16 | DataType::BFLOAT16 | DataType::DOUBLE => {
-            notes.push(format!("input '{name}' is {dtype} in the file and becomes f32"));
+            notes.push(format!(
+                "input '{name}' is {dtype} in the file and becomes f32"
+            ));
             DType::F32
         }
         DataType::INT8 => DType::I8,
@@ -162,7 +203,11 @@ fn dtype(name: &str, dtype: DataType, notes: &mut Vec<String>) -> Result<DType, 
         DataType::INT32 => DType::I32,
         DataType::INT64 => DType::I64,
         DataType::BOOL => DType::Bool,
-        other => return Err(format!("elements of type {other} are not supported; use float")),
+        other => {
+            return Err(format!(
+                "elements of type {other} are not supported; use float"
+            ));
+        }
     })
 }
 
@@ -176,21 +221,43 @@ mod tests {
             dim_value: d.ok(),
             dim_param: d.err().map(str::to_owned),
         };
-        let shape = TensorShapeProto { dim: dims.iter().map(dimension).collect() };
-        let tensor = TypeProtoTensor { elem_type: Some(DataType::FLOAT), shape: Some(shape) };
-        let r#type = Some(TypeProto { tensor_type: Some(tensor), sequence: None });
-        let info = ValueInfoProto { name: Some("x".into()), r#type };
-        GraphProto { input: vec![info], ..GraphProto::default() }
+        let shape = TensorShapeProto {
+            dim: dims.iter().map(dimension).collect(),
+        };
+        let tensor = TypeProtoTensor {
+            elem_type: Some(DataType::FLOAT),
+            shape: Some(shape),
+        };
+        let r#type = Some(TypeProto {
+            tensor_type: Some(tensor),
+            sequence: None,
+        });
+        let info = ValueInfoProto {
+            name: Some("x".into()),
+            r#type,
+        };
+        GraphProto {
+            input: vec![info],
+            ..GraphProto::default()
+        }
     }
 
     fn shape(graph: &GraphProto, options: &Options) -> Result<String, String> {
         let inputs = read(graph, &HashSet::new(), options, &mut Vec::new());
-        inputs.map(|inputs| inputs[0].shape.to_string()).map_err(|e| e.to_string())
+        inputs
+            .map(|inputs| inputs[0].shape.to_string())
+            .map_err(|e| e.to_string())
     }
 
     fn dims(pairs: &[(&str, usize)]) -> Options {
-        let dims = pairs.iter().map(|&(name, size)| (name.into(), size)).collect();
-        Options { dims, ..Options::default() }
+        let dims = pairs
+            .iter()
+            .map(|&(name, size)| (name.into(), size))
+            .collect();
+        Options {
+            dims,
+            ..Options::default()
+        }
     }
 
     #[test]
@@ -198,21 +265,40 @@ mod tests {
         let none = Options::default();
         assert_eq!(shape(&input(&[Err("N"), Ok(3)]), &none).unwrap(), "1x3");
         assert_eq!(shape(&input(&[Ok(-1), Ok(3)]), &none).unwrap(), "1x3");
-        assert_eq!(shape(&input(&[Err("N"), Ok(3)]), &dims(&[("N", 4)])).unwrap(), "4x3");
+        assert_eq!(
+            shape(&input(&[Err("N"), Ok(3)]), &dims(&[("N", 4)])).unwrap(),
+            "4x3"
+        );
         let graph = input(&[Ok(1), Err("time"), Err("")]);
         let missing = shape(&graph, &none).unwrap_err();
-        assert!(missing.contains("input 'x': dimension 1 ('time')"), "{missing}");
+        assert!(
+            missing.contains("input 'x': dimension 1 ('time')"),
+            "{missing}"
+        );
         assert!(missing.contains("--dim time=VALUE"), "{missing}");
-        assert_eq!(shape(&graph, &dims(&[("time", 5), ("x.2", 7)])).unwrap(), "1x5x7");
+        assert_eq!(
+            shape(&graph, &dims(&[("time", 5), ("x.2", 7)])).unwrap(),
+            "1x5x7"
+        );
     }
 
     #[test]
     fn what_the_model_does_not_have_is_not_ignored() {
         let unknown = shape(&input(&[Err("N")]), &dims(&[("M", 2)])).unwrap_err();
-        assert!(unknown.contains("no dynamic dimension 'M' in the model; it has N"), "{unknown}");
+        assert!(
+            unknown.contains("no dynamic dimension 'M' in the model; it has N"),
+            "{unknown}"
+        );
         let shapes = [("y".to_owned(), vec![1])].into();
-        let options = Options { shapes, ..Options::default() };
-        assert!(shape(&input(&[Ok(1)]), &options).unwrap_err().contains("no input 'y'"));
+        let options = Options {
+            shapes,
+            ..Options::default()
+        };
+        assert!(
+            shape(&input(&[Ok(1)]), &options)
+                .unwrap_err()
+                .contains("no input 'y'")
+        );
     }
 
     #[test]
@@ -223,8 +309,20 @@ mod tests {
         };
         let graph = input(&[Err("N"), Ok(3)]);
         assert_eq!(shape(&graph, &given(&[2, 3])).unwrap(), "2x3");
-        assert!(shape(&graph, &given(&[2, 4])).unwrap_err().contains("[?, 3]"));
-        assert!(shape(&graph, &given(&[3])).unwrap_err().contains("does not fit"));
-        assert!(shape(&graph, &given(&[0, 3])).unwrap_err().contains("empty"));
+        assert!(
+            shape(&graph, &given(&[2, 4]))
+                .unwrap_err()
+                .contains("[?, 3]")
+        );
+        assert!(
+            shape(&graph, &given(&[3]))
+                .unwrap_err()
+                .contains("does not fit")
+        );
+        assert!(
+            shape(&graph, &given(&[0, 3]))
+                .unwrap_err()
+                .contains("empty")
+        );
     }
 }

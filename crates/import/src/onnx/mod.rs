@@ -30,16 +30,21 @@ const OPSETS: [i64; 2] = [7, 22];
 pub fn onnx(path: &Path, options: &Options) -> Result<Imported, Error> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let bytes = std::fs::read(path).map_err(Problem::Read);
-    let imported =
-        bytes.and_then(|bytes| import(&name, &bytes, &External::beside(path), options));
-    imported.map_err(|problem| Error { file: path.display().to_string(), problem })
+    let imported = bytes.and_then(|bytes| import(&name, &bytes, &External::beside(path), options));
+    imported.map_err(|problem| Error {
+        file: path.display().to_string(),
+        problem,
+    })
 }
 
 /// Imports an ONNX model from memory under a name for the graph and for messages; it may have
 /// no external data.
 pub fn onnx_bytes(name: &str, bytes: &[u8], options: &Options) -> Result<Imported, Error> {
     let imported = import(name, bytes, &External::none(), options);
-    imported.map_err(|problem| Error { file: name.into(), problem })
+    imported.map_err(|problem| Error {
+        file: name.into(),
+        problem,
+    })
 }
 
 fn import(
@@ -53,7 +58,11 @@ fn import(
     let source = model.graph.as_ref();
     let source = source.ok_or_else(|| Problem::Malformed("there is no graph in it".into()))?;
     let opset = opset(&model)?;
-    let mut importer = Importer { opset, names: HashMap::new(), builder: Builder::new(name.into()) };
+    let mut importer = Importer {
+        opset,
+        names: HashMap::new(),
+        builder: Builder::new(name.into()),
+    };
     importer.constants(source, external)?;
     importer.inputs(source, options)?;
     importer.nodes(source, external)?;
@@ -61,21 +70,39 @@ fn import(
     let Builder { graph, notes, .. } = importer.builder;
     graph.verify()?;
     let words = [model.producer_name, model.producer_version];
-    let words: Vec<String> = words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    let words: Vec<String> = words
+        .into_iter()
+        .flatten()
+        .filter(|word| !word.is_empty())
+        .collect();
     let source_hash = Sha256::digest(bytes).into();
-    Ok(Imported { graph, opset, producer: words.join(" "), source_hash, notes })
+    Ok(Imported {
+        graph,
+        opset,
+        producer: words.join(" "),
+        source_hash,
+        notes,
+    })
 }
 
 /// The version of the standard operator set.
 fn opset(model: &ModelProto) -> Result<i64, Problem> {
-    let standard = model.opset_import.iter().find(|set| is_standard(set.domain.as_deref()));
+    let standard = model
+        .opset_import
+        .iter()
+        .find(|set| is_standard(set.domain.as_deref()));
     let Some(found) = standard.and_then(|set| set.version) else {
-        return Err(Problem::Malformed("it does not say which operator set it uses".into()));
+        return Err(Problem::Malformed(
+            "it does not say which operator set it uses".into(),
+        ));
     };
     if (OPSETS[0]..=OPSETS[1]).contains(&found) {
         Ok(found)
     } else {
-        Err(Problem::Opset { found, supported: OPSETS })
+        Err(Problem::Opset {
+            found,
+            supported: OPSETS,
+        })
     }
 }
 
@@ -95,9 +122,13 @@ impl Importer {
     fn constants(&mut self, source: &GraphProto, external: &External<'_>) -> Result<(), Problem> {
         for proto in &source.initializer {
             let name = proto.name.clone().unwrap_or_default();
-            let item = self.builder.constant(name.clone(), tensor::read(proto, external)?);
+            let item = self
+                .builder
+                .constant(name.clone(), tensor::read(proto, external)?);
             if self.names.insert(name.clone(), item).is_some() {
-                return Err(Problem::Structure(format!("there are two constants '{name}'")));
+                return Err(Problem::Structure(format!(
+                    "there are two constants '{name}'"
+                )));
             }
         }
         Ok(())
@@ -118,24 +149,41 @@ impl Importer {
         let nodes = order::live_nodes(source, &known)?;
         if let Some(node) = nodes.iter().find(|node| ops::is_quantized(node)) {
             let operator = node.op_type.clone().unwrap_or_default();
-            return Err(Problem::AlreadyQuantized { node: order::node_name(node), operator });
+            return Err(Problem::AlreadyQuantized {
+                node: order::node_name(node),
+                operator,
+            });
         }
         let unused = source.node.len() - nodes.len();
         if unused > 0 {
-            self.builder.notes.push(format!("{unused} nodes that no output needs are left out"));
+            self.builder
+                .notes
+                .push(format!("{unused} nodes that no output needs are left out"));
         }
         let read = nodes.iter().flat_map(|node| node.input.iter());
-        let outputs = source.output.iter().filter_map(|output| output.name.as_ref());
+        let outputs = source
+            .output
+            .iter()
+            .filter_map(|output| output.name.as_ref());
         let read: HashSet<&str> = read.chain(outputs).map(String::as_str).collect();
         let mut refused = Vec::new();
         for node in nodes {
             if let Err(Refusal { reason, remedy }) = self.node(node, &read, external) {
                 let operator = node.op_type.clone().unwrap_or_default();
                 let node = order::node_name(node);
-                refused.push(Unsupported { node, operator, reason, remedy });
+                refused.push(Unsupported {
+                    node,
+                    operator,
+                    reason,
+                    remedy,
+                });
             }
         }
-        if refused.is_empty() { Ok(()) } else { Err(Problem::Unsupported(refused)) }
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::Unsupported(refused))
+        }
     }
 
     fn node(
@@ -178,7 +226,9 @@ impl Importer {
         for output in &source.output {
             let name = output.name.clone().unwrap_or_default();
             let Some(&item) = self.names.get(&name) else {
-                return Err(Problem::Structure(format!("no node makes the output '{name}'")));
+                return Err(Problem::Structure(format!(
+                    "no node makes the output '{name}'"
+                )));
             };
             let id = self.builder.value(item);
             self.builder.graph.add_output(name, id);
@@ -189,3 +239,6 @@ impl Importer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 pub(super) fn node_name(node: &NodeProto) -> String {
     let named = node.name.as_ref().filter(|name| !name.is_empty());
     let name = named.or_else(|| node.output.iter().find(|name| !name.is_empty()));
-    name.cloned().unwrap_or_else(|| node.op_type.clone().unwrap_or_default())
+    name.cloned()
+        .unwrap_or_else(|| node.op_type.clone().unwrap_or_default())
 }
 
 /// The nodes that the outputs need, each after those that it reads. `known` are the names of
@@ -18,14 +19,21 @@ pub(super) fn live_nodes<'a>(
     known: &HashSet<&str>,
 ) -> Result<Vec<&'a NodeProto>, Problem> {
     let producers = producers(graph, known)?;
-    let mut walk = Walk { graph, producers, known, state: vec![State::New; graph.node.len()] };
+    let mut walk = Walk {
+        graph,
+        producers,
+        known,
+        state: vec![State::New; graph.node.len()],
+    };
     let mut order = Vec::new();
     for output in &graph.output {
         let name = output.name.as_deref().unwrap_or_default();
         if let Some(&index) = walk.producers.get(name) {
             walk.visit(index, &mut order)?;
         } else if !known.contains(name) {
-            return Err(Problem::Structure(format!("no node makes the output '{name}'")));
+            return Err(Problem::Structure(format!(
+                "no node makes the output '{name}'"
+            )));
         }
     }
     Ok(order.into_iter().map(|index| &graph.node[index]).collect())
@@ -123,7 +131,10 @@ mod tests {
         };
         GraphProto {
             node: nodes.iter().map(node).collect(),
-            output: vec![ValueInfoProto { name: Some(text(output)), r#type: None }],
+            output: vec![ValueInfoProto {
+                name: Some(text(output)),
+                r#type: None,
+            }],
             ..GraphProto::default()
         }
     }
@@ -136,8 +147,12 @@ mod tests {
 
     #[test]
     fn nodes_stand_behind_what_they_read() {
-        let unordered: &[(&[&str], &str)] =
-            &[(&["b", "a"], "y"), (&["a"], "b"), (&["x"], "a"), (&["x"], "unused")];
+        let unordered: &[(&[&str], &str)] = &[
+            (&["b", "a"], "y"),
+            (&["a"], "b"),
+            (&["x"], "a"),
+            (&["x"], "unused"),
+        ];
         assert_eq!(names(&graph(unordered, "y")).unwrap(), ["a", "b", "y"]);
     }
 

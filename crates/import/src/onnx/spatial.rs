@@ -32,7 +32,9 @@ impl Call<'_> {
             return self.transpose(image, vec![0, 2, 3, 1]);
         }
         let turned = self.transpose(image, vec![0, 2, 1])?;
-        let [n, length, channels] = sizes(&self.shape(turned))[..] else { return Ok(turned) };
+        let [n, length, channels] = sizes(&self.shape(turned))[..] else {
+            return Ok(turned);
+        };
         self.reshape(turned, &[n, 1, length, channels])
     }
 
@@ -41,7 +43,9 @@ impl Call<'_> {
         if rank == 2 {
             return self.transpose(image, vec![0, 3, 1, 2]);
         }
-        let [n, _, length, channels] = sizes(&self.shape(image))[..] else { return Ok(image) };
+        let [n, _, length, channels] = sizes(&self.shape(image))[..] else {
+            return Ok(image);
+        };
         let flat = self.reshape(image, &[n, length, channels])?;
         self.transpose(flat, vec![0, 2, 1])
     }
@@ -76,7 +80,11 @@ impl Call<'_> {
                 "SAME_LOWER" => [total - total / 2, total / 2],
                 other => return Err(format!("auto_pad '{other}' is not known").into()),
             };
-            let extra = if ceil { ceil_padding(size, before, after, reach, stride) } else { 0 };
+            let extra = if ceil {
+                ceil_padding(size, before, after, reach, stride)
+            } else {
+                0
+            };
             window.kernel[to] = kernel[from];
             window.stride[to] = stride;
             window.dilation[to] = dilations[from];
@@ -101,10 +109,16 @@ impl Call<'_> {
         count: usize,
         smallest: i64,
     ) -> Result<Vec<usize>, Refusal> {
-        let Some(values) = self.attributes.ints(name)?.filter(|values| !values.is_empty()) else {
+        let Some(values) = self
+            .attributes
+            .ints(name)?
+            .filter(|values| !values.is_empty())
+        else {
             return Ok(vec![default; count]);
         };
-        let fits = values.iter().all(|value| (smallest..=LARGEST).contains(value));
+        let fits = values
+            .iter()
+            .all(|value| (smallest..=LARGEST).contains(value));
         if values.len() == count && fits {
             return Ok(values.iter().map(|&value| value as usize).collect());
         }
@@ -117,7 +131,9 @@ impl Call<'_> {
 /// would start behind the image and the padding before it does not count.
 fn ceil_padding(size: usize, before: usize, after: usize, reach: usize, stride: usize) -> usize {
     let padded = size + before + after;
-    let Some(room) = padded.checked_sub(reach) else { return 0 };
+    let Some(room) = padded.checked_sub(reach) else {
+        return 0;
+    };
     let mut steps = room.div_ceil(stride);
     if steps * stride >= size + before {
         steps = steps.saturating_sub(1);

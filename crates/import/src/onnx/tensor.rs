@@ -28,12 +28,17 @@ fn decode(proto: &TensorProto, external: &External<'_>) -> Result<Tensor, String
         Some(bytes) if bytes.len() == count * width => from_raw(dtype, &bytes)?,
         Some(bytes) => {
             let (has, needs) = (bytes.len(), count * width);
-            return Err(format!("has {has} bytes where {shape} of {dtype} needs {needs}"));
+            return Err(format!(
+                "has {has} bytes where {shape} of {dtype} needs {needs}"
+            ));
         }
         None => from_fields(dtype, proto)?,
     };
     if data.len() != count {
-        return Err(format!("has {} elements where {shape} needs {count}", data.len()));
+        return Err(format!(
+            "has {} elements where {shape} needs {count}",
+            data.len()
+        ));
     }
     Ok(Tensor { shape, data })
 }
@@ -79,7 +84,12 @@ fn from_raw(dtype: DataType, bytes: &[u8]) -> Result<Data, String> {
         DataType::INT64 => Data::I64(each(bytes, i64::from_le_bytes)),
         DataType::UINT64 => {
             let values = each(bytes, |b| i64::try_from(u64::from_le_bytes(b)));
-            Data::I64(values.into_iter().collect::<Result<_, _>>().map_err(|e| e.to_string())?)
+            Data::I64(
+                values
+                    .into_iter()
+                    .collect::<Result<_, _>>()
+                    .map_err(|e| e.to_string())?,
+            )
         }
         other => return Err(format!("elements of type {other} are not known")),
     })
@@ -100,7 +110,11 @@ fn from_fields(dtype: DataType, proto: &TensorProto) -> Result<Data, String> {
         DataType::INT16 => Data::I16(small.iter().map(|&v| v as i16).collect()),
         DataType::UINT16 | DataType::INT32 => Data::I32(small.clone()),
         DataType::INT64 => Data::I64(proto.int64_data.clone()),
-        other => return Err(format!("elements of type {other} are only read from raw data")),
+        other => {
+            return Err(format!(
+                "elements of type {other} are only read from raw data"
+            ));
+        }
     })
 }
 
@@ -110,7 +124,11 @@ mod tests {
     use std::cell::RefCell;
 
     fn proto(dims: &[i64], dtype: DataType) -> TensorProto {
-        TensorProto { dims: dims.to_vec(), data_type: Some(dtype), ..TensorProto::default() }
+        TensorProto {
+            dims: dims.to_vec(),
+            data_type: Some(dtype),
+            ..TensorProto::default()
+        }
     }
 
     fn reason(proto: &TensorProto) -> String {
@@ -120,10 +138,18 @@ mod tests {
     #[test]
     fn floats_of_every_width_become_f32() {
         let raw = |bytes: &[u8]| Some(RefCell::new(bytes.to_vec()));
-        let half = TensorProto { raw_data: raw(&[0, 0x3c]), ..proto(&[1], DataType::FLOAT16) };
-        let brain = TensorProto { raw_data: raw(&[0x80, 0x3f]), ..proto(&[], DataType::BFLOAT16) };
-        let double =
-            TensorProto { raw_data: raw(&1f64.to_le_bytes()), ..proto(&[1], DataType::DOUBLE) };
+        let half = TensorProto {
+            raw_data: raw(&[0, 0x3c]),
+            ..proto(&[1], DataType::FLOAT16)
+        };
+        let brain = TensorProto {
+            raw_data: raw(&[0x80, 0x3f]),
+            ..proto(&[], DataType::BFLOAT16)
+        };
+        let double = TensorProto {
+            raw_data: raw(&1f64.to_le_bytes()),
+            ..proto(&[1], DataType::DOUBLE)
+        };
         for proto in [half, brain, double] {
             let tensor = read(&proto, &External::none()).unwrap();
             assert_eq!(tensor.data, Data::F32(vec![1.0]));
@@ -132,10 +158,19 @@ mod tests {
 
     #[test]
     fn lengths_that_disagree_are_named() {
-        let tensor = TensorProto { float_data: vec![1.0; 3], ..proto(&[2, 2], DataType::FLOAT) };
-        assert_eq!(reason(&tensor), "tensor '': has 3 elements where 2x2 needs 4");
+        let tensor = TensorProto {
+            float_data: vec![1.0; 3],
+            ..proto(&[2, 2], DataType::FLOAT)
+        };
+        assert_eq!(
+            reason(&tensor),
+            "tensor '': has 3 elements where 2x2 needs 4"
+        );
         let raw = Some(RefCell::new(vec![0; 3]));
-        let tensor = TensorProto { raw_data: raw, ..proto(&[1], DataType::FLOAT) };
+        let tensor = TensorProto {
+            raw_data: raw,
+            ..proto(&[1], DataType::FLOAT)
+        };
         assert!(reason(&tensor).contains("has 3 bytes where 1 of FLOAT needs 4"));
         let huge = proto(&[1 << 20, 1 << 20], DataType::FLOAT);
         assert!(reason(&huge).contains("too large"));

@@ -79,7 +79,9 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
 fn advance(at: &mut usize, length: u64, end: usize) -> Result<(), String> {
     let left = (end - *at) as u64;
     if length > left {
-        return Err(format!("{length} bytes are announced at byte {at} where {left} are left"));
+        return Err(format!(
+            "{length} bytes are announced at byte {at} where {left} are left"
+        ));
     }
     *at += length as usize;
     Ok(())
@@ -107,8 +109,16 @@ mod tests {
     fn lengths_stay_inside_their_message() {
         // Field 7 (graph) of 2 bytes, holding field 1 (node) of 0 bytes.
         assert_eq!(check(&[0x3a, 2, 0x0a, 0]), Ok(()));
-        assert!(check(&[0x3a, 2, 0x0a, 1, 0]).unwrap_err().contains("announced"));
-        assert!(check(&[0x3a, 0xff, 0xff, 0xff, 0xff, 0x7f]).unwrap_err().contains("announced"));
+        assert!(
+            check(&[0x3a, 2, 0x0a, 1, 0])
+                .unwrap_err()
+                .contains("announced")
+        );
+        assert!(
+            check(&[0x3a, 0xff, 0xff, 0xff, 0xff, 0x7f])
+                .unwrap_err()
+                .contains("announced")
+        );
         assert!(check(&[0x3b]).unwrap_err().contains("wire type"));
         assert!(check(&[0x80; 11]).unwrap_err().contains("ten bytes"));
         assert!(check(&[0x80]).unwrap_err().contains("cut off"));

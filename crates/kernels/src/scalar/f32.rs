@@ -35,7 +35,10 @@ fn pixel(operands: &Conv2dF32<'_>, y: usize, x: usize) {
                 } else {
                     (channel * kernel_rows * kernel_columns + tap) * group_inputs
                 };
-                let weights = operands.weights.get(start..start + group_inputs).unwrap_or(&[]);
+                let weights = operands
+                    .weights
+                    .get(start..start + group_inputs)
+                    .unwrap_or(&[]);
                 let pixel = position(geometry, 0, y, tap_row) * input_columns
                     + position(geometry, 1, x, tap_column);
                 let from = pixel * input_channels + group * group_inputs;

@@ -34,7 +34,10 @@ fn pixel(operands: &Conv2dI8<'_>, y: usize, x: usize) {
             for tap_column in 0..kernel_columns {
                 let tap = (channel * kernel_rows + tap_row) * kernel_columns + tap_column;
                 let start = tap * group_inputs;
-                let weights = operands.weights.get(start..start + group_inputs).unwrap_or(&[]);
+                let weights = operands
+                    .weights
+                    .get(start..start + group_inputs)
+                    .unwrap_or(&[]);
                 if rows.contains(&tap_row) && columns.contains(&tap_column) {
                     let pixel = position(geometry, 0, y, tap_row) * input_columns
                         + position(geometry, 1, x, tap_column);
@@ -73,7 +76,9 @@ fn depthwise_pixel(operands: &Conv2dI8<'_>, y: usize, x: usize) {
                 let value = if rows.contains(&tap_row) && columns.contains(&tap_column) {
                     let pixel = position(geometry, 0, y, tap_row) * input_columns
                         + position(geometry, 1, x, tap_column);
-                    operands.input.get(pixel * input_channels + channel / multiplier)
+                    operands
+                        .input
+                        .get(pixel * input_channels + channel / multiplier)
                 } else {
                     operands.input_zero_point
                 };

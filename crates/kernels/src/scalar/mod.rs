@@ -22,7 +22,8 @@ pub(crate) fn taps_inside(geometry: &Geometry, axis: usize, output: usize) -> Ra
 /// The input row or column under tap `tap`, which [`taps_inside`] gave.
 pub(crate) fn position(geometry: &Geometry, axis: usize, output: usize, tap: usize) -> usize {
     let window = &geometry.window;
-    (output * window.stride[axis] + tap * window.dilation[axis]).saturating_sub(window.padding[axis])
+    (output * window.stride[axis] + tap * window.dilation[axis])
+        .saturating_sub(window.padding[axis])
 }
 
 /// The taps of a window that fall inside an image.
@@ -37,7 +38,12 @@ pub struct Taps<'a> {
 /// The taps of the window of output pixel `(y, x)`.
 pub fn pool_taps(geometry: &Geometry, y: usize, x: usize) -> Taps<'_> {
     let (rows, columns) = (taps_inside(geometry, 0, y), taps_inside(geometry, 1, x));
-    Taps { geometry, at: [y, x], rows, columns }
+    Taps {
+        geometry,
+        at: [y, x],
+        rows,
+        columns,
+    }
 }
 
 /// The taps of that window inside the image and its padding; `bottom_right` is the padding

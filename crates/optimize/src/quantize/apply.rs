@@ -34,7 +34,10 @@ pub(crate) fn apply(
         for input in node.inputs.iter_mut().flatten() {
             let tensor = graph.value(*input);
             let has = tensor.dtype == DType::I8;
-            if tensor.data.is_some() || has == integer || !matches!(tensor.dtype, DType::I8 | DType::F32) {
+            if tensor.data.is_some()
+                || has == integer
+                || !matches!(tensor.dtype, DType::I8 | DType::F32)
+            {
                 continue;
             }
             if let Some(&other) = converted.get(input) {
@@ -64,14 +67,33 @@ fn convert(
 ) -> (graph::Node, ValueId) {
     let source = graph.value(from).clone();
     let (dtype, quantization, kind, suffix): (_, _, Kind, _) = if to_integer {
-        (DType::I8, scales.get(&from).cloned(), Quantize.into(), "quantize")
+        (
+            DType::I8,
+            scales.get(&from).cloned(),
+            Quantize.into(),
+            "quantize",
+        )
     } else {
         (DType::F32, None, Dequantize.into(), "dequantize")
     };
     let name = format!("{}/{suffix}", source.name);
-    let value = Value { name: name.clone(), dtype, shape: source.shape, quantization, data: None };
+    let value = Value {
+        name: name.clone(),
+        dtype,
+        shape: source.shape,
+        quantization,
+        data: None,
+    };
     let to = graph.add_value(value);
-    (graph::Node { name, kind, inputs: vec![Some(from)], outputs: vec![to] }, to)
+    (
+        graph::Node {
+            name,
+            kind,
+            inputs: vec![Some(from)],
+            outputs: vec![to],
+        },
+        to,
+    )
 }
 
 fn quantize_weights(
@@ -85,15 +107,35 @@ fn quantize_weights(
     };
     let output = *node.outputs.first().ok_or_else(missing)?;
     let affine = |id: ValueId| {
-        graph.value(id).quantization.as_ref().map(|q| (q.scale(0), q.zero_point))
+        graph
+            .value(id)
+            .quantization
+            .as_ref()
+            .map(|q| (q.scale(0), q.zero_point))
     };
-    let (from, to) = (affine(input).ok_or_else(missing)?, affine(output).ok_or_else(missing)?);
+    let (from, to) = (
+        affine(input).ok_or_else(missing)?,
+        affine(output).ok_or_else(missing)?,
+    );
     let source = graph.value(id).clone();
-    let values = source.data.as_ref().and_then(|data| data.f32().ok()).ok_or_else(missing)?;
-    let own = node.inputs.get(2).copied().flatten().and_then(|id| graph.value(id).data.as_ref());
+    let values = source
+        .data
+        .as_ref()
+        .and_then(|data| data.f32().ok())
+        .ok_or_else(missing)?;
+    let own = node
+        .inputs
+        .get(2)
+        .copied()
+        .flatten()
+        .and_then(|id| graph.value(id).data.as_ref());
     let own = own.and_then(|data| data.f32().ok()).unwrap_or(&[]);
     let held = bias.map_or(own, Vec::as_slice);
-    let layer = weights::Layer { input: from, output_scale: to.0, bias: held };
+    let layer = weights::Layer {
+        input: from,
+        output_scale: to.0,
+        bias: held,
+    };
     let quantized = weights::quantize(values, source.shape.dim(0), &layer);
     let constant = graph.add_constant(source.name, source.shape, Data::I8(quantized.values));
     graph.value_mut(constant).quantization = Some(quantized.quantization);

@@ -38,7 +38,11 @@ pub(crate) fn assign(graph: &Graph, keep_float: &dyn Fn(&str) -> bool) -> Assign
         assignment.integer.push(reason.is_none());
         if let Some(reason) = reason {
             let operator = node.kind.operator().name();
-            assignment.float.push(FloatNode { node: node.name.clone(), operator, reason });
+            assignment.float.push(FloatNode {
+                node: node.name.clone(),
+                operator,
+                reason,
+            });
         }
     }
     assignment.group = groups(graph, &assignment.integer);
@@ -50,7 +54,13 @@ fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
         let id = node.inputs.get(index).copied().flatten();
         id.is_some_and(|id| graph.value(id).data.is_some())
     };
-    let shape = |index: usize| node.inputs.get(index).copied().flatten().map(|id| graph.value(id).shape);
+    let shape = |index: usize| {
+        node.inputs
+            .get(index)
+            .copied()
+            .flatten()
+            .map(|id| graph.value(id).shape)
+    };
     match &node.kind {
         Kind::Conv2d(_) | Kind::FullyConnected(_) if !constant(1) => {
             Some("its weights are not constant".into())
@@ -96,7 +106,9 @@ fn groups(graph: &Graph, integer: &[bool]) -> Vec<ValueId> {
         if !integer || !keeps_scale(&node.kind) {
             continue;
         }
-        let Some(&output) = node.outputs.first() else { continue };
+        let Some(&output) = node.outputs.first() else {
+            continue;
+        };
         for &input in node.inputs.iter().flatten() {
             if graph.value(input).data.is_none() {
                 let (a, b) = (root(&parent, input), root(&parent, output));
@@ -104,7 +116,9 @@ fn groups(graph: &Graph, integer: &[bool]) -> Vec<ValueId> {
             }
         }
     }
-    (0..parent.len()).map(|i| root(&parent, ValueId(i))).collect()
+    (0..parent.len())
+        .map(|i| root(&parent, ValueId(i)))
+        .collect()
 }
 
 /// The values that become int8: everything that an int8 node makes, and inputs that one reads.
@@ -114,7 +128,11 @@ pub(crate) fn integer_values(graph: &Graph, integer: &[bool]) -> HashMap<ValueId
     for (node, &integer) in graph.nodes.iter().zip(integer) {
         if integer {
             values.extend(node.outputs.iter().map(|&id| (id, ())));
-            let read = node.inputs.iter().flatten().filter(|id| inputs.contains(id));
+            let read = node
+                .inputs
+                .iter()
+                .flatten()
+                .filter(|id| inputs.contains(id));
             values.extend(read.map(|&id| (id, ())));
         }
     }

@@ -10,13 +10,16 @@ use std::collections::HashMap;
 /// One sample: the values of every input, in the tensors' own layout.
 pub type Sample = Vec<Vec<f32>>;
 
-/// The float graph, ready to run and to be watched.
+/// A graph that is ready to run and to be watched.
 #[derive(Debug)]
-pub(crate) struct Float {
+pub(crate) struct Executable {
     runner: Runner,
     plan: Compiled,
     inputs: Vec<ValueId>,
 }
+
+/// The one with float values.
+pub(crate) type Float = Executable;
 
 /// What samples told about every value.
 #[derive(Clone, Debug, Default)]
@@ -29,60 +32,67 @@ pub(crate) struct Statistics {
     pub samples: usize,
 }
 
-impl Float {
+impl Executable {
     pub(crate) fn new(graph: &Graph) -> Result<Self, Error> {
-        let options = Options { effort: 0, ..Options::default() };
+        let options = Options {
+            effort: 0,
+            ..Options::default()
+        };
         let plan = compile::compile(graph, &options)?;
         let runner = Runner::new(&plan.bytes).map_err(Error::refused)?;
         let inputs = graph.inputs.iter().map(|port| port.value).collect();
-        Ok(Float { runner, plan, inputs })
+        Ok(Executable {
+            runner,
+            plan,
+            inputs,
+        })
     }
 
-    /// Runs one sample and shows every value that a node makes, inputs included.
+    /// Runs one sample and shows every value as real numbers when it is made, inputs first.
     pub(crate) fn watch(
         &mut self,
         sample: &Sample,
         see: &mut dyn FnMut(ValueId, &[f32]),
     ) -> Result<(), Error> {
-        run_and_watch(&mut self.runner, &self.plan, &self.inputs, sample, see)
-    }
-}
-
-/// Runs a compiled graph on a sample; shows each value as real numbers when it is made.
-pub(crate) fn run_and_watch(
-    runner: &mut Runner,
-    plan: &Compiled,
-    inputs: &[ValueId],
-    sample: &Sample,
-    see: &mut dyn FnMut(ValueId, &[f32]),
-) -> Result<(), Error> {
-    let mut session = runner.session().map_err(Error::refused)?;
-    for (index, values) in sample.iter().enumerate() {
-        session.set_input_f32(index, values).map_err(Error::refused)?;
-        if let Some(&id) = inputs.get(index) {
-            see(id, values);
-        }
-    }
-    let mut buffer = Vec::new();
-    session.run_with(&mut |session, node| {
-        let outputs = plan.plan.get(node.index).map(|planned| &planned.outputs[..]);
-        for (position, &id) in outputs.unwrap_or(&[]).iter().enumerate() {
-            if let Some(tensor) = node.output(position) {
-                buffer.resize(tensor.shape.elements(), 0.0);
-                session.read_f32(&tensor, &mut buffer);
-                see(id, &buffer);
+        let mut session = self.runner.session().map_err(Error::refused)?;
+        for (index, values) in sample.iter().enumerate() {
+            session
+                .set_input_f32(index, values)
+                .map_err(Error::refused)?;
+            if let Some(&id) = self.inputs.get(index) {
+                see(id, values);
             }
         }
-    });
-    Ok(())
+        let mut buffer = Vec::new();
+        session.run_with(&mut |session, node| {
+            let outputs = self
+                .plan
+                .plan
+                .get(node.index)
+                .map(|planned| &planned.outputs[..]);
+            for (position, &id) in outputs.unwrap_or(&[]).iter().enumerate() {
+                if let Some(tensor) = node.output(position) {
+                    buffer.resize(tensor.shape.elements(), 0.0);
+                    session.read_f32(&tensor, &mut buffer);
+                    see(id, &buffer);
+                }
+            }
+        });
+        Ok(())
+    }
 }
 
 impl Statistics {
     /// Nothing seen yet.
     pub(crate) fn new(graph: &Graph) -> Self {
         let weighted = weighted_inputs(graph).into_iter();
-        let means = weighted.map(|id| (id, vec![0.0; graph.value(id).shape.last()])).collect();
-        Statistics { means, ..Statistics::default() }
+        let means = weighted
+            .map(|id| (id, vec![0.0; graph.value(id).shape.last()]))
+            .collect();
+        Statistics {
+            means,
+            ..Statistics::default()
+        }
     }
 
     /// Feeds one sample through the graph.
@@ -105,7 +115,10 @@ impl Statistics {
         })?;
         if let Some(id) = bad {
             let value = graph.value(id).name.clone();
-            return Err(Error::NotFinite { sample: self.samples, value });
+            return Err(Error::NotFinite {
+                sample: self.samples,
+                value,
+            });
         }
         self.samples += 1;
         Ok(())
@@ -114,17 +127,22 @@ impl Statistics {
     /// Turns sums into means.
     pub(crate) fn finish(&mut self) {
         let count = self.samples.max(1) as f64;
-        self.means.values_mut().flatten().for_each(|sum| *sum /= count);
+        self.means
+            .values_mut()
+            .flatten()
+            .for_each(|sum| *sum /= count);
     }
 }
 
 /// Values that a convolution or a fully connected layer reads, seen through reshapes: a reshaped
 /// value is never shown, so the statistics of what it was made from serve.
 fn weighted_inputs(graph: &Graph) -> Vec<ValueId> {
-    let weighted =
-        |kind: &Kind| matches!(kind, Kind::Conv2d(_) | Kind::FullyConnected(_));
+    let weighted = |kind: &Kind| matches!(kind, Kind::Conv2d(_) | Kind::FullyConnected(_));
     let nodes = graph.nodes.iter().filter(|node| weighted(&node.kind));
-    nodes.filter_map(|node| node.inputs.first().copied().flatten()).map(|id| shown(graph, id)).collect()
+    nodes
+        .filter_map(|node| node.inputs.first().copied().flatten())
+        .map(|id| shown(graph, id))
+        .collect()
 }
 
 /// The value behind reshapes that is made by a node of the plan, or is an input.

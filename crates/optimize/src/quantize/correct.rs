@@ -9,10 +9,8 @@
 use super::Error;
 use super::apply::Biases;
 use super::assign::Assignment;
-use super::calibrate::{Float, Sample, Statistics, run_and_watch, shown};
-use compile::Options;
+use super::calibrate::{Executable, Float, Sample, Statistics, shown};
 use graph::{Graph, Kind, ValueId};
-use runtime::host::Runner;
 use std::collections::HashMap;
 
 /// Corrected biases of every int8 layer with weights.
@@ -48,10 +46,15 @@ fn corrected_bias(
     let output = *node.outputs.first()?;
     let rounded_node = &quantized.nodes[quantized.producer(output)?];
     let rounded = quantized.value(rounded_node.inputs.get(1).copied()??);
-    let (integers, scales) = (rounded.data.as_ref()?.i8().ok()?, rounded.quantization.as_ref()?);
+    let (integers, scales) = (
+        rounded.data.as_ref()?.i8().ok()?,
+        rounded.quantization.as_ref()?,
+    );
     let weights = float.value(node.inputs.get(1).copied()??);
     let real = weights.data.as_ref()?.f32().ok()?;
-    let means = statistics.means.get(&shown(float, node.inputs.first().copied()??))?;
+    let means = statistics
+        .means
+        .get(&shown(float, node.inputs.first().copied()??))?;
     let outputs = weights.shape.dim(0);
     let (row, inner) = (real.len() / outputs.max(1), weights.shape.last().max(1));
     let bias = match node.inputs.get(2).copied().flatten() {
@@ -66,13 +69,77 @@ fn corrected_bias(
                 let at = o * row + tap;
                 let change = f64::from(integers[at]) * scale - f64::from(real[at]);
                 // A flattened input has one mean per channel of what it was flattened from.
-                let channel = if depthwise { o / multiplier } else { tap % inner % means.len() };
+                let channel = if depthwise {
+                    o / multiplier
+                } else {
+                    tap % inner % means.len()
+                };
                 change * means.get(channel).copied().unwrap_or(0.0)
             })
             .sum();
         (f64::from(bias) - moved) as f32
     });
     Some(corrected.collect())
+}
+
+/// The mean difference of each channel of `value` between the quantized graph and the float one.
+fn mean_error(
+    float: &mut Float,
+    quantized: &mut Executable,
+    value: ValueId,
+    channels: usize,
+    samples: &[Sample],
+) -> Result<Vec<f64>, Error> {
+    let mut sums = vec![0.0; channels.max(1)];
+    let mut expected = Vec::new();
+    let mut seen = 0usize;
+    for sample in samples {
+        float.watch(sample, &mut |id, values| {
+            if id == value {
+                expected.clear();
+                expected.extend_from_slice(values);
+            }
+        })?;
+        quantized.watch(sample, &mut |id, values| {
+            if id == value {
+                for (i, (has, wants)) in values.iter().zip(&expected).enumerate() {
+                    sums[i % channels.max(1)] += f64::from(has - wants);
+                }
+                seen += values.len();
+            }
+        })?;
+    }
+    let count = (seen / channels.max(1)).max(1) as f64;
+    Ok(sums.into_iter().map(|sum| sum / count).collect())
+}
+
+/// Moves the bias of one layer after another by the mean error of its output, measured behind
+/// the layers that are corrected already: what the weights' rounding cannot explain, the
+/// rounding of slowly changing activations, is in it too.
+pub(crate) fn measured_biases(
+    judge: &super::Judge<'_>,
+    float: &mut Float,
+    start: &Biases,
+) -> Result<Biases, Error> {
+    let graph = judge.graph;
+    let mut biases = start.clone();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let Some(bias) = start.get(&index) else {
+            continue;
+        };
+        let Some(&output) = node.outputs.first() else {
+            continue;
+        };
+        let corrected = super::apply::apply(graph, judge.assignment, judge.scales, &biases)?;
+        let mut quantized = Executable::new(&corrected)?;
+        let errors = mean_error(float, &mut quantized, output, bias.len(), judge.samples)?;
+        let moved = bias
+            .iter()
+            .zip(&errors)
+            .map(|(b, e)| (f64::from(*b) - e) as f32);
+        biases.insert(index, moved.collect());
+    }
+    Ok(biases)
 }
 
 /// Signal and squared error of every value that both graphs make, over samples.
@@ -94,10 +161,7 @@ impl Fidelity {
         quantized: &Graph,
         samples: &[Sample],
     ) -> Result<Self, Error> {
-        let options = Options { effort: 0, ..Options::default() };
-        let plan = compile::compile(quantized, &options)?;
-        let mut runner = Runner::new(&plan.bytes).map_err(Error::refused)?;
-        let inputs: Vec<ValueId> = quantized.inputs.iter().map(|port| port.value).collect();
+        let mut quantized = Executable::new(quantized)?;
         let mut fidelity = Fidelity::default();
         let mut expected: HashMap<ValueId, Vec<f32>> = HashMap::new();
         for sample in samples {
@@ -106,8 +170,10 @@ impl Fidelity {
                 kept.clear();
                 kept.extend_from_slice(values);
             })?;
-            run_and_watch(&mut runner, &plan, &inputs, sample, &mut |id, values| {
-                let Some(expected) = expected.get(&id) else { return };
+            quantized.watch(sample, &mut |id, values| {
+                let Some(expected) = expected.get(&id) else {
+                    return;
+                };
                 let sums = fidelity.sums.entry(id).or_default();
                 for (a, b) in expected.iter().zip(values) {
                     sums[0] += f64::from(*a).powi(2);

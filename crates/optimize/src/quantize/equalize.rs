@@ -70,8 +70,12 @@ fn pairs(graph: &Graph) -> Vec<Pair> {
             Kind::FullyConnected(layer) => homogeneous(layer.activation),
             _ => false,
         };
-        let Some(&value) = node.outputs.first() else { continue };
-        let Some(second) = graph.only_consumer(value).filter(|_| plain) else { continue };
+        let Some(&value) = node.outputs.first() else {
+            continue;
+        };
+        let Some(second) = graph.only_consumer(value).filter(|_| plain) else {
+            continue;
+        };
         let after = &graph.nodes[second];
         let channels = graph.value(value).shape.last();
         let depthwise = match &after.kind {
@@ -80,11 +84,21 @@ fn pairs(graph: &Graph) -> Vec<Pair> {
             Kind::FullyConnected(_) => false,
             _ => continue,
         };
-        let weights = after.inputs.get(1).copied().flatten().map(|id| graph.value(id).shape);
+        let weights = after
+            .inputs
+            .get(1)
+            .copied()
+            .flatten()
+            .map(|id| graph.value(id).shape);
         // A depthwise convolution with several outputs per channel would need them side by side.
         let matches = weights.is_some_and(|w| !depthwise || w.dim(0) == channels);
         if matches && weights_of(graph, node).is_some() && weights_of(graph, after).is_some() {
-            pairs.push(Pair { value, first, second, depthwise });
+            pairs.push(Pair {
+                value,
+                first,
+                second,
+                depthwise,
+            });
         }
     }
     pairs
@@ -105,15 +119,33 @@ fn apply(graph: &mut Graph, pair: &Pair, largest: &[f32]) -> Option<()> {
         for (i, weight) in after.iter().enumerate() {
             columns[i % channels] = columns[i % channels].max(weight.abs());
         }
-        largest.iter().zip(&columns).map(|(x, w)| (x / w).sqrt()).collect()
+        largest
+            .iter()
+            .zip(&columns)
+            .map(|(x, w)| (x / w).sqrt())
+            .collect()
     };
     let factors = normalised(&factors);
     let before = weights_of(graph, &graph.nodes[pair.first])?.to_vec();
     let row = (before.len() / channels.max(1)).max(1);
-    let before = before.iter().enumerate().map(|(i, w)| w / factors[i / row]).collect();
+    let before = before
+        .iter()
+        .enumerate()
+        .map(|(i, w)| w / factors[i / row])
+        .collect();
     let after_row = (after.len() / channels.max(1)).max(1);
-    let channel_of = |i: usize| if pair.depthwise { i / after_row } else { i % channels };
-    let after = after.iter().enumerate().map(|(i, w)| w * factors[channel_of(i)]).collect();
+    let channel_of = |i: usize| {
+        if pair.depthwise {
+            i / after_row
+        } else {
+            i % channels
+        }
+    };
+    let after = after
+        .iter()
+        .enumerate()
+        .map(|(i, w)| w * factors[channel_of(i)])
+        .collect();
     if let Some(id) = graph.nodes[pair.first].inputs.get(2).copied().flatten() {
         let bias = graph.value(id).data.as_ref()?.f32().ok()?;
         let bias = bias.iter().zip(&factors).map(|(b, f)| b / f).collect();
@@ -127,10 +159,19 @@ fn apply(graph: &mut Graph, pair: &Pair, largest: &[f32]) -> Option<()> {
 /// Factors around 1; 1 where one cannot be told, as for a channel that is always zero.
 fn normalised(factors: &[f32]) -> Vec<f32> {
     let usable = |f: &f32| f.is_finite() && *f > 0.0;
-    let logs: Vec<f32> = factors.iter().copied().filter(usable).map(f32::ln).collect();
+    let logs: Vec<f32> = factors
+        .iter()
+        .copied()
+        .filter(usable)
+        .map(f32::ln)
+        .collect();
     let middle = (logs.iter().sum::<f32>() / logs.len().max(1) as f32).exp();
     let one = |f: &f32| {
-        if usable(f) { (f / middle).clamp(1.0 / LARGEST_FACTOR, LARGEST_FACTOR) } else { 1.0 }
+        if usable(f) {
+            (f / middle).clamp(1.0 / LARGEST_FACTOR, LARGEST_FACTOR)
+        } else {
+            1.0
+        }
     };
     factors.iter().map(one).collect()
 }

@@ -21,7 +21,13 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Histogram { counts: vec![0; BINS], width: 0.0, zeros: 0, smallest: 0.0, largest: 0.0 }
+        Histogram {
+            counts: vec![0; BINS],
+            width: 0.0,
+            zeros: 0,
+            smallest: 0.0,
+            largest: 0.0,
+        }
     }
 }
 
@@ -102,7 +108,11 @@ impl Histogram {
     pub fn bins(&self) -> impl Iterator<Item = (f32, u64)> + '_ {
         let step = self.width / (BINS / 2) as f32;
         let middle = move |bin: usize| (bin as f32 + 0.5 - (BINS / 2) as f32) * step;
-        let held = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        let held = self
+            .counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0);
         held.map(move |(bin, &count)| (middle(bin), count))
     }
 

@@ -151,7 +151,12 @@ pub fn quantize(
     for sample in kept.iter().cloned().map(Ok).chain(samples) {
         let sample = sample?;
         for variant in &mut variants {
-            variant.statistics.add(&variant.graph, &assignment.group, &mut variant.float, &sample)?;
+            variant.statistics.add(
+                &variant.graph,
+                &assignment.group,
+                &mut variant.float,
+                &sample,
+            )?;
         }
         count += 1;
         progress(count);
@@ -163,7 +168,10 @@ pub fn quantize(
     for (equalized, variant) in variants.into_iter().enumerate() {
         let mut candidate = variant.finish(&assignment, &mut float, &kept, options)?;
         candidate.equalized = equalized > 0;
-        if best.as_ref().is_none_or(|best| candidate.quality > best.quality) {
+        if best
+            .as_ref()
+            .is_none_or(|best| candidate.quality > best.quality)
+        {
             best = Some(candidate);
         }
     }
@@ -201,7 +209,11 @@ struct Candidate {
 impl Variant {
     fn new(graph: Graph) -> Result<Self, Error> {
         let float = Float::new(&graph)?;
-        Ok(Variant { statistics: Statistics::new(&graph), graph, float })
+        Ok(Variant {
+            statistics: Statistics::new(&graph),
+            graph,
+            float,
+        })
     }
 
     /// Quantizes with the statistics gathered; `float` is the model as it was.
@@ -213,9 +225,13 @@ impl Variant {
         options: &Options<'_>,
     ) -> Result<Candidate, Error> {
         self.statistics.finish();
-        let (scales, aligned) =
-            scales(&self.graph, assignment, &self.statistics, options.method);
-        let judge = Judge { graph: &self.graph, assignment, scales: &scales, samples: kept };
+        let (scales, aligned) = scales(&self.graph, assignment, &self.statistics, options.method);
+        let judge = Judge {
+            graph: &self.graph,
+            assignment,
+            scales: &scales,
+            samples: kept,
+        };
         // Inner values of an equalized graph differ from the original's by their factors.
         let own = &mut self.float;
         let plain = judge.try_biases(own, &Biases::new())?;
@@ -230,7 +246,15 @@ impl Variant {
         let quality = judge.quality(&Fidelity::measure(float, &graph, kept)?);
         let fidelity = Fidelity::measure(own, &graph, kept)?;
         let equalized = false;
-        Ok(Candidate { graph, fidelity, biases, corrections, aligned, equalized, quality })
+        Ok(Candidate {
+            graph,
+            fidelity,
+            biases,
+            corrections,
+            aligned,
+            equalized,
+            quality,
+        })
     }
 }
 
@@ -243,26 +267,17 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The best of no correction, all, and those that helped their own layer.
+    /// The best of no correction, the computed one, and that followed by a measured one.
     fn best(
         &self,
         float: &mut Float,
         plain: (Graph, Fidelity),
-        proposed: Biases,
+        computed: Biases,
     ) -> Result<(Graph, Fidelity, Biases), Error> {
-        let all = self.try_biases(float, &proposed)?;
-        let improves = |index: &usize| {
-            let output = self.graph.nodes[*index].outputs[0];
-            all.1.sqnr_db(output) >= plain.1.sqnr_db(output)
-        };
-        let some: Biases =
-            proposed.iter().filter(|(i, _)| improves(i)).map(|(i, b)| (*i, b.clone())).collect();
+        let measured = correct::measured_biases(self, float, &computed)?;
         let mut best = (plain.0, plain.1, Biases::new());
-        let mut candidates = vec![(all, proposed.clone())];
-        if !some.is_empty() && some.len() < proposed.len() {
-            candidates.push((self.try_biases(float, &some)?, some));
-        }
-        for ((graph, fidelity), biases) in candidates {
+        for biases in [computed, measured] {
+            let (graph, fidelity) = self.try_biases(float, &biases)?;
             if self.quality(&fidelity) > self.quality(&best.1) {
                 best = (graph, fidelity, biases);
             }
@@ -279,9 +294,8 @@ impl Judge<'_> {
     /// The worst output's signal to noise ratio.
     fn quality(&self, fidelity: &Fidelity) -> f64 {
         let outputs = self.graph.outputs.iter();
-        let ratios = outputs.filter_map(|port| {
-            fidelity.sqnr_db(calibrate::shown(self.graph, port.value))
-        });
+        let ratios =
+            outputs.filter_map(|port| fidelity.sqnr_db(calibrate::shown(self.graph, port.value)));
         ratios.fold(f64::INFINITY, f64::min)
     }
 }
@@ -307,9 +321,11 @@ fn scales(
     }
     for node in &graph.nodes {
         if let Some(fixed) = fixed_scale(&node.kind) {
-            let Some(&output) = node.outputs.first() else { continue };
+            let Some(&output) = node.outputs.first() else {
+                continue;
+            };
             let same = |id: &ValueId| assignment.group[id.0] == assignment.group[output.0];
-            for id in (0..graph.values.len()).map(ValueId).filter(same) {
+            for id in (0..assignment.group.len()).map(ValueId).filter(same) {
                 scales.insert(id, fixed.clone());
             }
         }
@@ -339,12 +355,16 @@ fn align_sums(
 ) -> usize {
     let mut aligned = 0;
     for (node, &integer) in graph.nodes.iter().zip(&assignment.integer) {
-        let [Some(a), Some(b)] = node.inputs[..] else { continue };
+        let [Some(a), Some(b)] = node.inputs[..] else {
+            continue;
+        };
         if !integer || !matches!(node.kind, Kind::Binary(_)) {
             continue;
         }
         let (a, b) = (assignment.group[a.0], assignment.group[b.0]);
-        let (Some(&x), Some(&y)) = (ranges.get(&a), ranges.get(&b)) else { continue };
+        let (Some(&x), Some(&y)) = (ranges.get(&a), ranges.get(&b)) else {
+            continue;
+        };
         let (wide, other) = (x[1] - x[0], y[1] - y[0]);
         let joined = [x[0].min(y[0]), x[1].max(y[1])];
         if a != b && joined[1] - joined[0] <= 1.25 * wide.min(other) {
@@ -359,21 +379,33 @@ fn align_sums(
 fn layers(float: &Graph, quantized: &Graph, fidelity: &Fidelity, biases: &Biases) -> Vec<Layer> {
     let corrected = |node: &graph::Node| {
         let same = |f: &graph::Node| f.outputs == node.outputs;
-        float.nodes.iter().position(same).is_some_and(|index| biases.contains_key(&index))
+        float
+            .nodes
+            .iter()
+            .position(same)
+            .is_some_and(|index| biases.contains_key(&index))
     };
     let stored = |node: &graph::Node| -> usize {
         let constants = node.inputs.iter().flatten().map(|&id| quantized.value(id));
-        constants.filter_map(|value| value.data.as_ref()).map(|data| data.bytes().len()).sum()
+        constants
+            .filter_map(|value| value.data.as_ref())
+            .map(|data| data.bytes().len())
+            .sum()
     };
     let describe = |node: &graph::Node| {
         let output = node.outputs.first().map(|&id| quantized.value(id));
         Layer {
             name: node.name.clone(),
             operator: node.kind.operator().name(),
-            shape: output.map_or(graph::Shape::new(&[]).unwrap_or_else(|| quantized.values[0].shape), |v| v.shape),
+            shape: output.map_or(
+                graph::Shape::new(&[]).unwrap_or_else(|| quantized.values[0].shape),
+                |v| v.shape,
+            ),
             macs: quantized.node_macs(node),
             bytes: stored(node),
-            output: output.and_then(|v| v.quantization.as_ref()).map(|q| (q.scale(0), q.zero_point)),
+            output: output
+                .and_then(|v| v.quantization.as_ref())
+                .map(|q| (q.scale(0), q.zero_point)),
             sqnr_db: node.outputs.first().and_then(|&id| fidelity.sqnr_db(id)),
             corrected: corrected(node),
         }

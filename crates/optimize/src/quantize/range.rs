@@ -29,7 +29,9 @@ impl FromStr for Method {
                 Ok(share) if (50.0..=100.0).contains(&share) => Ok(Method::Percentile(share)),
                 _ => Err(format!("'{share}' is not a percentage from 50 to 100")),
             },
-            _ => Err(format!("'{text}' is none of minmax, mse, percentile[:99.99]")),
+            _ => Err(format!(
+                "'{text}' is none of minmax, mse, percentile[:99.99]"
+            )),
         }
     }
 }

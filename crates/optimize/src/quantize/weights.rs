@@ -35,7 +35,14 @@ pub(crate) fn quantize(values: &[f32], outputs: usize, layer: &Layer<'_>) -> Wei
     let largest = best.iter().copied().fold(0.0, f64::max);
     let largest = if largest > 0.0 { largest } else { 1.0 };
     let mut first = None;
-    for share in [0.0, 1.0 / 64.0, 1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0] {
+    for share in [
+        0.0,
+        1.0 / 64.0,
+        1.0 / 32.0,
+        1.0 / 16.0,
+        1.0 / 8.0,
+        1.0 / 4.0,
+    ] {
         // A channel without weights takes the largest scale: its bias is then small in steps.
         let floor = |scale: &f64| match *scale {
             0.0 => largest,
@@ -65,25 +72,48 @@ fn exact_scales(mut scales: Vec<f64>, layer: &Layer<'_>) -> Vec<f32> {
 }
 
 fn round(values: &[f32], row: usize, scales: Vec<f32>) -> Weights {
-    let rounded = values.chunks(row).zip(&scales).flat_map(|(weights, &scale)| {
-        weights.iter().map(move |w| (w / scale).round().clamp(-127.0, 127.0) as i8)
-    });
+    let rounded = values
+        .chunks(row)
+        .zip(&scales)
+        .flat_map(|(weights, &scale)| {
+            weights
+                .iter()
+                .map(move |w| (w / scale).round().clamp(-127.0, 127.0) as i8)
+        });
     let values = rounded.collect();
-    Weights { values, quantization: Quantization { scales, zero_point: 0, axis: Some(0) } }
+    Weights {
+        values,
+        quantization: Quantization {
+            scales,
+            zero_point: 0,
+            axis: Some(0),
+        },
+    }
 }
 
 /// Whether the layer's records fit the short form of the file.
 fn has_high_records(weights: &Weights, row: usize, layer: &Layer<'_>) -> bool {
     let (input_scale, input_zero) = layer.input;
-    let scales = weights.quantization.scales.iter().map(|&scale| f64::from(scale));
+    let scales = weights
+        .quantization
+        .scales
+        .iter()
+        .map(|&scale| f64::from(scale));
     let units: Vec<f64> = scales.map(|scale| scale * f64::from(input_scale)).collect();
-    let factors: Vec<f64> = units.iter().map(|u| u / f64::from(layer.output_scale)).collect();
-    let biases = weights.values.chunks(row).enumerate().map(|(channel, weights)| {
-        let sum: i64 = weights.iter().map(|&w| i64::from(w)).sum();
-        let bias = layer.bias.get(channel).copied().unwrap_or(0.0);
-        let own = (f64::from(bias) / units.get(channel).unwrap_or(&1.0)).round() as i64;
-        i32::try_from(own - i64::from(input_zero) * sum).unwrap_or(i32::MAX)
-    });
+    let factors: Vec<f64> = units
+        .iter()
+        .map(|u| u / f64::from(layer.output_scale))
+        .collect();
+    let biases = weights
+        .values
+        .chunks(row)
+        .enumerate()
+        .map(|(channel, weights)| {
+            let sum: i64 = weights.iter().map(|&w| i64::from(w)).sum();
+            let bias = layer.bias.get(channel).copied().unwrap_or(0.0);
+            let own = (f64::from(bias) / units.get(channel).unwrap_or(&1.0)).round() as i64;
+            i32::try_from(own - i64::from(input_zero) * sum).unwrap_or(i32::MAX)
+        });
     fits_high(&factors, &biases.collect::<Vec<i32>>())
 }
 
@@ -106,7 +136,11 @@ fn best_scale(weights: &[f32]) -> f64 {
         return 0.0;
     }
     let scored = candidates.map(|scale| (error(scale), scale));
-    scored.fold((f64::INFINITY, whole), |best, next| if next.0 < best.0 { next } else { best }).1
+    scored
+        .fold((f64::INFINITY, whole), |best, next| {
+            if next.0 < best.0 { next } else { best }
+        })
+        .1
 }
 
 #[cfg(test)]
@@ -114,7 +148,11 @@ mod tests {
     use super::*;
 
     fn layer(bias: &[f32]) -> Layer<'_> {
-        Layer { input: (0.02, -128), output_scale: 1.0, bias }
+        Layer {
+            input: (0.02, -128),
+            output_scale: 1.0,
+            bias,
+        }
     }
 
     /// A bias of 3,000 output steps in a channel of tiny weights would need 32 bits.
@@ -135,15 +173,22 @@ mod tests {
         for (i, real) in [1.0f32, -1.0, 0.0, 0.0, 0.5, 0.25].into_iter().enumerate() {
             let scale = weights.quantization.scales[i / 2];
             let back = f32::from(weights.values[i]) * scale;
-            assert!((back - real).abs() <= scale / 2.0 + 1e-6, "{real} became {back}");
+            assert!(
+                (back - real).abs() <= scale / 2.0 + 1e-6,
+                "{real} became {back}"
+            );
         }
     }
 
     #[test]
     fn scales_make_multipliers_exact() {
         let weights = quantize(&[0.3, 0.07, 0.011], 3, &layer(&[]));
-        let factors: Vec<f64> =
-            weights.quantization.scales.iter().map(|&s| f64::from(s) * 0.02).collect();
+        let factors: Vec<f64> = weights
+            .quantization
+            .scales
+            .iter()
+            .map(|&s| f64::from(s) * 0.02)
+            .collect();
         let multipliers = common_multipliers(&factors, f64::round).unwrap();
         for (channel, factor) in factors.iter().enumerate() {
             let relative = multipliers.factor(channel) / factor - 1.0;

@@ -99,10 +99,14 @@ pub fn channel_operand(
 ) -> Result<(LoweredOperand, Requantize), String> {
     let (input_scale, input_zero) = input.affine()?;
     let (output_scale, output_zero) = output.affine()?;
-    let weight_scales = weights.quantization.ok_or("the weights are not quantized")?;
+    let weight_scales = weights
+        .quantization
+        .ok_or("the weights are not quantized")?;
     let count = sums.len();
     let unit = |c: usize| f64::from(input_scale) * f64::from(weight_scales.scale(c));
-    let factors: Vec<f64> = (0..count).map(|c| unit(c) / f64::from(output_scale)).collect();
+    let factors: Vec<f64> = (0..count)
+        .map(|c| unit(c) / f64::from(output_scale))
+        .collect();
     let mut biases = Vec::with_capacity(count);
     for (c, &sum) in sums.iter().enumerate() {
         let own = match bias.and_then(|b| b.data) {
@@ -118,21 +122,50 @@ pub fn channel_operand(
     }
     let [min, max] = activation_limits_i8(activation, output_scale, output_zero);
     let zero_point = output_zero as i16;
-    let requantize =
-        Requantize { rounding, bias_shift: 0, multiplier_shift: 0, zero_point, min, max };
+    let requantize = Requantize {
+        rounding,
+        bias_shift: 0,
+        multiplier_shift: 0,
+        zero_point,
+        min,
+        max,
+    };
     if rounding == Rounding::High
         && let Some((words, shifts)) = high_words(&factors, &biases)
     {
         let [bias_shift, multiplier_shift] = shifts;
-        let operand = constant(DType::Channel, count, words.iter().flat_map(|w| w.to_le_bytes()));
-        return Ok((operand?, Requantize { bias_shift, multiplier_shift, ..requantize }));
+        let operand = constant(
+            DType::Channel,
+            count,
+            words.iter().flat_map(|w| w.to_le_bytes()),
+        );
+        return Ok((
+            operand?,
+            Requantize {
+                bias_shift,
+                multiplier_shift,
+                ..requantize
+            },
+        ));
     }
     let wide = factors.iter().zip(&biases).flat_map(|(&factor, &bias)| {
         let (multiplier, shift) = quantize_multiplier(factor);
-        [bias, multiplier, shift].into_iter().flat_map(i32::to_le_bytes)
+        [bias, multiplier, shift]
+            .into_iter()
+            .flat_map(i32::to_le_bytes)
     });
-    let rounding = if rounding == Rounding::High { Rounding::Single } else { rounding };
-    Ok((constant(DType::ChannelWide, count, wide)?, Requantize { rounding, ..requantize }))
+    let rounding = if rounding == Rounding::High {
+        Rounding::Single
+    } else {
+        rounding
+    };
+    Ok((
+        constant(DType::ChannelWide, count, wide)?,
+        Requantize {
+            rounding,
+            ..requantize
+        },
+    ))
 }
 
 /// Whether channels with these real factors and these biases have high-word records: the
@@ -152,10 +185,18 @@ fn high_words(factors: &[f64], biases: &[i32]) -> Option<(Vec<u32>, [u8; 2])> {
     if bias_shift > 0 && half_step * worst > 1.0 / 16.0 {
         return None;
     }
-    let words = scaled.multipliers.iter().zip(biases).map(|(&multiplier, &bias)| {
-        let rounded = (f64::from(bias) / f64::from(1u32 << bias_shift)).round() as i32;
-        Channel { bias: rounded, multiplier }.pack()
-    });
+    let words = scaled
+        .multipliers
+        .iter()
+        .zip(biases)
+        .map(|(&multiplier, &bias)| {
+            let rounded = (f64::from(bias) / f64::from(1u32 << bias_shift)).round() as i32;
+            Channel {
+                bias: rounded,
+                multiplier,
+            }
+            .pack()
+        });
     Some((words.collect(), [bias_shift, scaled.shift]))
 }
 
@@ -165,7 +206,11 @@ fn constant(
     bytes: impl Iterator<Item = u8>,
 ) -> Result<LoweredOperand, String> {
     let shape = Shape::new(&[count as u32]).ok_or("too many dimensions")?;
-    Ok(LoweredOperand::Constant { dtype, shape, bytes: bytes.collect() })
+    Ok(LoweredOperand::Constant {
+        dtype,
+        shape,
+        bytes: bytes.collect(),
+    })
 }
 
 #[cfg(test)]
@@ -175,7 +220,13 @@ mod tests {
     #[test]
     fn multipliers_share_the_smallest_shift_that_holds_the_largest() {
         let scaled = common_multipliers(&[0.25, 0.125], f64::round).unwrap();
-        assert_eq!(scaled, Multipliers { multipliers: std::vec![2048, 1024], shift: 19 });
+        assert_eq!(
+            scaled,
+            Multipliers {
+                multipliers: std::vec![2048, 1024],
+                shift: 19
+            }
+        );
         assert_eq!(scaled.factor(0), 0.25);
         assert_eq!(common_multipliers(&[0.5], f64::round), None);
         assert_eq!(common_multipliers(&[0.0], f64::round), None);
@@ -184,7 +235,10 @@ mod tests {
     #[test]
     fn limits_follow_scale_and_zero_point() {
         assert_eq!(activation_limits_i8(Activation::Relu, 0.1, -20), [-20, 127]);
-        assert_eq!(activation_limits_i8(Activation::Clip(0.0, 6.0), 0.1, -128), [-128, -68]);
+        assert_eq!(
+            activation_limits_i8(Activation::Clip(0.0, 6.0), 0.1, -128),
+            [-128, -68]
+        );
         assert_eq!(activation_limits_i8(Activation::None, 0.1, 5), [-128, 127]);
     }
 }

@@ -10,8 +10,8 @@ mod runner;
 
 pub use data::{Data, Tensor};
 pub use lower::{
-    Lowered, LoweredOperand, Multipliers, activation_limits_i8, channel_operand, common_multipliers,
-    fits_high,
+    Lowered, LoweredOperand, Multipliers, activation_limits_i8, channel_operand,
+    common_multipliers, fits_high,
 };
 pub use runner::{AlignedBytes, Runner, evaluate, tensor_record};
 
@@ -34,12 +34,20 @@ pub struct Quantization {
 impl Quantization {
     /// One scale for the whole tensor.
     pub fn per_tensor(scale: f32, zero_point: i32) -> Self {
-        Quantization { scales: std::vec![scale], zero_point, axis: None }
+        Quantization {
+            scales: std::vec![scale],
+            zero_point,
+            axis: None,
+        }
     }
 
     /// The scale at `index` along the axis, or the only one.
     pub fn scale(&self, index: usize) -> f32 {
-        *self.scales.get(index).or(self.scales.first()).unwrap_or(&1.0)
+        *self
+            .scales
+            .get(index)
+            .or(self.scales.first())
+            .unwrap_or(&1.0)
     }
 }
 

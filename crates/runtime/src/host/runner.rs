@@ -23,7 +23,11 @@ impl AlignedBytes {
         let words = std::vec![0u64; length.div_ceil(8) + 1];
         // A vector of u64 is aligned to 8: it is either right or one word off.
         let start = words.as_ptr().align_offset(ALIGNMENT).min(1) * 8;
-        AlignedBytes { start, words, length }
+        AlignedBytes {
+            start,
+            words,
+            length,
+        }
     }
 
     /// A copy.
@@ -78,7 +82,13 @@ impl Runner {
         Session::new(model, ops, memory.bytes_mut())?;
         let working = AlignedBytes::copy_of(&memory.bytes()[..working_bytes]);
         let prepared = AlignedBytes::copy_of(&memory.bytes()[working_bytes..]);
-        Ok(Runner { file, meta, ops, working, prepared })
+        Ok(Runner {
+            file,
+            meta,
+            ops,
+            working,
+            prepared,
+        })
     }
 
     /// Names, layouts, labels and the manifest.
@@ -100,7 +110,12 @@ impl Runner {
     pub fn session(&mut self) -> Result<Session<'_>, Error> {
         let model = Model::resume(self.file.bytes())?;
         let working = self.working.bytes_mut();
-        Ok(Session::resume(model, self.ops, working, self.prepared.bytes()))
+        Ok(Session::resume(
+            model,
+            self.ops,
+            working,
+            self.prepared.bytes(),
+        ))
     }
 }
 
@@ -129,7 +144,12 @@ pub fn evaluate(
         .enumerate()
         .map(|(i, &(dtype, shape))| {
             let quantization = output_quantization.get(i).and_then(Option::as_ref);
-            Operand { dtype, shape, quantization, data: None }
+            Operand {
+                dtype,
+                shape,
+                quantization,
+                data: None,
+            }
         })
         .collect();
     let lowered = operator.lower(&operands, &outputs, rounding)?;
@@ -140,9 +160,14 @@ pub fn evaluate(
     let mut results = Vec::new();
     for (i, output) in outputs.iter().enumerate() {
         let mut bytes = std::vec![0u8; output.shape.elements() * output.dtype.bytes()];
-        session.output(i, &mut bytes).map_err(|error| std::format!("{error}"))?;
+        session
+            .output(i, &mut bytes)
+            .map_err(|error| std::format!("{error}"))?;
         let data = Data::from_bytes(output.dtype, &bytes)?;
-        results.push(Tensor { shape: output.shape, data });
+        results.push(Tensor {
+            shape: output.shape,
+            data,
+        });
     }
     Ok(results)
 }
@@ -168,23 +193,36 @@ fn single_node(
                 let offset = writer.constant(bytes, source.dtype.alignment());
                 writer.tensor(&tensor_record(source, Place::Constant, offset))?
             }
-            LoweredOperand::Constant { dtype, shape, bytes } => {
+            LoweredOperand::Constant {
+                dtype,
+                shape,
+                bytes,
+            } => {
                 let offset = writer.constant(bytes, dtype.alignment());
-                let source =
-                    Operand { dtype: *dtype, shape: *shape, quantization: None, data: None };
+                let source = Operand {
+                    dtype: *dtype,
+                    shape: *shape,
+                    quantization: None,
+                    data: None,
+                };
                 writer.tensor(&tensor_record(&source, Place::Constant, offset))?
             }
         });
     }
     let mut arena = 0u32;
     for output in outputs {
-        record.outputs.push(writer.tensor(&tensor_record(output, Place::Arena, arena))?);
+        record
+            .outputs
+            .push(writer.tensor(&tensor_record(output, Place::Arena, arena))?);
         let bytes = output.shape.elements() * output.dtype.bytes();
         arena += bytes.next_multiple_of(ALIGNMENT) as u32;
     }
     writer.node(&record)?;
     let ports = std::vec![Port::default(); outputs.len()];
-    let meta = Meta { outputs: ports, ..Meta::default() };
+    let meta = Meta {
+        outputs: ports,
+        ..Meta::default()
+    };
     writer.ports(Vec::new(), record.outputs);
     writer.finish(arena, 0, &meta)
 }

@@ -24,7 +24,12 @@ pub struct Window2d {
 /// Reads the window that [`Window2d::encode`] wrote.
 pub(crate) fn decode(params: &mut Params<'_>) -> Window {
     let mut pair = || [usize::from(params.u16()), usize::from(params.u16())];
-    Window { kernel: pair(), stride: pair(), dilation: pair(), padding: pair() }
+    Window {
+        kernel: pair(),
+        stride: pair(),
+        dilation: pair(),
+        padding: pair(),
+    }
 }
 
 /// `[N, H, W, C]` of a tensor. Other ranks are rows of one column: `[1, all but the last, 1, C]`.
@@ -39,7 +44,12 @@ pub(crate) fn image(shape: &Shape) -> [usize; 4] {
 pub(crate) fn geometry(node: &Node<'_>, window: Window, groups: usize) -> Option<Geometry> {
     let [_, input @ ..] = image(&node.input(0)?.shape);
     let [_, output @ ..] = image(&node.output(0)?.shape);
-    Some(Geometry { input, output, window, groups })
+    Some(Geometry {
+        input,
+        output,
+        window,
+        groups,
+    })
 }
 
 /// Whether both tensors are images of one batch and the window can move over them.
@@ -50,7 +60,11 @@ pub(crate) fn check(node: &Node<'_>, geometry: &Geometry) -> Option<()> {
     let positive = |pair: [usize; 2]| pair.iter().all(|&n| n > 0);
     let moves = positive(window.kernel) && positive(window.stride) && positive(window.dilation);
     // Keeps every product of positions far from overflow on 32-bit targets.
-    let small = geometry.input.iter().chain(&geometry.output).all(|&n| n < 1 << 20);
+    let small = geometry
+        .input
+        .iter()
+        .chain(&geometry.output)
+        .all(|&n| n < 1 << 20);
     (images && moves && small && geometry.groups > 0).then_some(())
 }
 
@@ -58,7 +72,12 @@ pub(crate) fn check(node: &Node<'_>, geometry: &Geometry) -> Option<()> {
 impl Window2d {
     /// A window that moves by one element without padding.
     pub fn dense(kernel: [usize; 2]) -> Self {
-        Window2d { kernel, stride: [1, 1], dilation: [1, 1], padding: [0; 4] }
+        Window2d {
+            kernel,
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [0; 4],
+        }
     }
 
     /// Output size along `axis` (0 rows, 1 columns) for `size` input elements.
@@ -67,7 +86,9 @@ impl Window2d {
         let padded = size + self.padding[axis] + self.padding[axis + 2];
         match padded.checked_sub(reach) {
             Some(room) if self.stride[axis] > 0 => Ok(room / self.stride[axis] + 1),
-            _ => Err(std::format!("a window of {reach} does not fit {padded} padded elements")),
+            _ => Err(std::format!(
+                "a window of {reach} does not fit {padded} padded elements"
+            )),
         }
     }
 
@@ -82,7 +103,9 @@ impl Window2d {
         let row = input.shape.elements() * input.dtype.bytes() / rows.max(1);
         let output_row = output.shape.elements() * output.dtype.bytes() / output_rows.max(1);
         let distance = |y: usize| {
-            let first = (y * self.stride[0]).saturating_sub(self.padding[0]).min(rows);
+            let first = (y * self.stride[0])
+                .saturating_sub(self.padding[0])
+                .min(rows);
             ((y + 1) * output_row).saturating_sub(first * row)
         };
         (0..output_rows).map(distance).max()
@@ -97,7 +120,17 @@ impl Window2d {
 
     pub(crate) fn fits_u16(&self) -> Result<(), std::string::String> {
         let all = [self.kernel, self.stride, self.dilation];
-        let largest = all.iter().flatten().chain(&self.padding).max().copied().unwrap_or(0);
-        if largest < 65_536 { Ok(()) } else { Err("the window is larger than 65,535".into()) }
+        let largest = all
+            .iter()
+            .flatten()
+            .chain(&self.padding)
+            .max()
+            .copied()
+            .unwrap_or(0);
+        if largest < 65_536 {
+            Ok(())
+        } else {
+            Err("the window is larger than 65,535".into())
+        }
     }
 }

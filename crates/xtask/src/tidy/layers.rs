@@ -21,12 +21,22 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["modelopt-format", "modelopt-runtime", "modelopt-graph"],
     ),
     (
+        "modelopt-compile",
+        &[
+            "modelopt-format",
+            "modelopt-kernels",
+            "modelopt-runtime",
+            "modelopt-graph",
+        ],
+    ),
+    (
         "modelopt-optimize",
         &[
             "modelopt-format",
             "modelopt-kernels",
             "modelopt-runtime",
             "modelopt-graph",
+            "modelopt-compile",
             "modelopt-data",
         ],
     ),
@@ -36,17 +46,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "modelopt-format",
             "modelopt-runtime",
             "modelopt-graph",
+            "modelopt-compile",
             "modelopt-data",
-            "modelopt-optimize",
-        ],
-    ),
-    (
-        "modelopt-compile",
-        &[
-            "modelopt-format",
-            "modelopt-kernels",
-            "modelopt-runtime",
-            "modelopt-graph",
             "modelopt-optimize",
         ],
     ),

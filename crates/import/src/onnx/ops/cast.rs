@@ -8,7 +8,9 @@ use runtime::host::Tensor;
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.required(0)?;
-    let to = i32::try_from(call.attributes.int("to", 0)?).map(DataType).unwrap_or(DataType(0));
+    let to = i32::try_from(call.attributes.int("to", 0)?)
+        .map(DataType)
+        .unwrap_or(DataType(0));
     let is_float = matches!(
         to,
         DataType::FLOAT | DataType::FLOAT16 | DataType::BFLOAT16 | DataType::DOUBLE
@@ -22,8 +24,15 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         return Err(Refusal::new(reason, "give the model float inputs"));
     };
     call.afford(&tensor.shape)?;
-    let data = if is_float { Data::F32(to_f32(&tensor.data)) } else { whole(&tensor.data, to)? };
-    let tensor = Tensor { shape: tensor.shape, data };
+    let data = if is_float {
+        Data::F32(to_f32(&tensor.data))
+    } else {
+        whole(&tensor.data, to)?
+    };
+    let tensor = Tensor {
+        shape: tensor.shape,
+        data,
+    };
     Ok(vec![call.rearranged(call.name.clone(), tensor)])
 }
 
@@ -32,7 +41,11 @@ fn whole(data: &Data, to: DataType) -> Result<Data, Refusal> {
     if to == DataType::BOOL {
         let truths = match data {
             Data::F32(values) => values.iter().map(|&v| u8::from(v != 0.0)).collect(),
-            other => other.to_i64()?.into_iter().map(|v| u8::from(v != 0)).collect(),
+            other => other
+                .to_i64()?
+                .into_iter()
+                .map(|v| u8::from(v != 0))
+                .collect(),
         };
         return Ok(Data::Bool(truths));
     }
@@ -52,4 +65,45 @@ fn whole(data: &Data, to: DataType) -> Result<Data, Refusal> {
         DataType::UINT8 => Data::U8(narrow(values)?),
         other => return Err(format!("conversion to {other} is not supported").into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, int};
+    use rten_onnx::onnx::DataType;
+
+    #[test]
+    fn floats_stay_and_constants_change() {
+        let double = Source::new(13)
+            .input(&[1], &[1.5])
+            .apply("Cast", vec![int("to", 11)]);
+        assert!(double.operators().is_empty());
+        let cut = Source::new(13)
+            .constant(&[2], &[1.7, -1.7])
+            .apply("Cast", vec![int("to", 7)]);
+        assert_eq!(cut.folded().1, [1, -1]);
+        let float = Source::new(13)
+            .whole(&[3])
+            .apply("Cast", vec![int("to", 1)]);
+        assert_eq!(float.run().1, [3.0]);
+        let truth = Source::new(13)
+            .whole(&[3, 0])
+            .apply("Cast", vec![int("to", 9)]);
+        assert_eq!(truth.folded().1, [1, 0]);
+    }
+
+    #[test]
+    fn conversions_at_run_time_are_refused() {
+        let whole = Source::new(13).input_of(DataType::UINT8, &[1]);
+        assert!(
+            whole
+                .apply("Cast", vec![int("to", 1)])
+                .refusal()
+                .contains("from uint8 to FLOAT")
+        );
+        let wide = Source::new(13)
+            .whole(&[1 << 40])
+            .apply("Cast", vec![int("to", 6)]);
+        assert!(wide.refusal().contains("does not fit"));
+    }
 }

@@ -13,13 +13,27 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         return limits_at_run_time(call, x);
     }
     let [low, high] = if call.opset < 11 {
-        [call.attributes.float("min", f32::MIN)?, call.attributes.float("max", f32::MAX)?]
+        [
+            call.attributes.float("min", f32::MIN)?,
+            call.attributes.float("max", f32::MAX)?,
+        ]
     } else {
-        [limit(call, 1, f32::NEG_INFINITY)?, limit(call, 2, f32::INFINITY)?]
+        [
+            limit(call, 1, f32::NEG_INFINITY)?,
+            limit(call, 2, f32::INFINITY)?,
+        ]
     };
     // Limits at the ends of the range limit nothing.
-    let low = if low == f32::MIN { f32::NEG_INFINITY } else { low };
-    let high = if high == f32::MAX { f32::INFINITY } else { high };
+    let low = if low == f32::MIN {
+        f32::NEG_INFINITY
+    } else {
+        low
+    };
+    let high = if high == f32::MAX {
+        f32::INFINITY
+    } else {
+        high
+    };
     let function = match (low, high) {
         (f32::NEG_INFINITY, f32::INFINITY) => return Ok(vec![x]),
         (0.0, f32::INFINITY) => Function::Relu,
@@ -29,7 +43,9 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 }
 
 fn limit(call: &Call<'_>, index: usize, default: f32) -> Result<f32, Refusal> {
-    let Some(tensor) = call.optional_constant(index, "limit")? else { return Ok(default) };
+    let Some(tensor) = call.optional_constant(index, "limit")? else {
+        return Ok(default);
+    };
     match to_f32(&tensor.data)[..] {
         [limit] => Ok(limit),
         _ => Err(format!("its limit (input {index}) is not a single number").into()),
@@ -41,9 +57,58 @@ fn limits_at_run_time(call: &mut Call<'_>, x: Item) -> Result<Vec<Item>, Refusal
     for (index, function) in [(1, Limit::Max), (2, Limit::Min)] {
         if call.input(index).is_some() {
             let limit = call.float(index)?;
-            let binary = Binary { function, activation: Activation::None };
+            let binary = Binary {
+                function,
+                activation: Activation::None,
+            };
             clipped = call.push(binary, &[clipped, limit])?;
         }
     }
     Ok(vec![clipped])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, float};
+
+    const X: [f32; 3] = [-2.0, 1.0, 9.0];
+
+    #[test]
+    fn limits_are_attributes_then_operands() {
+        let old = Source::new(10).input(&[3], &X);
+        let old = old.apply("Clip", vec![float("min", 0.0), float("max", 6.0)]);
+        assert_eq!(old.run().1, [0.0, 1.0, 6.0]);
+        let new = Source::new(13)
+            .input(&[3], &X)
+            .constant(&[], &[0.0])
+            .constant(&[], &[6.0]);
+        assert_eq!(new.apply("Clip", vec![]).run().1, [0.0, 1.0, 6.0]);
+        let upper = Source::new(13)
+            .input(&[3], &X)
+            .absent()
+            .constant(&[], &[6.0]);
+        assert_eq!(upper.apply("Clip", vec![]).run().1, [-2.0, 1.0, 6.0]);
+    }
+
+    #[test]
+    fn limits_that_limit_nothing_vanish() {
+        let none = Source::new(13).input(&[3], &X).apply("Clip", vec![]);
+        assert!(none.operators().is_empty());
+        let lower = Source::new(13)
+            .input(&[3], &X)
+            .constant(&[], &[0.0])
+            .apply("Clip", vec![]);
+        assert_eq!(lower.operators(), ["relu"]);
+    }
+
+    #[test]
+    fn limits_may_be_computed() {
+        let computed = Source::new(13)
+            .input(&[3], &X)
+            .input(&[], &[-1.0])
+            .constant(&[], &[6.0]);
+        let computed = computed.apply("Clip", vec![]);
+        assert_eq!(computed.operators(), ["max", "min"]);
+        assert_eq!(computed.run().1, [-1.0, 1.0, 6.0]);
+    }
 }

@@ -18,8 +18,10 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     if let Some(tensors) = tensors {
         return Ok(vec![fold(call, &tensors, axis)?]);
     }
-    let filled: Vec<Item> =
-        parts.into_iter().filter(|&part| call.shape(part).elements() > 0).collect();
+    let filled: Vec<Item> = parts
+        .into_iter()
+        .filter(|&part| call.shape(part).elements() > 0)
+        .collect();
     match filled[..] {
         [only] => Ok(vec![only]),
         _ => Ok(vec![call.push(Concat { axis }, &filled)?]),
@@ -72,4 +74,47 @@ fn fold(call: &mut Call<'_>, tensors: &[Rc<Tensor>], axis: usize) -> Result<Item
     });
     let data = select(&all, rows);
     Ok(call.rearranged(call.name.clone(), Tensor { shape, data }))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, int};
+
+    #[test]
+    fn parts_are_joined() {
+        let parts = Source::new(13)
+            .input(&[2, 1], &[1.0, 4.0])
+            .input(&[2, 2], &[2.0, 3.0, 5.0, 6.0]);
+        let joined = parts.apply("Concat", vec![int("axis", -1)]);
+        assert_eq!(
+            joined.run(),
+            ("2x3".into(), vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+        );
+    }
+
+    #[test]
+    fn constants_are_folded_and_empty_parts_vanish() {
+        let parts = Source::new(13)
+            .whole_of(&[2, 1], &[1, 4])
+            .whole_of(&[2, 2], &[2, 3, 5, 6]);
+        let folded = parts.apply("Concat", vec![int("axis", 1)]).folded();
+        assert_eq!(folded, ("2x3".into(), vec![1, 2, 3, 4, 5, 6]));
+        let empty = Source::new(13).constant(&[0], &[]).input(&[2], &[1.0, 2.0]);
+        let empty = empty.apply("Concat", vec![int("axis", 0)]);
+        assert!(empty.operators().is_empty());
+        assert_eq!(empty.run().1, [1.0, 2.0]);
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        let parts = Source::new(13)
+            .input(&[2], &[1.0, 2.0])
+            .input(&[1, 1], &[1.0]);
+        assert!(
+            parts
+                .apply("Concat", vec![int("axis", 0)])
+                .refusal()
+                .contains("does not join")
+        );
+    }
 }

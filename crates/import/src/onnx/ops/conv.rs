@@ -15,7 +15,9 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         return Err(format!("its weights {} do not fit {}", weights.shape, call.shape(x)).into());
     }
     let groups = call.attributes.int("group", 1)?;
-    let groups = usize::try_from(groups).ok().filter(|groups| (1..=65_535).contains(groups));
+    let groups = usize::try_from(groups)
+        .ok()
+        .filter(|groups| (1..=65_535).contains(groups));
     let groups = groups.ok_or("its number of groups is not from 1 to 65,535")?;
     let kernel = &dims[2..];
     if call.attributes.has("kernel_shape") && call.kernel_shape(rank)? != kernel {
@@ -26,14 +28,22 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let bias = bias(call, dims[0])?;
     let image = call.channels_last(x)?;
     let operands: Vec<Item> = [image, weights].into_iter().chain(bias).collect();
-    let conv = Conv2d { window, groups, activation: Activation::None };
+    let conv = Conv2d {
+        window,
+        groups,
+        activation: Activation::None,
+    };
     let result = call.push(conv, &operands)?;
     Ok(vec![call.channels_first(result, rank)?])
 }
 
 /// `[O, I, KH, KW]` or `[O, I, K]` as `[O, KH, KW, I]` with `KH` 1.
 fn channels_last(call: &mut Call<'_>, weights: &Tensor) -> Result<Item, Refusal> {
-    let permutation: &[usize] = if weights.shape.rank() == 4 { &[0, 2, 3, 1] } else { &[0, 2, 1] };
+    let permutation: &[usize] = if weights.shape.rank() == 4 {
+        &[0, 2, 3, 1]
+    } else {
+        &[0, 2, 1]
+    };
     let turned = constant::transpose(weights, permutation).ok_or("its weights do not transpose")?;
     let mut dims = sizes(&turned.shape);
     if dims.len() == 3 {
@@ -41,14 +51,118 @@ fn channels_last(call: &mut Call<'_>, weights: &Tensor) -> Result<Item, Refusal>
     }
     let shape = crate::onnx::call::to_shape(&dims)?;
     let name = call.operand_name(1);
-    Ok(call.rearranged(name, Tensor { shape, data: turned.data }))
+    Ok(call.rearranged(
+        name,
+        Tensor {
+            shape,
+            data: turned.data,
+        },
+    ))
 }
 
 fn bias(call: &Call<'_>, outputs: usize) -> Result<Option<Item>, Refusal> {
-    let Some(bias) = call.optional_constant(2, "bias")? else { return Ok(None) };
+    let Some(bias) = call.optional_constant(2, "bias")? else {
+        return Ok(None);
+    };
     call.float(2)?;
     if sizes(&bias.shape) == [outputs] {
         return Ok(call.input(2));
     }
     Err(format!("its bias {} does not fit {outputs} outputs", bias.shape).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, int, ints, text};
+
+    /// Pixels 1 to 9 in a square.
+    const X: [f32; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+
+    #[test]
+    fn channels_move_to_the_end_and_back() {
+        // Two channels: 1, 2 and 10, 20; the first output adds them, the second takes the last.
+        let conv = Source::new(13).input(&[1, 2, 1, 2], &[1.0, 2.0, 10.0, 20.0]);
+        let conv = conv.constant(&[2, 2, 1, 1], &[1.0, 1.0, 0.0, 1.0]);
+        let conv = conv.constant(&[2], &[0.0, 0.5]).apply("Conv", vec![]);
+        assert_eq!(conv.run(), ("1x2x1x2".into(), vec![11.0, 22.0, 10.5, 20.5]));
+        assert_eq!(conv.operators(), ["transpose", "conv_2d", "transpose"]);
+    }
+
+    #[test]
+    fn windows_slide_as_attributes_say() {
+        let conv = |attributes| {
+            let conv = Source::new(13).input(&[1, 1, 3, 3], &X);
+            conv.constant(&[1, 1, 2, 2], &[1.0, 1.0, 1.0, 1.0])
+                .apply("Conv", attributes)
+                .run()
+        };
+        assert_eq!(
+            conv(vec![]),
+            ("1x1x2x2".into(), vec![12.0, 16.0, 24.0, 28.0])
+        );
+        let stride = vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 0, 0])];
+        assert_eq!(conv(stride).1, [1.0, 5.0, 11.0, 28.0]);
+        assert_eq!(
+            conv(vec![ints("dilations", &[2, 2])]),
+            ("1x1x1x1".into(), vec![20.0])
+        );
+        let upper = conv(vec![
+            text("auto_pad", "SAME_UPPER"),
+            ints("strides", &[2, 2]),
+        ]);
+        assert_eq!(upper.1, [12.0, 9.0, 15.0, 9.0]);
+        let lower = conv(vec![
+            text("auto_pad", "SAME_LOWER"),
+            ints("strides", &[2, 2]),
+        ]);
+        assert_eq!(lower.1, [1.0, 5.0, 11.0, 28.0]);
+    }
+
+    #[test]
+    fn groups_keep_channels_apart() {
+        let conv = Source::new(13).input(&[1, 2, 1, 2], &[1.0, 2.0, 3.0, 4.0]);
+        let conv = conv.constant(&[2, 1, 1, 2], &[1.0, 10.0, 1.0, -1.0]);
+        assert_eq!(
+            conv.apply("Conv", vec![int("group", 2)]).run().1,
+            [21.0, -1.0]
+        );
+    }
+
+    #[test]
+    fn one_dimension_is_a_row() {
+        let conv = Source::new(13).input(&[1, 2, 3], &[1.0, 2.0, 3.0, 10.0, 20.0, 30.0]);
+        let conv = conv.constant(&[1, 2, 2], &[1.0, -1.0, 0.0, 1.0]);
+        let conv = conv.apply("Conv", vec![ints("pads", &[0, 1])]);
+        assert_eq!(conv.run(), ("1x1x3".into(), vec![19.0, 29.0, 3.0]));
+    }
+
+    #[test]
+    fn what_cannot_run_is_refused() {
+        let conv = |attributes| {
+            let conv = Source::new(13).input(&[1, 1, 3, 3], &X);
+            conv.constant(&[1, 1, 2, 2], &[1.0; 4])
+                .apply("Conv", attributes)
+                .refusal()
+        };
+        assert!(conv(vec![ints("strides", &[0, 1])]).contains("strides are [0, 1]"));
+        assert!(conv(vec![ints("pads", &[-1, 0, 0, 0])]).contains("pads"));
+        assert!(conv(vec![int("group", 0)]).contains("groups"));
+        assert!(conv(vec![ints("kernel_shape", &[3, 3])]).contains("not that of its weights"));
+        assert!(conv(vec![ints("dilations", &[9, 9])]).contains("does not fit"));
+        assert!(conv(vec![text("auto_pad", "SOME")]).contains("'SOME'"));
+        let computed = Source::new(13)
+            .input(&[1, 1, 1, 1], &[1.0])
+            .input(&[1, 1, 1, 1], &[1.0]);
+        assert!(
+            computed
+                .apply("Conv", vec![])
+                .refusal()
+                .contains("its weights (input 1)")
+        );
+        let cube = Source::new(13).input(&[1, 1, 1, 1, 1], &[1.0]);
+        let cube = cube
+            .constant(&[1, 1, 1, 1, 1], &[1.0])
+            .apply("Conv", vec![]);
+        assert!(cube.refusal().contains("only [N, C, L] and [N, C, H, W]"));
+    }
 }

@@ -9,8 +9,12 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let indices = call.required_constant(1, "indices")?;
     let dims = sizes(&data.shape);
     let axis = call.axis(call.attributes.int("axis", 0)?, dims.len())?;
-    let rows: Result<Vec<usize>, _> =
-        indices.data.to_i64()?.into_iter().map(|index| call.axis(index, dims[axis])).collect();
+    let rows: Result<Vec<usize>, _> = indices
+        .data
+        .to_i64()?
+        .into_iter()
+        .map(|index| call.axis(index, dims[axis]))
+        .collect();
     let rows = rows.map_err(|_| format!("an index is outside the {} elements", dims[axis]))?;
     let result = [&dims[..axis], &sizes(&indices.shape), &dims[axis + 1..]].concat();
     let shape = to_shape(&result)?;
@@ -22,6 +26,42 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         rows.iter().map(move |&row| (o * length + row) * inner)
     });
     let flat = flat.flat_map(|start| start..start + inner);
-    let tensor = Tensor { shape, data: select(&data.data, flat) };
+    let tensor = Tensor {
+        shape,
+        data: select(&data.data, flat),
+    };
     Ok(vec![call.rearranged(call.name.clone(), tensor)])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, int};
+
+    #[test]
+    fn rows_and_columns_are_picked() {
+        let data = || Source::new(13).whole_of(&[2, 3], &[1, 2, 3, 4, 5, 6]);
+        let rows = data().whole(&[1, -2]).apply("Gather", vec![]);
+        assert_eq!(rows.folded(), ("2x3".into(), vec![4, 5, 6, 1, 2, 3]));
+        let column = data()
+            .whole_of(&[], &[-1])
+            .apply("Gather", vec![int("axis", 1)]);
+        assert_eq!(column.folded(), ("2".into(), vec![3, 6]));
+        assert!(
+            data()
+                .whole(&[2])
+                .apply("Gather", vec![])
+                .refusal()
+                .contains("outside")
+        );
+    }
+
+    #[test]
+    fn what_is_computed_at_run_time_is_refused() {
+        let source = Source::new(13).input(&[2], &[1.0, 2.0]).whole(&[0]);
+        let refusal = source.apply("Gather", vec![]).refusal();
+        assert!(
+            refusal.contains("its data (input 0) is computed at run time"),
+            "{refusal}"
+        );
+    }
 }

@@ -10,8 +10,10 @@ use runtime::ops::fully_connected::FullyConnected;
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let mut x = call.float(0)?;
     call.float(1)?;
-    let [alpha, beta] =
-        [call.attributes.float("alpha", 1.0)?, call.attributes.float("beta", 1.0)?];
+    let [alpha, beta] = [
+        call.attributes.float("alpha", 1.0)?,
+        call.attributes.float("beta", 1.0)?,
+    ];
     if call.shape(x).rank() != 2 || call.shape(call.required(1)?).rank() != 2 {
         return Err("its operands are not matrices".into());
     }
@@ -27,7 +29,10 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let product = call.push(FullyConnected::default(), &operands)?;
     match addend {
         Some(addend) if bias.is_none() => {
-            let add = Binary { function: Function::Add, activation: Activation::None };
+            let add = Binary {
+                function: Function::Add,
+                activation: Activation::None,
+            };
             Ok(vec![call.push(add, &[product, addend])?])
         }
         _ => Ok(vec![product]),
@@ -58,7 +63,9 @@ fn addend(
     beta: f32,
     [rows, outputs]: [usize; 2],
 ) -> Result<Option<Item>, Refusal> {
-    let Some(item) = call.input(2).filter(|_| beta != 0.0) else { return Ok(None) };
+    let Some(item) = call.input(2).filter(|_| beta != 0.0) else {
+        return Ok(None);
+    };
     call.float(2)?;
     let result = crate::onnx::call::to_shape(&[rows, outputs])?;
     if broadcast_shape(&call.shape(item), &result) != Some(result) {
@@ -66,14 +73,27 @@ fn addend(
     }
     let Some(tensor) = call.tensor(item) else {
         let factor = call.floats(&[], vec![beta])?;
-        let scale = Binary { function: Function::Mul, activation: Activation::None };
-        let scaled = if beta == 1.0 { item } else { call.push(scale, &[item, factor])? };
+        let scale = Binary {
+            function: Function::Mul,
+            activation: Activation::None,
+        };
+        let scaled = if beta == 1.0 {
+            item
+        } else {
+            call.push(scale, &[item, factor])?
+        };
         return Ok(Some(scaled));
     };
     let dims = sizes(&tensor.shape);
     let is_one_row = dims.len() < 2 || dims[0] == 1;
-    let values = to_f32(&tensor.data).into_iter().map(|value| value * beta).collect();
-    let scaled = Tensor { shape: tensor.shape, data: Data::F32(values) };
+    let values = to_f32(&tensor.data)
+        .into_iter()
+        .map(|value| value * beta)
+        .collect();
+    let scaled = Tensor {
+        shape: tensor.shape,
+        data: Data::F32(values),
+    };
     let name = call.operand_name(2);
     if !is_one_row {
         return Ok(Some(call.rearranged(name, scaled)));
@@ -85,5 +105,59 @@ fn addend(
 }
 
 fn is_row(call: &Call<'_>, item: Item, outputs: usize) -> bool {
-    call.tensor(item).is_some_and(|tensor| sizes(&tensor.shape) == [outputs])
+    call.tensor(item)
+        .is_some_and(|tensor| sizes(&tensor.shape) == [outputs])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, float, int};
+
+    const A: [f32; 2] = [1.0, 2.0];
+    const B: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
+
+    #[test]
+    fn factors_are_folded_into_constants() {
+        let source = || Source::new(13).input(&[1, 2], &A).constant(&[2, 2], &B);
+        assert_eq!(source().apply("Gemm", vec![]).run().1, [7.0, 10.0]);
+        assert_eq!(
+            source().apply("Gemm", vec![int("transB", 1)]).run().1,
+            [5.0, 11.0]
+        );
+        let scaled = vec![float("alpha", 2.0), float("beta", 0.5)];
+        let scaled = source().constant(&[2], &[2.0, 4.0]).apply("Gemm", scaled);
+        assert_eq!(scaled.run().1, [15.0, 22.0]);
+        assert_eq!(scaled.operators(), ["fully_connected"]);
+        let one = source().constant(&[], &[1.0]).apply("Gemm", vec![]);
+        assert_eq!(one.run().1, [8.0, 11.0]);
+    }
+
+    #[test]
+    fn rows_may_be_columns() {
+        let source = Source::new(13).input(&[2, 1], &A).constant(&[2, 2], &B);
+        assert_eq!(
+            source.apply("Gemm", vec![int("transA", 1)]).run().1,
+            [7.0, 10.0]
+        );
+    }
+
+    #[test]
+    fn other_addends_are_added() {
+        let source = || {
+            Source::new(13)
+                .input(&[2, 1], &A)
+                .constant(&[1, 2], &[1.0, 1.0])
+        };
+        let column = source()
+            .constant(&[2, 1], &[10.0, 20.0])
+            .apply("Gemm", vec![]);
+        assert_eq!(column.run().1, [11.0, 11.0, 22.0, 22.0]);
+        assert_eq!(column.operators(), ["fully_connected", "add"]);
+        let computed = source()
+            .input(&[2], &[1.0, 2.0])
+            .apply("Gemm", vec![float("beta", 2.0)]);
+        assert_eq!(computed.run().1, [3.0, 5.0, 4.0, 6.0]);
+        let wrong = source().constant(&[3], &[1.0; 3]).apply("Gemm", vec![]);
+        assert!(wrong.refusal().contains("does not fit 2x2"));
+    }
 }

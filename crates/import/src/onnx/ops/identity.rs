@@ -12,7 +12,38 @@ pub(super) fn dropout(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let training = call.optional_constant(2, "training mode")?;
     let drops = training.is_some_and(|flag| flag.data.bytes().iter().any(|&byte| byte != 0));
     if drops {
-        return Err(Refusal::new("it drops values at random", "export the model for inference"));
+        return Err(Refusal::new(
+            "it drops values at random",
+            "export the model for inference",
+        ));
     }
     import(call)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, float};
+
+    #[test]
+    fn nothing_is_left_of_them() {
+        let source = Source::new(11).input(&[2], &[1.0, -1.0]);
+        let source = source.node("Identity", &["x0"], "a", vec![]);
+        let source = source.node("Dropout", &["a"], "b", vec![float("ratio", 0.5)]);
+        let source = source.node("Relu", &["b"], "y", vec![]).output("y");
+        assert_eq!(source.operators(), ["relu"]);
+        assert_eq!(source.run().1, [1.0, 0.0]);
+    }
+
+    #[test]
+    fn training_is_refused() {
+        let source = Source::new(13)
+            .input(&[1], &[1.0])
+            .absent()
+            .whole_of(&[], &[1]);
+        let refusal = source.apply("Dropout", vec![]).refusal();
+        assert!(
+            refusal.contains("export the model for inference"),
+            "{refusal}"
+        );
+    }
 }

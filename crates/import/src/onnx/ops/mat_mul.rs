@@ -12,19 +12,26 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     }
     let Some(matrix) = call.tensor(b) else {
         let reason = "products of two matrices computed at run time are not supported";
-        return Err(Refusal::new(reason, "make one operand constant, or cut the model before it"));
+        return Err(Refusal::new(
+            reason,
+            "make one operand constant, or cut the model before it",
+        ));
     };
     let dims = sizes(&matrix.shape);
     let (leading, last) = dims.split_at(dims.len().saturating_sub(2));
     let turned = match (leading.iter().all(|&size| size == 1), last) {
         (true, &[inputs, outputs]) => {
             let shape = to_shape(&[inputs, outputs])?;
-            let matrix = Tensor { shape, data: matrix.data.clone() };
+            let matrix = Tensor {
+                shape,
+                data: matrix.data.clone(),
+            };
             transpose(&matrix, &[1, 0]).ok_or("its matrix does not transpose")?
         }
-        (true, &[inputs]) => {
-            Tensor { shape: to_shape(&[1, inputs])?, data: matrix.data.clone() }
-        }
+        (true, &[inputs]) => Tensor {
+            shape: to_shape(&[1, inputs])?,
+            data: matrix.data.clone(),
+        },
         _ => return Err(format!("a stack of matrices {} is not supported", matrix.shape).into()),
     };
     let name = call.operand_name(1);
@@ -53,6 +60,80 @@ fn left(call: &mut Call<'_>, a: Item, b: Item) -> Result<Vec<Item>, Refusal> {
     let turned = call.transpose(b, vec![1, 0])?;
     let product = call.push(FullyConnected::default(), &[turned, weights])?;
     let result = call.transpose(product, vec![1, 0])?;
-    let result = if rank == 1 { call.reshape(result, &[columns])? } else { result };
+    let result = if rank == 1 {
+        call.reshape(result, &[columns])?
+    } else {
+        result
+    };
     Ok(vec![result])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::Source;
+
+    const B: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
+
+    #[test]
+    fn a_constant_on_the_right_is_a_layer() {
+        let rows = Source::new(13)
+            .input(&[1, 2, 2], &[1.0, 2.0, 0.0, 1.0])
+            .constant(&[2, 2], &B);
+        let rows = rows.apply("MatMul", vec![]);
+        assert_eq!(rows.run(), ("1x2x2".into(), vec![7.0, 10.0, 3.0, 4.0]));
+        assert_eq!(rows.operators(), ["fully_connected"]);
+        let row = Source::new(13)
+            .input(&[2], &[1.0, 2.0])
+            .constant(&[2, 2], &B);
+        assert_eq!(
+            row.apply("MatMul", vec![]).run(),
+            ("2".into(), vec![7.0, 10.0])
+        );
+        let column = Source::new(13)
+            .input(&[1, 2], &[1.0, 2.0])
+            .constant(&[2], &[1.0, 3.0]);
+        assert_eq!(
+            column.apply("MatMul", vec![]).run(),
+            ("1".into(), vec![7.0])
+        );
+        let stack = Source::new(13)
+            .input(&[1, 2], &[1.0, 2.0])
+            .constant(&[1, 2, 2], &B);
+        assert_eq!(
+            stack.apply("MatMul", vec![]).run(),
+            ("1x1x2".into(), vec![7.0, 10.0])
+        );
+    }
+
+    #[test]
+    fn a_constant_on_the_left_too() {
+        let left = Source::new(13)
+            .constant(&[2, 2], &B)
+            .input(&[2, 1], &[1.0, 2.0]);
+        assert_eq!(
+            left.apply("MatMul", vec![]).run(),
+            ("2x1".into(), vec![5.0, 11.0])
+        );
+    }
+
+    #[test]
+    fn two_computed_matrices_are_refused() {
+        let both = Source::new(13)
+            .input(&[1, 1], &[1.0])
+            .input(&[1, 1], &[1.0]);
+        assert!(
+            both.apply("MatMul", vec![])
+                .refusal()
+                .contains("computed at run time")
+        );
+        let sizes = Source::new(13)
+            .input(&[1, 3], &[1.0; 3])
+            .constant(&[2, 2], &B);
+        assert!(
+            sizes
+                .apply("MatMul", vec![])
+                .refusal()
+                .contains("do not fit")
+        );
+    }
 }

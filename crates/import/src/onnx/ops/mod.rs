@@ -60,7 +60,9 @@ static TABLE: &[Row] = &[
     ("GlobalAveragePool", 1, pool::global_average),
     ("GlobalMaxPool", 1, pool::global_max),
     ("HardSigmoid", 1, unary::hard_sigmoid),
-    ("HardSwish", 14, |call| unary::import(call, Unary::HardSwish)),
+    ("HardSwish", 14, |call| {
+        unary::import(call, Unary::HardSwish)
+    }),
     ("Identity", 1, identity::import),
     ("LeakyRelu", 1, unary::leaky_relu),
     ("Log", 1, |call| unary::import(call, Unary::Log)),
@@ -74,7 +76,9 @@ static TABLE: &[Row] = &[
     ("Neg", 1, |call| unary::import(call, Unary::Neg)),
     ("Pad", 1, pad::import),
     ("Pow", 1, |call| binary::import(call, Binary::Pow)),
-    ("Reciprocal", 1, |call| unary::import(call, Unary::Reciprocal)),
+    ("Reciprocal", 1, |call| {
+        unary::import(call, Unary::Reciprocal)
+    }),
     ("Relu", 1, |call| unary::import(call, Unary::Relu)),
     ("Reshape", 5, reshape::import),
     ("Round", 11, |call| unary::import(call, Unary::Round)),
@@ -101,8 +105,14 @@ pub(super) fn find(node: &NodeProto, opset: i64) -> Result<Import, Refusal> {
     let operator = node.op_type.as_deref().unwrap_or_default();
     let domain = node.domain.as_deref();
     if !is_standard(domain) {
-        let reason = format!("operators of '{}' are not supported", domain.unwrap_or_default());
-        return Err(Refusal::new(reason, "export the model with standard ONNX operators only"));
+        let reason = format!(
+            "operators of '{}' are not supported",
+            domain.unwrap_or_default()
+        );
+        return Err(Refusal::new(
+            reason,
+            "export the model with standard ONNX operators only",
+        ));
     }
     if super::Attributes::of(node).has_graph() {
         let remedy = "export without control flow, or simplify the model with onnxsim";
@@ -113,7 +123,10 @@ pub(super) fn find(node: &NodeProto, opset: i64) -> Result<Import, Refusal> {
     };
     if opset < since {
         let reason = format!("it exists since operator set {since}, but the file uses {opset}");
-        return Err(Refusal::new(reason, "convert the model with `onnx.version_converter`"));
+        return Err(Refusal::new(
+            reason,
+            "convert the model with `onnx.version_converter`",
+        ));
     }
     Ok(import)
 }
@@ -121,7 +134,11 @@ pub(super) fn find(node: &NodeProto, opset: i64) -> Result<Import, Refusal> {
 /// Whether a node computes with quantized numbers.
 pub(super) fn is_quantized(node: &NodeProto) -> bool {
     let operator = node.op_type.as_deref().unwrap_or_default();
-    let integer = ["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"];
+    let integer = [
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+    ];
     let products = ["ConvInteger", "MatMulInteger"];
     operator.starts_with("QLinear") || integer.contains(&operator) || products.contains(&operator)
 }

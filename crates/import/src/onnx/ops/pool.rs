@@ -19,7 +19,13 @@ pub(super) fn average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         // Declared padding counts and what rounding up adds does not: pad first.
         let [top, left, bottom, right] = declared;
         let amounts = vec![[0, 0], [top, bottom], [left, right], [0, 0]];
-        image = call.push(Pad { amounts, value: 0.0 }, &[image])?;
+        image = call.push(
+            Pad {
+                amounts,
+                value: 0.0,
+            },
+            &[image],
+        )?;
         for (padding, declared) in window.padding.iter_mut().zip(declared) {
             *padding -= declared;
         }
@@ -28,7 +34,11 @@ pub(super) fn average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     if window.dilation != [1, 1] && count_include_pad {
         return Err("dilation with count_include_pad is not supported".into());
     }
-    let pool = AveragePool2d { window, count_include_pad, activation: Activation::None };
+    let pool = AveragePool2d {
+        window,
+        count_include_pad,
+        activation: Activation::None,
+    };
     let result = call.push(pool, &[image])?;
     Ok(vec![call.channels_first(result, rank)?])
 }
@@ -39,7 +49,13 @@ pub(super) fn max(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let rank = call.spatial_rank(x)?;
     let window = call.window(x, &call.kernel_shape(rank)?)?.window;
     let image = call.channels_last(x)?;
-    let result = call.push(MaxPool2d { window, activation: Activation::None }, &[image])?;
+    let result = call.push(
+        MaxPool2d {
+            window,
+            activation: Activation::None,
+        },
+        &[image],
+    )?;
     Ok(vec![call.channels_first(result, rank)?])
 }
 
@@ -47,7 +63,11 @@ pub(super) fn max(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 pub(super) fn global_average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let (image, window) = whole_image(call)?;
     let count_include_pad = false;
-    let pool = AveragePool2d { window, count_include_pad, activation: Activation::None };
+    let pool = AveragePool2d {
+        window,
+        count_include_pad,
+        activation: Activation::None,
+    };
     let result = call.push(pool, &[image])?;
     unflatten(call, result)
 }
@@ -55,7 +75,13 @@ pub(super) fn global_average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> 
 /// Largest element of each channel.
 pub(super) fn global_max(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let (image, window) = whole_image(call)?;
-    let result = call.push(MaxPool2d { window, activation: Activation::None }, &[image])?;
+    let result = call.push(
+        MaxPool2d {
+            window,
+            activation: Activation::None,
+        },
+        &[image],
+    )?;
     unflatten(call, result)
 }
 
@@ -81,4 +107,91 @@ fn unflatten(call: &mut Call<'_>, pooled: Item) -> Result<Vec<Item>, Refusal> {
     let result = call.channels_first(pooled, 2)?;
     dims.iter_mut().skip(2).for_each(|size| *size = 1);
     Ok(vec![call.reshape(result, &dims)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, int, ints};
+
+    /// Pixels 1 to 9 in a square.
+    const X: [f32; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+
+    fn pool(operator: &str, mut attributes: Vec<rten_onnx::onnx::AttributeProto>) -> Vec<f32> {
+        attributes.push(ints("kernel_shape", &[2, 2]));
+        attributes.push(ints("strides", &[2, 2]));
+        Source::new(13)
+            .input(&[1, 1, 3, 3], &X)
+            .apply(operator, attributes)
+            .run()
+            .1
+    }
+
+    #[test]
+    fn windows_are_rounded_down_or_up() {
+        assert_eq!(pool("MaxPool", vec![]), [5.0]);
+        assert_eq!(
+            pool("MaxPool", vec![int("ceil_mode", 1)]),
+            [5.0, 6.0, 8.0, 9.0]
+        );
+        assert_eq!(pool("AveragePool", vec![]), [3.0]);
+        assert_eq!(
+            pool("AveragePool", vec![int("ceil_mode", 1)]),
+            [3.0, 4.5, 7.5, 9.0]
+        );
+    }
+
+    #[test]
+    fn padding_counts_when_asked() {
+        let pads = || ints("pads", &[1, 1, 0, 0]);
+        assert_eq!(pool("AveragePool", vec![pads()]), [1.0, 2.5, 5.5, 7.0]);
+        let counted = pool("AveragePool", vec![pads(), int("count_include_pad", 1)]);
+        assert_eq!(counted, [0.25, 1.25, 2.75, 7.0]);
+        // Windows at 0 and 2 of one padded element and three; the second ends behind them all.
+        let all = vec![
+            ints("pads", &[0, 0, 0, 0]),
+            int("count_include_pad", 1),
+            int("ceil_mode", 1),
+        ];
+        assert_eq!(pool("AveragePool", all), [3.0, 4.5, 7.5, 9.0]);
+    }
+
+    #[test]
+    fn dilated_windows_skip_elements() {
+        let attributes = vec![ints("kernel_shape", &[2]), ints("dilations", &[2])];
+        let source = Source::new(13).input(&[1, 1, 4], &[4.0, 1.0, 3.0, 2.0]);
+        assert_eq!(
+            source.apply("MaxPool", attributes).run(),
+            ("1x1x2".into(), vec![4.0, 2.0])
+        );
+    }
+
+    #[test]
+    fn whole_images_have_any_number_of_dimensions() {
+        let image = || Source::new(13).input(&[1, 2, 1, 2], &[1.0, 3.0, 5.0, 9.0]);
+        let average = image().apply("GlobalAveragePool", vec![]);
+        assert_eq!(average.run(), ("1x2x1x1".into(), vec![2.0, 7.0]));
+        assert_eq!(image().apply("GlobalMaxPool", vec![]).run().1, [3.0, 9.0]);
+        for dims in [vec![1, 2, 2], vec![1, 2, 1, 1, 2]] {
+            let source = Source::new(13).input(&dims, &[1.0, 3.0, 5.0, 9.0]);
+            let (shape, values) = source.apply("GlobalAveragePool", vec![]).run();
+            assert_eq!(values, [2.0, 7.0]);
+            assert_eq!(
+                shape,
+                if dims.len() == 3 {
+                    "1x2x1"
+                } else {
+                    "1x2x1x1x1"
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn indices_are_refused_where_they_are_read() {
+        let source = Source::new(13).input(&[1, 1, 3, 3], &X);
+        let source = source.apply("MaxPool", vec![ints("kernel_shape", &[2, 2])]);
+        let source = source.edit(|graph| graph.node[0].output.push("i".into()));
+        assert_eq!(source.run().1, [5.0, 6.0, 8.0, 9.0]);
+        assert!(source.output("i").refusal().contains("further output 'i'"));
+    }
 }

@@ -20,11 +20,15 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
             size => usize::try_from(size).map_err(|_| format!("{wanted:?} is not a shape"))?,
         });
     }
-    let fixed = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let fixed = dims
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
     if let (Some(axis), Some(fixed @ 1..)) = (open, fixed) {
         dims[axis] = from.elements() / fixed;
     }
-    let product = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let product = dims
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
     if product != Some(from.elements()) {
         let reason = format!("{from} cannot become {wanted:?}");
         let remedy = "check the shape, or give the batch size that it was made for with --dim";
@@ -62,7 +66,11 @@ fn axes(call: &Call<'_>, rank: usize) -> Result<Option<Vec<usize>>, Refusal> {
     axes.sort_unstable();
     let count = axes.len();
     axes.dedup();
-    if axes.len() == count { Ok(Some(axes)) } else { Err("names an axis twice".into()) }
+    if axes.len() == count {
+        Ok(Some(axes))
+    } else {
+        Err("names an axis twice".into())
+    }
 }
 
 /// Removes dimensions of 1: those named, or all.
@@ -93,4 +101,93 @@ pub(super) fn unsqueeze(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         dims.insert(axis, 1);
     }
     Ok(vec![call.reshape(x, &dims)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, int, ints};
+
+    const X: [f32; 6] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+
+    fn reshape(shape: &[i64]) -> Source {
+        Source::new(13)
+            .input(&[2, 3], &X)
+            .whole(shape)
+            .apply("Reshape", vec![])
+    }
+
+    #[test]
+    fn zero_keeps_and_minus_one_is_the_rest() {
+        assert_eq!(
+            reshape(&[0, -1]).import().unwrap().graph.outputs[0]
+                .shape
+                .to_string(),
+            "2x3"
+        );
+        assert_eq!(reshape(&[3, 1, -1]).run(), ("3x1x2".into(), X.to_vec()));
+        assert_eq!(reshape(&[-1]).run().0, "6");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for shape in [
+            vec![4, -1],
+            vec![7],
+            vec![-1, -1],
+            vec![-2],
+            vec![i64::MAX, 4],
+        ] {
+            let refusal = reshape(&shape).refusal();
+            assert!(refusal.contains("cannot become") || refusal.contains("not a shape"));
+        }
+        let zero = Source::new(14).input(&[2, 3], &X).whole(&[0, -1]);
+        let refusal = zero.apply("Reshape", vec![int("allowzero", 1)]).refusal();
+        assert!(refusal.contains("cannot become [0, -1]"), "{refusal}");
+    }
+
+    #[test]
+    fn flatten_splits_at_an_axis() {
+        let flatten = |attributes| {
+            Source::new(13)
+                .input(&[1, 2, 3], &X)
+                .apply("Flatten", attributes)
+                .run()
+                .0
+        };
+        assert_eq!(flatten(vec![]), "1x6");
+        assert_eq!(flatten(vec![int("axis", 0)]), "1x6");
+        assert_eq!(flatten(vec![int("axis", 2)]), "2x3");
+        assert_eq!(flatten(vec![int("axis", 3)]), "6x1");
+        assert_eq!(flatten(vec![int("axis", -1)]), "2x3");
+    }
+
+    #[test]
+    fn ones_come_and_go() {
+        let squeeze = Source::new(11)
+            .input(&[1, 6, 1], &X)
+            .apply("Squeeze", vec![]);
+        assert_eq!(squeeze.run().0, "6");
+        let squeeze = Source::new(11).input(&[1, 6, 1], &X);
+        assert_eq!(
+            squeeze.apply("Squeeze", vec![ints("axes", &[-1])]).run().0,
+            "1x6"
+        );
+        let squeeze = Source::new(13).input(&[1, 6, 1], &X).whole(&[0]);
+        assert_eq!(squeeze.apply("Squeeze", vec![]).run().0, "6x1");
+        let unsqueeze = Source::new(11).input(&[6], &X);
+        let unsqueeze = unsqueeze.apply("Unsqueeze", vec![ints("axes", &[0, 2])]);
+        assert_eq!(unsqueeze.run().0, "1x6x1");
+        let unsqueeze = Source::new(13).input(&[6], &X).whole(&[-1]);
+        assert_eq!(unsqueeze.apply("Unsqueeze", vec![]).run().0, "6x1");
+        let six = Source::new(13)
+            .input(&[1, 6], &X)
+            .whole(&[1])
+            .apply("Squeeze", vec![]);
+        assert!(six.refusal().contains("axis 1 has 6 elements"));
+        let twice = Source::new(13)
+            .input(&[6], &X)
+            .whole(&[0, 0])
+            .apply("Unsqueeze", vec![]);
+        assert!(twice.refusal().contains("names an axis twice"));
+    }
 }

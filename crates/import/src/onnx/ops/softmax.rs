@@ -32,5 +32,53 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 /// The logarithm of Softmax.
 pub(super) fn log(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let shares = import(call)?;
-    Ok(vec![call.push(Unary { function: Function::Log }, &shares)?])
+    Ok(vec![call.push(
+        Unary {
+            function: Function::Log,
+        },
+        &shares,
+    )?])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, int};
+
+    /// Logarithms of 1, 3 and 1, 1: shares of 1/4, 3/4 and 1/2, 1/2 by rows.
+    fn rows(opset: i64, operator: &str, axis: i64) -> Vec<f32> {
+        let x = [0.0, 3f32.ln(), 0.0, 0.0];
+        let source = Source::new(opset).input(&[1, 2, 2], &x);
+        source.apply(operator, vec![int("axis", axis)]).run().1
+    }
+
+    fn close(values: &[f32], expected: &[f32]) {
+        let near = values
+            .iter()
+            .zip(expected)
+            .all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(
+            near && values.len() == expected.len(),
+            "{values:?}, not {expected:?}"
+        );
+    }
+
+    #[test]
+    fn shares_are_along_the_axis() {
+        close(&rows(13, "Softmax", -1), &[0.25, 0.75, 0.5, 0.5]);
+        close(&rows(13, "Softmax", 1), &[0.5, 0.75, 0.5, 0.25]);
+        // One row of four before operator set 13.
+        close(
+            &rows(11, "Softmax", 1),
+            &[1.0 / 6.0, 0.5, 1.0 / 6.0, 1.0 / 6.0],
+        );
+        close(&rows(11, "Softmax", 2), &[0.25, 0.75, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn logarithms_of_shares() {
+        close(
+            &rows(13, "LogSoftmax", 2),
+            &[0.25f32.ln(), 0.75f32.ln(), 0.5f32.ln(), 0.5f32.ln()],
+        );
+    }
 }

@@ -1,0 +1,5 @@
+//! The image for Arm MPS2 AN386.
+#![no_std]
+#![no_main]
+
+firmware_cortex_m::image!(cmsdk);

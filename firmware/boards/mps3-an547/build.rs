@@ -1,0 +1,5 @@
+//! See `firmware_build`.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    firmware_build::generate()
+}
