@@ -193,7 +193,7 @@ impl<'a> Problem<'a> {
 pub fn verify(buffers: &[Buffer], sharings: &[Sharing], placement: &Placement) -> bool {
     let offsets = &placement.offsets;
     let inside = |i: usize| offsets[i] + buffers[i].bytes <= placement.bytes;
-    let aligned = |i: usize| offsets[i] % OFFSET_ALIGNMENT == 0;
+    let aligned = |i: usize| offsets[i].is_multiple_of(OFFSET_ALIGNMENT);
     let pair = |a: usize, b: usize| {
         let apart = offsets[a] + buffers[a].bytes <= offsets[b]
             || offsets[b] + buffers[b].bytes <= offsets[a];

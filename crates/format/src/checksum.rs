@@ -9,7 +9,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
 /// CRC-32 (IEEE 802.3): by half bytes and 64 bytes of table, so that a microcontroller pays
 /// little flash.
 #[cfg(any(test, not(feature = "fast-checksum")))]
-pub fn crc32_small(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32_small(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 16] = {
         let mut table = [0u32; 16];
         let mut i = 0;

@@ -81,7 +81,7 @@ impl<'a> Model<'a> {
         if bytes.len() < HEADER_BYTES || u32_at(bytes, 8) as usize != bytes.len() {
             return Err(Error::new(Reason::Truncated, bytes.len()));
         }
-        if bytes.as_ptr().addr() % ALIGNMENT != 0 {
+        if !bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return Err(Error::new(Reason::Alignment, 0));
         }
         let summed = bytes.get(16..).unwrap_or(&[]);
@@ -89,7 +89,7 @@ impl<'a> Model<'a> {
             return Err(Error::new(Reason::Checksum, 0));
         }
         let model = Self::resume(bytes)?;
-        if u32_at(bytes, 56) as usize % ALIGNMENT != 0 {
+        if !(u32_at(bytes, 56) as usize).is_multiple_of(ALIGNMENT) {
             return Err(Error::new(Reason::Alignment, 56));
         }
         model.check()?;
@@ -283,7 +283,7 @@ impl<'a> Model<'a> {
             Place::Constant => self.constants.len(),
             Place::State => self.state_bytes(),
         };
-        let aligned = tensor.offset % dtype.alignment() == 0;
+        let aligned = tensor.offset.is_multiple_of(dtype.alignment());
         (aligned && tensor.end()? <= limit).then_some(tensor)
     }
 }

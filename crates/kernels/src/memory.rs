@@ -80,8 +80,9 @@ impl<'a, T: Plain> In<'a, T> {
         let start = start.min(self.length);
         let length = length.min(self.length - start);
         // SAFETY: `start <= self.length`, so the pointer stays inside or one past the end.
+        let data = unsafe { self.data.add(start) };
         In {
-            data: unsafe { self.data.add(start) },
+            data,
             length,
             life: PhantomData,
         }
@@ -97,7 +98,7 @@ impl<'a, T: Plain> In<'a, T> {
 /// The bytes as elements of `T`; `None` when they are not aligned. Spare bytes are left out.
 pub fn cells_as<T: Plain>(bytes: &[Cell<u8>]) -> Option<&[Cell<T>]> {
     let start = bytes.as_ptr();
-    if start.addr() % align_of::<T>() != 0 {
+    if !start.addr().is_multiple_of(align_of::<T>()) {
         return None;
     }
     let length = bytes.len() / size_of::<T>();
@@ -108,7 +109,7 @@ pub fn cells_as<T: Plain>(bytes: &[Cell<u8>]) -> Option<&[Cell<T>]> {
 
 /// Constant bytes as elements of `T`; `None` when they are not aligned.
 pub fn slice_as<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
-    if bytes.as_ptr().addr() % align_of::<T>() != 0 {
+    if !bytes.as_ptr().addr().is_multiple_of(align_of::<T>()) {
         return None;
     }
     let length = bytes.len() / size_of::<T>();

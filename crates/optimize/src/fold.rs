@@ -10,7 +10,7 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
         let constant = |id: &graph::ValueId| graph.value(*id).data.is_some();
-        let done = node.outputs.iter().all(|id| constant(id));
+        let done = node.outputs.iter().all(&constant);
         if done || node.inputs.is_empty() || !node.inputs.iter().flatten().all(constant) {
             continue;
         }

@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Error> {
         let parts = parts(&model, ops)?;
         let needed = parts.arena + parts.scratch + parts.prepared;
-        if memory.len() < needed || memory.as_ptr().addr() % ALIGNMENT != 0 {
+        if memory.len() < needed || !memory.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return Err(Error::new(Reason::Memory, needed));
         }
         let (working, rest) = memory.split_at_mut(parts.arena + parts.scratch);

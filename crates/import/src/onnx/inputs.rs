@@ -111,8 +111,7 @@ fn read_one(
         reason,
     };
     let tensor = tensor_type(input).ok_or_else(|| refuse("is not a tensor".into()))?;
-    let dtype = dtype(&name, tensor.elem_type.unwrap_or(DataType(0)), notes)
-        .map_err(|reason| refuse(reason))?;
+    let dtype = dtype(&name, tensor.elem_type.unwrap_or(DataType(0)), notes).map_err(&refuse)?;
     let declared = dimensions(input);
     let sizes = match (options.shapes.get(&name), declared) {
         (Some(given), declared) => {
@@ -128,7 +127,7 @@ fn read_one(
     let dims: Option<Vec<u32>> = sizes.iter().map(|&size| u32::try_from(size).ok()).collect();
     let shape = dims
         .and_then(|dims| Shape::new(&dims))
-        .filter(|shape| super::call::is_reasonable(shape))
+        .filter(super::call::is_reasonable)
         .ok_or_else(|| {
             refuse(format!(
                 "{sizes:?} is too large, empty or of too many dimensions"

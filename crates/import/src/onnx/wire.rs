@@ -1,8 +1,9 @@
 //! A check of the protobuf encoding before it is parsed.
 //!
-//! The parser trusts lengths and recurses into messages; after this check every length lies
-//! inside its message and nesting is bounded, so it can neither allocate more than the file's
-//! size at once nor exhaust the stack.
+//! The parser trusts lengths, recurses into messages and reads on for ever where a packed list
+//! ends inside an element. After this check every length lies inside its message, every packed
+//! list ends with an element and nesting is bounded, so the parser can neither allocate more than
+//! the file's size at once, nor exhaust the stack, nor run for ever.
 
 /// Deeper nesting is refused. A sub-graph costs three levels.
 const DEEPEST: usize = 64;
@@ -42,6 +43,42 @@ impl Message {
     }
 }
 
+/// The elements of a packed list.
+#[derive(Clone, Copy)]
+enum Packed {
+    Varints,
+    Fixed(u64),
+}
+
+impl Message {
+    /// The elements of a field that may hold a packed list, `None` for anything else.
+    fn packed(self, field: u64) -> Option<Packed> {
+        Some(match (self, field) {
+            (Message::Tensor, 1 | 5 | 7 | 11) | (Message::Attribute, 8) => Packed::Varints,
+            (Message::Tensor, 4) | (Message::Attribute, 7) => Packed::Fixed(4),
+            (Message::Tensor, 10) => Packed::Fixed(8),
+            _ => return None,
+        })
+    }
+}
+
+/// Checks that a packed list at `start..end` ends with an element.
+fn check_packed(bytes: &[u8], packed: Packed, start: usize, end: usize) -> Result<(), String> {
+    let mut at = start;
+    match packed {
+        Packed::Varints => {
+            while at < end {
+                varint(bytes, &mut at, end)?;
+            }
+            Ok(())
+        }
+        Packed::Fixed(width) if ((end - start) as u64).is_multiple_of(width) => Ok(()),
+        Packed::Fixed(width) => Err(format!(
+            "the list at byte {start} is not a whole number of elements of {width} bytes"
+        )),
+    }
+}
+
 /// Checks that the bytes are a well-formed model message.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let mut open = vec![(Message::Model, bytes.len())];
@@ -62,6 +99,9 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
                 let length = varint(bytes, &mut at, end)?;
                 let start = at;
                 advance(&mut at, length, end)?;
+                if let Some(packed) = message.packed(key >> 3) {
+                    check_packed(bytes, packed, start, at)?;
+                }
                 if let Some(child) = message.child(key >> 3) {
                     open.push((child, at));
                     at = start;
@@ -89,16 +129,19 @@ fn advance(at: &mut usize, length: u64, end: usize) -> Result<(), String> {
 
 fn varint(bytes: &[u8], at: &mut usize, end: usize) -> Result<u64, String> {
     let mut value = 0u64;
-    for shift in (0..70).step_by(7) {
+    for shift in (0..64).step_by(7) {
         let byte = bytes.get(*at).filter(|_| *at < end);
         let &byte = byte.ok_or_else(|| format!("a number is cut off at byte {at}"))?;
         *at += 1;
-        value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+        if shift == 63 && byte > 1 {
+            return Err(format!("a number exceeds 64 bits at byte {at}"));
+        }
+        value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(value);
         }
     }
-    Err(format!("a number is longer than ten bytes at byte {at}"))
+    Err(format!("a number exceeds 64 bits at byte {at}"))
 }
 
 #[cfg(test)]
@@ -120,7 +163,7 @@ mod tests {
                 .contains("announced")
         );
         assert!(check(&[0x3b]).unwrap_err().contains("wire type"));
-        assert!(check(&[0x80; 11]).unwrap_err().contains("ten bytes"));
+        assert!(check(&[0x80; 11]).unwrap_err().contains("64 bits"));
         assert!(check(&[0x80]).unwrap_err().contains("cut off"));
     }
 
@@ -135,6 +178,18 @@ mod tests {
         bytes.push(length as u8);
         bytes.extend(inside);
         bytes
+    }
+
+    #[test]
+    fn packed_lists_end_with_an_element() {
+        // Field 1 (dims) of a tensor in a graph: numbers 1 and 300, then one cut off.
+        let model = |dims: &[u8]| field(0x3a, &field(0x2a, &field(0x0a, dims)));
+        assert_eq!(check(&model(&[1, 0xac, 0x02])), Ok(()));
+        assert!(check(&model(&[1, 0xac])).unwrap_err().contains("cut off"));
+        // Field 4: floats.
+        let model = |floats: &[u8]| field(0x3a, &field(0x2a, &field(0x22, floats)));
+        assert_eq!(check(&model(&[0; 8])), Ok(()));
+        assert!(check(&model(&[0; 7])).unwrap_err().contains("4 bytes"));
     }
 
     #[test]

@@ -50,8 +50,8 @@ pub fn pool_taps(geometry: &Geometry, y: usize, x: usize) -> Taps<'_> {
 /// behind the image.
 pub fn padded_taps(geometry: &Geometry, bottom_right: [usize; 2], y: usize, x: usize) -> usize {
     let mut padded = *geometry;
-    for axis in 0..2 {
-        padded.input[axis] += padded.window.padding[axis] + bottom_right[axis];
+    for (axis, behind) in bottom_right.into_iter().enumerate() {
+        padded.input[axis] += padded.window.padding[axis] + behind;
         padded.window.padding[axis] = 0;
     }
     pool_taps(&padded, y, x).count()

@@ -138,13 +138,8 @@ pub(super) fn check(packages: &[Dependency]) -> Vec<Finding> {
 
 fn allowed(package: &str) -> Option<Vec<&'static str>> {
     if package.starts_with(FIRMWARE_PREFIX) {
-        return Some(
-            DEVICE
-                .iter()
-                .copied()
-                .chain(["modelopt-firmware"])
-                .collect(),
-        );
+        let own = ["modelopt-firmware", "modelopt-firmware-cortex-m"];
+        return Some(DEVICE.iter().copied().chain(own).collect());
     }
     let row = LAYERS.iter().find(|(name, _)| *name == package)?;
     Some(row.1.to_vec())

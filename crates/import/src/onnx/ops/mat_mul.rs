@@ -41,8 +41,13 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     if dims.len() == 1 {
         result.pop();
     }
+    // A vector is one row, and the result has no rows.
+    let is_vector = call.shape(a).rank() == 1;
+    if is_vector && dims.len() > 1 {
+        result.remove(0);
+    }
     // Leading ones of the matrix broadcast into the result.
-    while result.len() < dims.len() && dims.len() > 1 {
+    while result.len() + usize::from(is_vector) < dims.len() {
         result.insert(0, 1);
     }
     Ok(vec![call.reshape(product, &result)?])
