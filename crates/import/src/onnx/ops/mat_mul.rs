@@ -41,11 +41,8 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     if dims.len() == 1 {
         result.pop();
     }
-    // A vector is one row, and the result has no rows.
+    // A vector has no rows, and nor has its product.
     let is_vector = call.shape(a).rank() == 1;
-    if is_vector && dims.len() > 1 {
-        result.remove(0);
-    }
     // Leading ones of the matrix broadcast into the result.
     while result.len() + usize::from(is_vector) < dims.len() {
         result.insert(0, 1);
