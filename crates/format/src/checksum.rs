@@ -33,8 +33,11 @@ pub(crate) fn crc32_small(bytes: &[u8]) -> u32 {
     !crc
 }
 
+/// CRC-32 (IEEE 802.3): see [`crc32_small`].
 #[cfg(not(feature = "fast-checksum"))]
-pub use crc32_small as crc32;
+pub fn crc32(bytes: &[u8]) -> u32 {
+    crc32_small(bytes)
+}
 
 #[cfg(test)]
 mod tests {
