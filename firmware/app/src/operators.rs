@@ -1,9 +1,14 @@
-//! The operators that this image links. Each is a feature, so that an image for one model holds
-//! only what that model needs.
+//! The operators that this image links: all of them, or those whose features are chosen, so that
+//! an image for one model holds only what that model needs.
 
 use runtime::{Op, ops};
 
+/// Every operator that there is.
+#[cfg(feature = "every")]
+pub static OPERATORS: &[&Op] = ops::ALL;
+
 /// Every operator of the features chosen.
+#[cfg(not(feature = "every"))]
 pub static OPERATORS: &[&Op] = &[
     #[cfg(feature = "conv_2d")]
     &ops::conv_2d::I8,
@@ -15,6 +20,8 @@ pub static OPERATORS: &[&Op] = &[
     &ops::binary::F32,
     #[cfg(feature = "average_pool_2d")]
     &ops::average_pool_2d::I8,
+    #[cfg(feature = "average_pool_2d")]
+    &ops::average_pool_2d::SCALED_I8,
     #[cfg(all(feature = "average_pool_2d", feature = "float"))]
     &ops::average_pool_2d::F32,
     #[cfg(feature = "max_pool_2d")]
