@@ -21,6 +21,8 @@ pub mod memory;
 mod operands;
 mod scalar;
 mod select;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use operands::{
     AddI8, Binding, Channels, Conv2dF32, Conv2dI8, Geometry, LineI8, PoolI8, Window,

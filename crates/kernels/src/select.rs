@@ -41,7 +41,12 @@ impl Architecture {
     }
 
     /// The set that this build uses on this machine.
+    #[inline]
     pub fn current() -> Architecture {
+        #[cfg(target_arch = "x86_64")]
+        if crate::x86::Avx2::detect().is_some() {
+            return Architecture::Avx2;
+        }
         Architecture::Scalar
     }
 }

@@ -1,0 +1,29 @@
+//! x86-64 with AVX2 and FMA, detected when the program runs.
+//!
+//! Convolutions move over rows of input that are staged in scratch memory: padded on both
+//! sides, so that a window is a few runs of contiguous elements and no tap is a special case.
+//! Weights are packed once into blocks of 8 or 16 outputs, and a register tile holds the sums
+//! of up to 6 pixels for one block.
+
+pub(crate) mod f32;
+mod plan;
+
+#[cfg(test)]
+mod tests;
+
+/// Proof that AVX2 and FMA are there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// The proof, where this machine has them. The standard library keeps the answer.
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        #[cfg(any(test, feature = "std"))]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+        {
+            return Some(Avx2(()));
+        }
+        None
+    }
+}

@@ -1,0 +1,246 @@
+//! Every kernel against plain Rust, with guards round all memory it may write.
+
+use super::Avx2;
+use crate::memory::In;
+use crate::{Binding, Conv2dF32, Geometry, Window, scalar};
+use core::cell::Cell;
+use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
+
+/// Elements before and behind every buffer that must stay as they are.
+const GUARD: usize = 16;
+
+/// A convolution of any kind: plain, grouped, depthwise with a multiplier, fully connected.
+pub(super) fn geometries() -> impl Strategy<Value = Geometry> {
+    let window = (
+        1usize..5,
+        1usize..5,
+        1usize..4,
+        1usize..4,
+        1usize..3,
+        1usize..3,
+    );
+    let shape = (
+        1usize..14,
+        1usize..14,
+        0usize..4,
+        0usize..4,
+        0usize..3,
+        0usize..3,
+    );
+    let channels = (1usize..20, 1usize..40, 1usize..4, 0usize..6);
+    (window, shape, channels).prop_map(|(window, shape, (inputs, outputs, groups, kind))| {
+        let (kh, kw, sy, sx, dy, dx) = window;
+        let (h, w, top, left, bottom, right) = shape;
+        let mut geometry = Geometry {
+            input: [h, w, inputs],
+            output: [0, 0, outputs],
+            window: Window {
+                kernel: [kh, kw],
+                stride: [sy, sx],
+                dilation: [dy, dx],
+                padding: [top, left],
+            },
+            groups: 1,
+        };
+        match kind {
+            0 => geometry.window = POINTWISE,
+            1 => {
+                geometry.window = POINTWISE;
+                geometry.input = [1, 1, inputs * 7];
+            }
+            2 => {
+                geometry.groups = groups;
+                geometry.input[2] = inputs * groups;
+                geometry.output[2] = outputs.div_ceil(groups) * groups;
+            }
+            3 | 4 => {
+                geometry.groups = outputs;
+                geometry.input[2] = outputs;
+                geometry.output[2] = outputs * if kind == 3 { 1 } else { groups };
+            }
+            _ => {}
+        }
+        for (axis, behind) in [bottom, right].into_iter().enumerate() {
+            let window = &geometry.window;
+            let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+            let behind = if window.kernel == [1, 1] { 0 } else { behind };
+            let padded = geometry.input[axis] + window.padding[axis] + behind;
+            // A window that does not fit: make the image larger.
+            if padded < reach {
+                geometry.input[axis] += reach - padded;
+            }
+            let padded = padded.max(reach);
+            geometry.output[axis] = (padded - reach) / window.stride[axis] + 1;
+        }
+        geometry
+    })
+}
+
+const POINTWISE: Window = Window {
+    kernel: [1, 1],
+    stride: [1, 1],
+    dilation: [1, 1],
+    padding: [0, 0],
+};
+
+/// Numbers from a seed, uniform over 64 bits.
+pub(super) fn noise(mut seed: u64) -> impl FnMut() -> u64 {
+    move || {
+        seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The planner's distance: where an input may start behind the output's start, in elements.
+pub(super) fn distance(geometry: &Geometry) -> usize {
+    let row = geometry.input[1] * geometry.input[2];
+    let output_row = geometry.output[1] * geometry.output[2];
+    let window = &geometry.window;
+    (0..geometry.output[0])
+        .map(|y| {
+            let first = (y * window.stride[0]).saturating_sub(window.padding[0]);
+            ((y + 1) * output_row).saturating_sub(first.min(geometry.input[0]) * row)
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+pub(super) fn elements(shape: [usize; 3]) -> usize {
+    shape.iter().product()
+}
+
+/// An arena with the input at its place; the output's place; the whole without the guards.
+pub(super) struct Arena<T> {
+    pub(super) memory: Vec<T>,
+    pub(super) input: usize,
+    pub(super) output: usize,
+}
+
+/// Places input and output as the planner does: apart, or as near as the contract allows.
+pub(super) fn arena<T: Copy>(
+    input: &[T],
+    output_elements: usize,
+    distance: Option<usize>,
+    guard: T,
+) -> Arena<T> {
+    let output_at = GUARD;
+    let input_at = output_at + distance.unwrap_or(output_elements + GUARD);
+    let end = (input_at + input.len()).max(output_at + output_elements);
+    let mut memory = vec![guard; end + GUARD];
+    memory[input_at..input_at + input.len()].copy_from_slice(input);
+    Arena {
+        memory,
+        input: input_at,
+        output: output_at,
+    }
+}
+
+/// Bytes at a multiple of 16 between guards.
+pub(super) struct Guarded {
+    words: Vec<u128>,
+    bytes: usize,
+}
+
+impl Guarded {
+    pub(super) fn new(bytes: usize) -> Self {
+        let words = vec![u128::from_ne_bytes([0xA5; 16]); bytes.div_ceil(16) + 2];
+        Guarded { words, bytes }
+    }
+
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        let words = &mut self.words[..];
+        // SAFETY: u128 has no padding, and u8 needs no alignment.
+        let all = unsafe {
+            core::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), words.len() * 16)
+        };
+        &mut all[16..16 + self.bytes]
+    }
+
+    pub(super) fn is_intact(&mut self) -> bool {
+        let bytes = self.bytes;
+        let whole = self.words.len() * 16;
+        // SAFETY: as above.
+        let all = unsafe { core::slice::from_raw_parts(self.words.as_ptr().cast::<u8>(), whole) };
+        all[..16]
+            .iter()
+            .chain(&all[16 + bytes..])
+            .all(|&byte| byte == 0xA5)
+    }
+}
+
+fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
+    let Some(avx2) = Avx2::detect() else { return };
+    let mut next = noise(seed);
+    let mut values = |n: usize| -> Vec<f32> {
+        (0..n)
+            .map(|_| (next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
+            .collect()
+    };
+    let input = values(elements(geometry.input));
+    let weights = values(geometry.output[2] * geometry.taps());
+    let bias = values(if has_bias { geometry.output[2] } else { 0 });
+    let outputs = elements(geometry.output);
+    let mut scratch = Guarded::new(super::f32::conv_2d_scratch_bytes(&geometry));
+    let mut prepared = Guarded::new(super::f32::conv_2d_prepared_bytes(&geometry));
+    super::f32::prepare_conv_2d(&geometry, &weights, prepared.bytes());
+    let guard = 12345.0;
+    let mut run = |distance: Option<usize>, judge: bool| {
+        let mut place = arena(&input, outputs, distance, guard);
+        let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
+        let operands = Conv2dF32 {
+            geometry,
+            input: In::from_cells(&cells[place.input..place.input + input.len()]),
+            output: &cells[place.output..place.output + outputs],
+            weights: &weights,
+            bias: &bias,
+            limits: [-1.5, 3.0],
+            binding: Binding {
+                prepared: prepared.bytes(),
+                scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
+            },
+        };
+        if judge {
+            scalar::f32::conv_2d(&operands);
+        } else {
+            super::f32::conv_2d(avx2, &operands);
+        }
+        let end = place.memory.len() - GUARD;
+        assert!(
+            place.memory[..GUARD]
+                .iter()
+                .chain(&place.memory[end..])
+                .all(|&v| v == guard)
+        );
+        if distance.is_none() {
+            let behind = place.output + outputs;
+            assert!(
+                place.memory[behind..behind + GUARD]
+                    .iter()
+                    .all(|&v| v == guard)
+            );
+        }
+        place.memory[place.output..place.output + outputs].to_vec()
+    };
+    let expected = run(None, true);
+    let tolerance = 1e-5 * geometry.taps() as f32;
+    let distances = [None, overlap.then(|| distance(&geometry))];
+    for actual in distances.map(|distance| run(distance, false)) {
+        for (i, (a, b)) in actual.iter().zip(&expected).enumerate() {
+            assert!((a - b).abs() <= tolerance, "{i}: {a} {b} in {geometry:?}");
+        }
+    }
+    assert!(scratch.is_intact() && prepared.is_intact());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn float_convolutions_agree(g in geometries(), seed: u64, overlap: bool, bias: bool) {
+        check_f32(g, seed, overlap, bias);
+    }
+}
