@@ -3,23 +3,43 @@
 //! `*_scratch_bytes` and `*_prepared_bytes` are pure functions that answer for any architecture,
 //! so that a host can plan for a microcontroller.
 
+#[cfg(target_arch = "x86_64")]
+use crate::x86;
 use crate::{AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, scalar};
 
 /// Bytes of scratch memory that [`conv_2d`] needs.
-pub fn conv_2d_scratch_bytes(_geometry: &Geometry, _architecture: Architecture) -> usize {
-    0
+pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
+    match architecture {
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx2 => x86::i8::conv_2d_scratch_bytes(_geometry),
+        _ => 0,
+    }
 }
 
 /// Bytes that [`prepare_conv_2d`] writes: 0 where kernels use the weights of the file in place.
-pub fn conv_2d_prepared_bytes(_geometry: &Geometry, _architecture: Architecture) -> usize {
-    0
+pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
+    match architecture {
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx2 => x86::i8::conv_2d_prepared_bytes(_geometry),
+        _ => 0,
+    }
 }
 
 /// Packs weights for this machine, once per session.
-pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[i8], _prepared: &mut [u8]) {}
+pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[i8], _prepared: &mut [u8]) {
+    match Architecture::current() {
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx2 => x86::i8::prepare_conv_2d(_geometry, _weights, _prepared),
+        _ => {}
+    }
+}
 
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dI8<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = x86::Avx2::detect() {
+        return x86::i8::conv_2d(avx2, operands);
+    }
     scalar::i8::conv_2d(operands);
 }
 

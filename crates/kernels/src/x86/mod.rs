@@ -6,6 +6,7 @@
 //! of up to 6 pixels for one block.
 
 pub(crate) mod f32;
+pub(crate) mod i8;
 mod plan;
 
 #[cfg(test)]

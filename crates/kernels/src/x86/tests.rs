@@ -2,8 +2,9 @@
 
 use super::Avx2;
 use crate::memory::In;
-use crate::{Binding, Conv2dF32, Geometry, Window, scalar};
+use crate::{Binding, Channels, Conv2dF32, Conv2dI8, Geometry, Window, scalar};
 use core::cell::Cell;
+use format::fixed::{Channel, Requantize, Rounding};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
@@ -139,6 +140,27 @@ pub(super) fn arena<T: Copy>(
     }
 }
 
+impl<T: Copy + PartialEq> Arena<T> {
+    /// The output, once the guards are found as they were.
+    pub(super) fn result(&self, outputs: usize, distance: Option<usize>, guard: T) -> Vec<T> {
+        let (end, behind) = (self.memory.len() - GUARD, self.output + outputs);
+        assert!(
+            self.memory[..GUARD]
+                .iter()
+                .chain(&self.memory[end..])
+                .all(|&v| v == guard)
+        );
+        if distance.is_none() {
+            assert!(
+                self.memory[behind..behind + GUARD]
+                    .iter()
+                    .all(|&v| v == guard)
+            );
+        }
+        self.memory[self.output..behind].to_vec()
+    }
+}
+
 /// Bytes at a multiple of 16 between guards.
 pub(super) struct Guarded {
     words: Vec<u128>,
@@ -236,11 +258,146 @@ fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
     assert!(scratch.is_intact() && prepared.is_intact());
 }
 
+/// How the values of an int8 test are chosen.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    seed: u64,
+    rounding: Rounding,
+    /// Values are -128 and 127 only.
+    extreme: bool,
+    /// Shifts to the left, too.
+    unusual: bool,
+    zero_point: i8,
+    overlap: bool,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let rounding = prop_oneof![
+        Just(Rounding::High),
+        Just(Rounding::Single),
+        Just(Rounding::Double)
+    ];
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (any::<u64>(), rounding, flags, any::<i8>()).prop_map(
+        |(seed, rounding, (extreme, unusual, overlap), zero_point)| Case {
+            seed,
+            rounding,
+            extreme,
+            unusual,
+            zero_point,
+            overlap,
+        },
+    )
+}
+
+/// Channel records with multipliers that bring sums of so many taps into the range of int8.
+fn records(
+    case: &Case,
+    geometry: &Geometry,
+    next: &mut impl FnMut() -> u64,
+) -> (Vec<u32>, Vec<i32>) {
+    let mut narrow = Vec::new();
+    let mut wide = Vec::new();
+    let drop = (geometry.taps() as f64 * 64.0).log2() as i32;
+    for _ in 0..geometry.output[2] {
+        let bias = (next() >> 40) as i32 - (1 << 23);
+        let multiplier = (next() & 0xFFF) as u32;
+        narrow.push(
+            Channel {
+                bias: bias >> 9,
+                multiplier,
+            }
+            .pack(),
+        );
+        let mut shift = -(next() as i32 % 6).abs() - drop + 3;
+        if case.unusual && next().is_multiple_of(4) {
+            shift = (next() % 62) as i32 - 31;
+        }
+        wide.extend([
+            bias,
+            ((next() >> 34) as i32) | (1 << 30),
+            shift.clamp(-31, 30),
+        ]);
+    }
+    (narrow, wide)
+}
+
+fn check_i8(geometry: Geometry, case: Case) {
+    let Some(avx2) = Avx2::detect() else { return };
+    let mut next = noise(case.seed);
+    let mut values = |n: usize| -> Vec<i8> {
+        let value = |bits: u64| match case.extreme {
+            true => [-128, 127][(bits >> 63) as usize],
+            false => (bits >> 56) as i8,
+        };
+        (0..n).map(|_| value(next())).collect()
+    };
+    let input = values(elements(geometry.input));
+    let weights = values(geometry.output[2] * geometry.taps());
+    let (narrow, wide) = records(&case, &geometry, &mut next);
+    let [a, b] = [next() as i8, next() as i8].map(i16::from);
+    let requantize = Requantize {
+        rounding: case.rounding,
+        bias_shift: (next() % 8) as u8,
+        multiplier_shift: (next() % 20) as u8,
+        zero_point: i16::from(next() as i8),
+        min: if case.unusual { a.min(b) } else { -128 },
+        max: if case.unusual { a.max(b) } else { 127 },
+    };
+    let outputs = elements(geometry.output);
+    let mut scratch = Guarded::new(super::i8::conv_2d_scratch_bytes(&geometry));
+    let mut prepared = Guarded::new(super::i8::conv_2d_prepared_bytes(&geometry));
+    super::i8::prepare_conv_2d(&geometry, &weights, prepared.bytes());
+    let guard = 77;
+    let mut run = |distance: Option<usize>, judge: bool| {
+        let mut place = arena(&input, outputs, distance, guard);
+        let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
+        let operands = Conv2dI8 {
+            geometry,
+            input: In::from_cells(&cells[place.input..place.input + input.len()]),
+            output: &cells[place.output..place.output + outputs],
+            weights: &weights,
+            channels: match case.rounding {
+                Rounding::High => Channels::High(&narrow),
+                _ => Channels::Wide(&wide),
+            },
+            requantize,
+            input_zero_point: case.zero_point,
+            binding: Binding {
+                prepared: prepared.bytes(),
+                scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
+            },
+        };
+        if judge {
+            scalar::i8::conv_2d(&operands);
+        } else {
+            super::i8::conv_2d(avx2, &operands);
+        }
+        place.result(outputs, distance, guard)
+    };
+    let expected = run(None, true);
+    assert_eq!(run(None, false), expected, "{geometry:?} {case:?}");
+    if case.overlap {
+        let near = Some(distance(&geometry));
+        assert_eq!(
+            run(near, false),
+            expected,
+            "overlapping {geometry:?} {case:?}"
+        );
+    }
+    assert!(scratch.is_intact() && prepared.is_intact());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn float_convolutions_agree(g in geometries(), seed: u64, overlap: bool, bias: bool) {
         check_f32(g, seed, overlap, bias);
+    }
+
+    #[test]
+    fn integer_convolutions_are_equal(g in geometries(), case in cases()) {
+        check_i8(g, case);
     }
 }

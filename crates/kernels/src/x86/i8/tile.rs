@@ -1,0 +1,152 @@
+//! The register tile: up to 6 pixels by 8 or 16 outputs.
+
+use super::finish::Finish;
+use super::pack::weights_per_output;
+use crate::Conv2dI8;
+use crate::x86::plan::{Runs, blocks, padded_outputs, tiles};
+use core::arch::x86_64::*;
+
+/// Consecutive pixels of one output row.
+pub(super) struct Strip<'a> {
+    /// The first pixel's staged row under each row of the window.
+    pub(super) rows: &'a [*const i16],
+    /// Elements between the windows of neighbours.
+    pub(super) step: usize,
+    /// Pixels.
+    pub(super) pixels: usize,
+    /// The first pixel's outputs.
+    pub(super) output: *mut i8,
+}
+
+/// Packed weights of a convolution and what they belong to.
+pub(super) struct Weights<'a> {
+    /// As [`super::pack`] lays them out.
+    pub(super) packed: *const i16,
+    pub(super) operands: &'a Conv2dI8<'a>,
+    pub(super) runs: Runs,
+}
+
+/// One block of outputs.
+struct Block {
+    weights: *const i16,
+    finish: Finish,
+    runs: Runs,
+    /// Elements between a run's start and the group's first channel.
+    offset: usize,
+    /// Output channels of a pixel.
+    channels: usize,
+}
+
+impl Weights<'_> {
+    /// Computes every output channel of a strip.
+    ///
+    /// # Safety
+    ///
+    /// For every row, `row + (pixels - 1) * step` starts a window's runs of readable elements,
+    /// one element behind them included; `output` has room for all channels of the pixels;
+    /// `packed` is what `prepare_conv_2d` wrote for the geometry.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn strip(&self, strip: &Strip<'_>) {
+        let geometry = &self.operands.geometry;
+        let channels = geometry.output[2];
+        let group_outputs = channels / geometry.groups;
+        let each = weights_per_output(geometry, &self.runs);
+        for group in 0..geometry.groups {
+            for (first, width) in blocks(group_outputs) {
+                let channel = group * group_outputs + first;
+                let valid = width.min(group_outputs - first);
+                let start = (group * padded_outputs(geometry) + first) * each;
+                let block = Block {
+                    // SAFETY: whole groups and whole blocks of 16 lie before this block.
+                    weights: unsafe { self.packed.add(start) },
+                    finish: Finish::new(self.operands, channel, width, valid),
+                    runs: self.runs,
+                    offset: group * (geometry.input[2] / geometry.groups),
+                    channels,
+                };
+                // SAFETY: the caller's promise; `channel + valid <= channels`.
+                unsafe {
+                    let output = strip.output.add(channel);
+                    match width {
+                        16 => block_tiles::<2>(strip, &block, output),
+                        _ => block_tiles::<1>(strip, &block, output),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`Weights::strip`], for one block of `8 * N` outputs that starts at `output`.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn block_tiles<const N: usize>(strip: &Strip<'_>, block: &Block, output: *mut i8) {
+    for (first, size) in tiles(strip.pixels) {
+        let from = first * strip.step + block.offset;
+        // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
+        unsafe {
+            let to = output.add(first * block.channels);
+            match size {
+                1 => tile::<1, N>(strip, block, from, to),
+                2 => tile::<2, N>(strip, block, from, to),
+                3 => tile::<3, N>(strip, block, from, to),
+                4 => tile::<4, N>(strip, block, from, to),
+                5 => tile::<5, N>(strip, block, from, to),
+                _ => tile::<6, N>(strip, block, from, to),
+            }
+        }
+    }
+}
+
+/// `M` pixels by `8 * N` outputs.
+///
+/// # Safety
+///
+/// As [`block_tiles`]; `from` is the first pixel's offset in every row.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile<const M: usize, const N: usize>(
+    strip: &Strip<'_>,
+    block: &Block,
+    from: usize,
+    output: *mut i8,
+) {
+    let mut sums = [[_mm256_setzero_si256(); N]; M];
+    for sum in &mut sums {
+        sum.copy_from_slice(&block.finish.bias[..N]);
+    }
+    let Runs {
+        per_row,
+        apart,
+        length,
+    } = block.runs;
+    let mut weights = block.weights;
+    for &row in strip.rows {
+        for run in 0..per_row {
+            // SAFETY: the caller promises runs at these places for M pixels, one more element
+            // behind a run of odd length, and weights for every pair of taps.
+            unsafe {
+                let start = row.add(from + run * apart);
+                for pair in 0..length.div_ceil(2) {
+                    let mut w = [_mm256_setzero_si256(); N];
+                    for (n, w) in w.iter_mut().enumerate() {
+                        *w = _mm256_loadu_si256(weights.add(16 * n).cast());
+                    }
+                    weights = weights.add(16 * N);
+                    for (m, sum) in sums.iter_mut().enumerate() {
+                        let at = start.add(m * strip.step + 2 * pair).cast::<i32>();
+                        let value = _mm256_set1_epi32(at.read_unaligned());
+                        for n in 0..N {
+                            let products = _mm256_madd_epi16(value, w[n]);
+                            sum[n] = _mm256_add_epi32(sum[n], products);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for (m, &sum) in sums.iter().enumerate() {
+        // SAFETY: the block's outputs of pixel `m` exist from here on.
+        unsafe { block.finish.store::<N>(sum, output.add(m * block.channels)) };
+    }
+}
