@@ -45,20 +45,36 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
 
 /// The sum of two tensors.
 pub fn add(operands: &AddI8<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = x86::Avx2::detect() {
+        return x86::i8::add(avx2, operands);
+    }
     scalar::i8::add(operands);
 }
 
 /// The mean of each window over the elements inside the image, halves away from zero.
 pub fn average_pool_2d(operands: &PoolI8<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = x86::Avx2::detect() {
+        return x86::i8::average_pool_2d(avx2, operands);
+    }
     scalar::i8::average_pool_2d(operands);
 }
 
 /// The largest element of each window.
 pub fn max_pool_2d(operands: &PoolI8<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = x86::Avx2::detect() {
+        return x86::i8::max_pool_2d(avx2, operands);
+    }
     scalar::i8::max_pool_2d(operands);
 }
 
 /// Every element through a table.
 pub fn lookup(operands: &LineI8<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if x86::Avx2::detect().is_some() {
+        return x86::i8::lookup(operands);
+    }
     scalar::i8::lookup(operands);
 }

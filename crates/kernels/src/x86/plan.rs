@@ -5,6 +5,9 @@ use crate::Geometry;
 /// Kernels keep one pointer per window row on the stack; taller windows run in plain Rust.
 pub(crate) const KERNEL_ROWS_MAX: usize = 64;
 
+/// Depthwise loops keep one pointer per tap on the stack; larger windows run in plain Rust.
+pub(crate) const DEPTHWISE_TAPS_MAX: usize = 128;
+
 /// Elements behind a staged row that whole vectors may read.
 pub(crate) const SLACK: usize = 16;
 
@@ -58,6 +61,9 @@ impl Kind {
         }
         let staging = Staging::new(geometry)?;
         let depthwise = groups > 1 && groups == input[2];
+        if depthwise && geometry.taps() > DEPTHWISE_TAPS_MAX {
+            return None;
+        }
         Some(if depthwise {
             Kind::Depthwise(staging)
         } else {
@@ -216,9 +222,9 @@ pub(crate) fn blocks(outputs: usize) -> impl Iterator<Item = (usize, usize)> {
         .map(move |first| (first, if outputs - first > 8 { 16 } else { 8 }))
 }
 
-/// Cuts `pixels` into tiles of nearly equal size, none above 6: first pixel and size.
-pub(crate) fn tiles(pixels: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = pixels.div_ceil(6);
+/// Cuts `pixels` into tiles of nearly equal size, none above `most`: first pixel and size.
+pub(crate) fn tiles(pixels: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = pixels.div_ceil(most);
     (0..count).map(move |i| {
         let (first, end) = (i * pixels / count, (i + 1) * pixels / count);
         (first, end - first)

@@ -2,7 +2,9 @@
 
 use super::Avx2;
 use crate::memory::In;
-use crate::{Binding, Channels, Conv2dF32, Conv2dI8, Geometry, Window, scalar};
+use crate::{
+    AddI8, Binding, Channels, Conv2dF32, Conv2dI8, Geometry, LineI8, PoolI8, Window, scalar,
+};
 use core::cell::Cell;
 use format::fixed::{Channel, Requantize, Rounding};
 use proptest::prelude::*;
@@ -388,12 +390,124 @@ fn check_i8(geometry: Geometry, case: Case) {
     assert!(scratch.is_intact() && prepared.is_intact());
 }
 
+/// A pool with the window of any convolution.
+fn check_pool(mut geometry: Geometry, case: Case, average: bool) {
+    let Some(avx2) = Avx2::detect() else { return };
+    let mut next = noise(case.seed);
+    geometry.output[2] = geometry.input[2];
+    let value = |bits: u64| {
+        if case.extreme {
+            [-128, 127][(bits >> 63) as usize]
+        } else {
+            bits as i8
+        }
+    };
+    let input: Vec<i8> = (0..elements(geometry.input))
+        .map(|_| value(next()))
+        .collect();
+    let outputs = elements(geometry.output);
+    let [a, b] = [next() as i8, next() as i8];
+    let limits = if case.unusual {
+        [a.min(b), a.max(b)]
+    } else {
+        [-128, 127]
+    };
+    let guard = 77;
+    let run = |distance: Option<usize>, judge: bool| {
+        let mut place = arena(&input, outputs, distance, guard);
+        let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
+        let operands = PoolI8 {
+            geometry,
+            input: In::from_cells(&cells[place.input..place.input + input.len()]),
+            output: &cells[place.output..place.output + outputs],
+            limits,
+        };
+        match (average, judge) {
+            (true, true) => scalar::i8::average_pool_2d(&operands),
+            (true, false) => super::i8::average_pool_2d(avx2, &operands),
+            (false, true) => scalar::i8::max_pool_2d(&operands),
+            (false, false) => super::i8::max_pool_2d(avx2, &operands),
+        }
+        place.result(outputs, distance, guard)
+    };
+    let expected = run(None, true);
+    assert_eq!(run(None, false), expected, "{geometry:?} {case:?}");
+    assert_eq!(
+        run(Some(distance(&geometry)), false),
+        expected,
+        "{geometry:?} {case:?}"
+    );
+}
+
+/// Sums and tables, apart and with the output over the first input.
+fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8, ahead: usize) {
+    let Some(avx2) = Avx2::detect() else { return };
+    let mut next = noise(seed);
+    let mut values = |n: usize| -> Vec<i8> { (0..n).map(|_| next() as i8).collect() };
+    let (input, other, table) = (values(length), values(length), values(256));
+    let guard = 77;
+    let run = |distance: Option<usize>, sums: bool, judge: bool| {
+        let mut place = arena(&input, length, distance, guard);
+        let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
+        let from = In::from_cells(&cells[place.input..place.input + length]);
+        let output = &cells[place.output..place.output + length];
+        if sums {
+            let operands = AddI8 {
+                inputs: [from, In::from_slice(&other)],
+                output,
+                factors,
+                offset: 1 << 12,
+                shift,
+                limits: [-100, 101],
+            };
+            if judge {
+                scalar::i8::add(&operands)
+            } else {
+                super::i8::add(avx2, &operands)
+            }
+        } else {
+            let operands = LineI8 {
+                input: from,
+                output,
+                table: &table,
+            };
+            if judge {
+                scalar::i8::lookup(&operands)
+            } else {
+                super::i8::lookup(&operands)
+            }
+        }
+        place.result(length, distance, guard)
+    };
+    for sums in [true, false] {
+        let expected = run(None, sums, true);
+        assert_eq!(run(None, sums, false), expected);
+        assert_eq!(run(Some(ahead), sums, false), expected);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn float_convolutions_agree(g in geometries(), seed: u64, overlap: bool, bias: bool) {
         check_f32(g, seed, overlap, bias);
+    }
+
+    #[test]
+    fn integer_pools_are_equal(g in geometries(), case in cases(), average: bool) {
+        check_pool(g, case, average);
+    }
+
+    #[test]
+    fn integer_sums_and_tables_are_equal(
+        length in 0usize..200,
+        seed: u64,
+        factors in [-(1i32 << 22)..1 << 22, -(1i32 << 22)..1 << 22],
+        shift in 0u8..31,
+        ahead in 0usize..20,
+    ) {
+        check_line(length, seed, factors, shift, ahead);
     }
 
     #[test]

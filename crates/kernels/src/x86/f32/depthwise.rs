@@ -2,6 +2,7 @@
 
 use super::tile::{Strip, first_lanes, limit, store};
 use crate::Geometry;
+use crate::x86::plan::tiles;
 use core::arch::x86_64::*;
 
 /// Computes every channel of a strip with weights `[KH, KW, O]` in place.
@@ -19,6 +20,7 @@ pub(super) unsafe fn strip(
     limits: [f32; 2],
 ) {
     let channels = geometry.output[2];
+    let neighbours = geometry.window.stride[1] == 1 && geometry.window.dilation[1] == 1;
     for channel in (0..channels).step_by(8) {
         let valid = (channels - channel).min(8);
         let mut first = [0.0; 8];
@@ -35,17 +37,20 @@ pub(super) unsafe fn strip(
             bias: first,
             limits,
         };
-        let mut x = 0;
-        // SAFETY: `x + M <= pixels` in each call; the rest is the caller's promise.
-        unsafe {
-            let weights = weights.as_ptr().add(channel);
-            while x + 4 <= strip.pixels {
-                lane.pixels::<4>(weights, x);
-                x += 4;
-            }
-            while x < strip.pixels {
-                lane.pixels::<1>(weights, x);
-                x += 1;
+        for (x, size) in tiles(strip.pixels, 4) {
+            // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
+            unsafe {
+                let weights = weights.as_ptr().add(channel);
+                match (size, neighbours, geometry.window.kernel[1]) {
+                    (4, true, 3) => lane.neighbours::<4, 3>(weights, x),
+                    (3, true, 3) => lane.neighbours::<3, 3>(weights, x),
+                    (2, true, 3) => lane.neighbours::<2, 3>(weights, x),
+                    (4, true, 5) => lane.neighbours::<4, 5>(weights, x),
+                    (4, ..) => lane.pixels::<4>(weights, x),
+                    (3, ..) => lane.pixels::<3>(weights, x),
+                    (2, ..) => lane.pixels::<2>(weights, x),
+                    _ => lane.pixels::<1>(weights, x),
+                }
             }
         }
     }
@@ -87,7 +92,53 @@ impl Lane<'_> {
                     weights = weights.wrapping_add(channels);
                 }
             }
-            for (m, &sum) in sums.iter().enumerate() {
+            self.finish(sums, x);
+        }
+    }
+
+    /// The same for windows of `K` columns that move by one column: every input element is
+    /// loaded once.
+    ///
+    /// # Safety
+    ///
+    /// As [`Lane::pixels`]; stride and dilation are 1, and the window has `K` columns.
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn neighbours<const M: usize, const K: usize>(&self, weights: *const f32, x: usize) {
+        let channels = self.geometry.output[2];
+        let mask = first_lanes(self.valid);
+        // SAFETY: as in `pixels`; columns `x..x + M + K - 1` are those of the M windows.
+        unsafe {
+            let mut sums = [_mm256_loadu_ps(self.bias.as_ptr()); M];
+            for (r, &row) in self.strip.rows.iter().enumerate() {
+                let from = row.add(x * channels + self.channel);
+                let mut taps = [_mm256_setzero_ps(); K];
+                for (k, tap) in taps.iter_mut().enumerate() {
+                    *tap = _mm256_maskload_ps(weights.add((r * K + k) * channels), mask);
+                }
+                for column in 0..M + K - 1 {
+                    let values = _mm256_loadu_ps(from.add(column * channels));
+                    for (k, &tap) in taps.iter().enumerate() {
+                        if column >= k && column - k < M {
+                            let sum = &mut sums[column - k];
+                            *sum = _mm256_fmadd_ps(values, tap, *sum);
+                        }
+                    }
+                }
+            }
+            self.finish(sums, x);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Lane::pixels`].
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn finish<const M: usize>(&self, sums: [__m256; M], x: usize) {
+        let channels = self.geometry.output[2];
+        for (m, &sum) in sums.iter().enumerate() {
+            // SAFETY: `valid` channels of pixel `x + m` exist from here on.
+            unsafe {
                 let to = self.strip.output.add((x + m) * channels + self.channel);
                 store(to, limit(sum, self.limits), self.valid);
             }

@@ -93,7 +93,7 @@ impl Weights<'_> {
 /// As [`Weights::strip`], for one block of `8 * N` outputs that starts at `output`.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn block_tiles<const N: usize>(strip: &Strip<'_>, block: &Block, output: *mut f32) {
-    for (first, size) in tiles(strip.pixels) {
+    for (first, size) in tiles(strip.pixels, 6) {
         let from = first * strip.step + block.offset;
         // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
         unsafe {

@@ -3,6 +3,7 @@
 use super::finish::Finish;
 use super::tile::Strip;
 use crate::Conv2dI8;
+use crate::x86::plan::{DEPTHWISE_TAPS_MAX, tiles};
 use core::arch::x86_64::*;
 
 /// Computes every channel of a strip.
@@ -15,27 +16,42 @@ use core::arch::x86_64::*;
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn strip(strip: &Strip<'_>, operands: &Conv2dI8<'_>, packed: *const i16) {
     let geometry = &operands.geometry;
-    let (taps, channels) = (geometry.taps(), geometry.output[2]);
+    let channels = geometry.output[2];
+    let columns = geometry.window.kernel[1];
+    let apart = geometry.window.dilation[1] * channels;
+    let pairs = (strip.rows.len() * columns).div_ceil(2);
+    let mut taps = [[core::ptr::null::<i16>(); 2]; DEPTHWISE_TAPS_MAX / 2];
+    let taps = &mut taps[..pairs];
+    for tap in 0..pairs * 2 {
+        // The tap behind the last one has a weight of zero: any place will do.
+        let (row, column) = (tap / columns, tap % columns);
+        let at = strip
+            .rows
+            .get(row)
+            .map_or(strip.rows[0], |row| row.wrapping_add(column * apart));
+        taps[tap / 2][tap % 2] = at;
+    }
     for channel in (0..channels).step_by(16) {
         let finish = Finish::new(operands, channel, 16, (channels - channel).min(16));
+        // SAFETY: the blocks before this one are whole.
+        let weights = unsafe { packed.add(channel * pairs * 2) };
         let lanes = Lanes {
             strip,
-            operands,
+            taps,
+            weights,
             channel,
+            channels,
             finish,
         };
-        let mut x = 0;
-        // SAFETY: the blocks before this one are whole; `x + M <= pixels` in each call; the rest
-        // is the caller's promise.
-        unsafe {
-            let weights = packed.add(channel * taps.next_multiple_of(2));
-            while x + 4 <= strip.pixels {
-                lanes.pixels::<4>(weights, x);
-                x += 4;
-            }
-            while x < strip.pixels {
-                lanes.pixels::<1>(weights, x);
-                x += 1;
+        for (x, size) in tiles(strip.pixels, 4) {
+            // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
+            unsafe {
+                match size {
+                    1 => lanes.pixels::<1>(x),
+                    2 => lanes.pixels::<2>(x),
+                    3 => lanes.pixels::<3>(x),
+                    _ => lanes.pixels::<4>(x),
+                }
             }
         }
     }
@@ -44,30 +60,24 @@ pub(super) unsafe fn strip(strip: &Strip<'_>, operands: &Conv2dI8<'_>, packed: *
 /// Up to 16 channels from `channel` on.
 struct Lanes<'a> {
     strip: &'a Strip<'a>,
-    operands: &'a Conv2dI8<'a>,
+    /// The taps of the first pixel, in pairs.
+    taps: &'a [[*const i16; 2]],
+    weights: *const i16,
     channel: usize,
+    channels: usize,
     finish: Finish,
 }
 
 impl Lanes<'_> {
     /// # Safety
     ///
-    /// As [`strip`]; pixels `x..x + M` are in the strip, and `weights` is this block's first.
+    /// As [`strip`]; pixels `x..x + M` are in the strip.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn pixels<const M: usize>(&self, mut weights: *const i16, x: usize) {
-        let geometry = &self.operands.geometry;
-        let channels = geometry.output[2];
-        let columns = geometry.window.kernel[1];
-        let apart = geometry.window.dilation[1] * channels;
+    unsafe fn pixels<const M: usize>(&self, x: usize) {
         let start = x * self.strip.step + self.channel;
+        let mut weights = self.weights;
         let mut sums = [self.finish.bias; M];
-        // Two taps at a time; the tap behind the last one has a weight of zero.
-        let mut taps = self.strip.rows.iter().flat_map(|&row| {
-            // SAFETY: the window's taps are in the row.
-            (0..columns).map(move |column| unsafe { row.add(start + column * apart) })
-        });
-        while let Some(first) = taps.next() {
-            let second = taps.next().unwrap_or(first);
+        for &[first, second] in self.taps {
             // SAFETY: inputs may be read up to 16 elements behind a tap (slack), and weights are
             // whole blocks.
             unsafe {
@@ -77,7 +87,7 @@ impl Lanes<'_> {
                 ];
                 weights = weights.add(32);
                 for (m, sum) in sums.iter_mut().enumerate() {
-                    let at = m * self.strip.step;
+                    let at = start + m * self.strip.step;
                     let a = _mm256_loadu_si256(first.add(at).cast());
                     let b = _mm256_loadu_si256(second.add(at).cast());
                     let pairs = [_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)];
@@ -90,7 +100,10 @@ impl Lanes<'_> {
         for (m, &sum) in sums.iter().enumerate() {
             // SAFETY: the block's outputs of pixel `x + m` exist from here on.
             unsafe {
-                let to = self.strip.output.add((x + m) * channels + self.channel);
+                let to = self
+                    .strip
+                    .output
+                    .add((x + m) * self.channels + self.channel);
                 self.finish.store::<2>(sum, to);
             }
         }

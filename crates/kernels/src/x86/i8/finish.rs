@@ -50,11 +50,18 @@ impl Finish {
         };
         match operands.channels {
             Channels::High(words) => {
-                let mut block = [0; 16];
-                copy_first(&mut block, words.get(channel..).unwrap_or(&[]), valid);
+                let mut copy = [0; 16];
+                let whole = words.get(channel..channel + 16).map(<&[u32; 16]>::try_from);
+                let block = whole.and_then(Result::ok).unwrap_or_else(|| {
+                    let known = words.get(channel..).unwrap_or(&[]);
+                    copy.iter_mut()
+                        .zip(known)
+                        .for_each(|(to, &from)| *to = from);
+                    &copy
+                });
                 let bias_shift = _mm_cvtsi32_si128(i32::from(requantize.bias_shift));
                 let shift = _mm_cvtsi32_si128(i32::from(requantize.multiplier_shift));
-                for (vector, words) in in_order(&block, width).into_iter().enumerate() {
+                for (vector, words) in in_order(block, width).into_iter().enumerate() {
                     let bias = _mm256_srai_epi32::<12>(words);
                     finish.bias[vector] = _mm256_sll_epi32(bias, bias_shift);
                     let multiplier = _mm256_and_si256(words, _mm256_set1_epi32(0xFFF));
@@ -140,12 +147,6 @@ impl Finish {
             }
         }
     }
-}
-
-fn copy_first(to: &mut [u32; 16], from: &[u32], count: usize) {
-    to.iter_mut()
-        .zip(from.iter().take(count))
-        .for_each(|(to, &from)| *to = from);
 }
 
 /// The words of a block in the order of its sums (see [`super::pack`]).

@@ -4,7 +4,9 @@
 
 mod depthwise;
 mod finish;
+mod line;
 mod pack;
+mod pool;
 mod stage;
 mod tile;
 mod vector;
@@ -13,7 +15,9 @@ use super::Avx2;
 use super::plan::{KERNEL_ROWS_MAX, Kind, Runs, Staging};
 use crate::memory::{cells_as, slice_as};
 use crate::{Channels, Conv2dI8, Geometry, scalar};
+pub(crate) use line::{add, lookup};
 pub(crate) use pack::{conv_2d_prepared_bytes, prepare_conv_2d};
+pub(crate) use pool::{average_pool_2d, max_pool_2d};
 use tile::{Strip, Weights};
 
 /// Bytes of staged input.
