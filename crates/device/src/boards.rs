@@ -2,6 +2,7 @@
 //! addresses come from too.
 
 use crate::Error;
+use crate::place::unknown;
 use serde::Deserialize;
 
 /// The descriptions, as `firmware/boards` has them. A new board is a line here.
@@ -123,23 +124,17 @@ pub fn boards() -> Result<Vec<Board>, Error> {
 
 /// The board of a device such as `qemu:mps2-an386`, or `qemu:an386` for short.
 pub fn find(spec: &str) -> Result<Board, Error> {
-    let boards = boards()?;
-    let known = boards
-        .iter()
-        .map(|board| format!("qemu:{}", board.name))
-        .collect();
-    let unknown = Error::Unknown {
-        spec: spec.to_owned(),
-        known,
-    };
     let Some(name) = spec.strip_prefix("qemu:") else {
-        return Err(unknown);
+        return Err(unknown(spec)?);
     };
     let is_named = |board: &Board| {
         let short = board.name.split_once('-').map(|(_, short)| short);
         board.name == name || short == Some(name)
     };
-    boards.into_iter().find(is_named).ok_or(unknown)
+    match boards()?.into_iter().find(is_named) {
+        Some(board) => Ok(board),
+        None => Err(unknown(spec)?),
+    }
 }
 
 #[cfg(test)]

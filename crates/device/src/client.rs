@@ -277,3 +277,105 @@ impl<L: Link> Client<L> {
 fn length_u32(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A link that answers each request with the next of some bytes.
+    #[derive(Debug)]
+    struct Script(Vec<Vec<u8>>);
+
+    impl Link for Script {
+        fn name(&self) -> &str {
+            "script"
+        }
+
+        fn send(&mut self, _bytes: &[u8]) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn receive(&mut self, _deadline: Instant) -> Result<Option<Vec<u8>>, Error> {
+            Ok((!self.0.is_empty()).then(|| self.0.remove(0)))
+        }
+    }
+
+    fn frame_of(reply: &Reply<'_>) -> Vec<u8> {
+        let (mut plain, mut frame) = (vec![0; 4096], vec![0; 5000]);
+        encode(reply, &mut plain, &mut frame).unwrap().to_vec()
+    }
+
+    const HELLO: Hello<'static> = Hello {
+        protocol_version: PROTOCOL_VERSION,
+        format_version: 1,
+        board: "b",
+        firmware: "f",
+        kernels: "k",
+        clock_hz: 1,
+        frame_bytes: 4096,
+        arena_bytes: 1,
+        model_bytes: 1,
+        is_model_writable: true,
+    };
+
+    fn connect(parts: Vec<Vec<u8>>) -> Result<(Client<Script>, DeviceInfo), Error> {
+        Client::connect(Script(parts))
+    }
+
+    #[test]
+    fn silence_ends_at_the_limit() {
+        assert!(matches!(connect(vec![]), Err(Error::Timeout { .. })));
+    }
+
+    #[test]
+    fn noise_is_no_answer() {
+        let noise = vec![5, 4, 3, 0];
+        assert!(matches!(connect(vec![noise]), Err(Error::Frame { .. })));
+        let too_long = vec![vec![1; FRAME_BYTES], vec![1, 0]];
+        assert!(matches!(connect(too_long), Err(Error::Frame { .. })));
+    }
+
+    #[test]
+    fn another_version_and_another_reply_are_told_apart() {
+        let done = frame_of(&Reply::Done);
+        assert!(matches!(connect(vec![done]), Err(Error::Unexpected { .. })));
+        let old = Hello {
+            protocol_version: PROTOCOL_VERSION + 1,
+            ..HELLO
+        };
+        let error = connect(vec![frame_of(&Reply::Hello(old))]).map(|_| ());
+        assert!(matches!(error, Err(Error::Version { .. })));
+        // So small a frame would carry no data, and a model would never end.
+        let small = Hello {
+            frame_bytes: 8,
+            ..HELLO
+        };
+        assert!(connect(vec![frame_of(&Reply::Hello(small))]).is_err());
+    }
+
+    #[test]
+    fn frames_may_arrive_in_pieces_and_together() {
+        let mut all = frame_of(&Reply::Hello(HELLO));
+        all.extend(frame_of(&Reply::Ran { ticks: 5 }));
+        all.extend(frame_of(&Reply::Data { data: &[1, 2] }));
+        for size in [1, 7, all.len()] {
+            let parts = all.chunks(size).map(<[u8]>::to_vec).collect();
+            let (mut client, info) = connect(parts).unwrap();
+            assert_eq!(info.board, "b");
+            assert_eq!(client.run().unwrap(), 5);
+            assert_eq!(client.output(0, 2).unwrap(), [1, 2]);
+            assert!(matches!(client.run(), Err(Error::Timeout { .. })));
+        }
+    }
+
+    #[test]
+    fn an_output_without_end_is_refused() {
+        let hello = frame_of(&Reply::Hello(HELLO));
+        let empty = frame_of(&Reply::Data { data: &[] });
+        let (mut client, _) = connect(vec![hello.clone(), empty]).unwrap();
+        assert!(matches!(client.output(0, 2), Err(Error::Unexpected { .. })));
+        let more = frame_of(&Reply::Data { data: &[0; 3] });
+        let (mut client, _) = connect(vec![hello, more]).unwrap();
+        assert!(matches!(client.output(0, 2), Err(Error::Unexpected { .. })));
+    }
+}

@@ -1,21 +1,27 @@
 //! Boards as places to run compact models: which there are, how to start and reach them, and the
 //! host's side of the protocol.
 //!
-//! A board here is emulated by QEMU, which counts instructions: figures are instructions, never
-//! times. Nothing waits for ever: every reply has a time limit, and an emulator ends with the
+//! A board is emulated by QEMU, which counts instructions: figures are instructions, never times.
+//! Or it is at a serial port, with its firmware flashed before. Nothing waits for ever: every reply has a time limit, and an emulator ends with the
 //! value that owns it.
 #![forbid(unsafe_code)]
 
 mod boards;
 mod client;
+mod device;
 mod error;
 mod images;
 mod link;
+mod place;
 mod qemu;
+mod serial;
 
 pub use boards::{Board, boards, find};
 pub use client::{Client, DeviceInfo};
+pub use device::Device;
 pub use error::Error;
 pub use images::{ImageSizes, Images};
 pub use link::Link;
+pub use place::Place;
 pub use qemu::Qemu;
+pub use serial::Serial;

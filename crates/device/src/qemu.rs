@@ -157,9 +157,13 @@ impl Qemu {
                 Err(_) => break,
             }
         }
+        let said = String::from_utf8_lossy(&said);
+        // Such as that the emulated network is not connected.
+        let is_news = |line: &&str| !line.contains(": warning: ");
+        let said: Vec<&str> = said.lines().filter(is_news).collect();
         Error::Stopped {
             device: self.name.clone(),
-            said: String::from_utf8_lossy(&said).trim().to_owned(),
+            said: said.join(", "),
         }
     }
 
@@ -224,6 +228,7 @@ impl Drop for Qemu {
 }
 
 /// The link at the start.
+#[derive(Debug)]
 struct Uart<'a> {
     qemu: &'a mut Qemu,
     to_device: Sender<Vec<u8>>,

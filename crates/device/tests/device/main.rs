@@ -1,0 +1,5 @@
+//! Compact models on emulated boards.
+
+mod boards;
+mod network;
+mod serial;
