@@ -222,11 +222,19 @@ pub(crate) fn blocks(outputs: usize) -> impl Iterator<Item = (usize, usize)> {
         .map(move |first| (first, if outputs - first > 8 { 16 } else { 8 }))
 }
 
-/// Cuts `pixels` into tiles of nearly equal size, none above `most`: first pixel and size.
+/// Cuts `pixels` into tiles of no more than `most`: first pixel and size. The last two are
+/// nearly equal, so that none is left with a single pixel. No division: rows are short.
+#[inline]
 pub(crate) fn tiles(pixels: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = pixels.div_ceil(most);
-    (0..count).map(move |i| {
-        let (first, end) = (i * pixels / count, (i + 1) * pixels / count);
-        (first, end - first)
+    let mut first = 0;
+    core::iter::from_fn(move || {
+        let left = pixels - first;
+        let size = if left > most && left < 2 * most {
+            left.div_ceil(2)
+        } else {
+            left.min(most)
+        };
+        first += size;
+        (size > 0).then_some((first - size, size))
     })
 }

@@ -136,12 +136,12 @@ impl Lane<'_> {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn finish<const M: usize>(&self, sums: [__m256; M], x: usize) {
         let channels = self.geometry.output[2];
-        for (m, &sum) in sums.iter().enumerate() {
+        unrolled!(m in 0..M {
             // SAFETY: `valid` channels of pixel `x + m` exist from here on.
             unsafe {
                 let to = self.strip.output.add((x + m) * channels + self.channel);
-                store(to, limit(sum, self.limits), self.valid);
+                store(to, limit(sums[m], self.limits), self.valid);
             }
-        }
+        });
     }
 }

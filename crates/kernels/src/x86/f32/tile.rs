@@ -158,8 +158,8 @@ unsafe fn tile<const M: usize, const N: usize>(
             }
         }
     }
-    for (m, sum) in sums.iter().enumerate() {
-        for (n, &values) in sum.iter().enumerate() {
+    unrolled!(m in 0..M {
+        for (n, &values) in sums[m].iter().enumerate() {
             let valid = block.valid.saturating_sub(8 * n);
             // SAFETY: `valid` outputs of pixel `m` exist from here on.
             unsafe {
@@ -167,7 +167,7 @@ unsafe fn tile<const M: usize, const N: usize>(
                 store(to, limit(values, block.limits), valid);
             }
         }
-    }
+    });
 }
 
 /// Applies the fused activation; NaN becomes the lower limit, as in plain Rust.

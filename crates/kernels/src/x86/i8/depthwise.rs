@@ -22,14 +22,14 @@ pub(super) unsafe fn strip(strip: &Strip<'_>, operands: &Conv2dI8<'_>, packed: *
     let pairs = (strip.rows.len() * columns).div_ceil(2);
     let mut taps = [[core::ptr::null::<i16>(); 2]; DEPTHWISE_TAPS_MAX / 2];
     let taps = &mut taps[..pairs];
-    for tap in 0..pairs * 2 {
-        // The tap behind the last one has a weight of zero: any place will do.
-        let (row, column) = (tap / columns, tap % columns);
-        let at = strip
-            .rows
-            .get(row)
-            .map_or(strip.rows[0], |row| row.wrapping_add(column * apart));
-        taps[tap / 2][tap % 2] = at;
+    // The tap behind the last one has a weight of zero: any place will do.
+    taps[pairs - 1][1] = strip.rows[0];
+    let mut tap = 0;
+    for &row in strip.rows {
+        for column in 0..columns {
+            taps[tap / 2][tap % 2] = row.wrapping_add(column * apart);
+            tap += 1;
+        }
     }
     for channel in (0..channels).step_by(16) {
         let finish = Finish::new(operands, channel, 16, (channels - channel).min(16));
@@ -46,11 +46,15 @@ pub(super) unsafe fn strip(strip: &Strip<'_>, operands: &Conv2dI8<'_>, packed: *
         for (x, size) in tiles(strip.pixels, 4) {
             // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
             unsafe {
-                match size {
-                    1 => lanes.pixels::<1>(x),
-                    2 => lanes.pixels::<2>(x),
-                    3 => lanes.pixels::<3>(x),
-                    _ => lanes.pixels::<4>(x),
+                match (size, lanes.finish.is_high()) {
+                    (1, true) => lanes.pixels::<1, true>(x),
+                    (2, true) => lanes.pixels::<2, true>(x),
+                    (3, true) => lanes.pixels::<3, true>(x),
+                    (_, true) => lanes.pixels::<4, true>(x),
+                    (1, false) => lanes.pixels::<1, false>(x),
+                    (2, false) => lanes.pixels::<2, false>(x),
+                    (3, false) => lanes.pixels::<3, false>(x),
+                    (_, false) => lanes.pixels::<4, false>(x),
                 }
             }
         }
@@ -73,7 +77,7 @@ impl Lanes<'_> {
     ///
     /// As [`strip`]; pixels `x..x + M` are in the strip.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn pixels<const M: usize>(&self, x: usize) {
+    unsafe fn pixels<const M: usize, const HIGH: bool>(&self, x: usize) {
         let start = x * self.strip.step + self.channel;
         let mut weights = self.weights;
         let mut sums = [self.finish.bias; M];
@@ -97,15 +101,12 @@ impl Lanes<'_> {
                 }
             }
         }
-        for (m, &sum) in sums.iter().enumerate() {
+        unrolled!(m in 0..M {
             // SAFETY: the block's outputs of pixel `x + m` exist from here on.
             unsafe {
-                let to = self
-                    .strip
-                    .output
-                    .add((x + m) * self.channels + self.channel);
-                self.finish.store::<2>(sum, to);
+                let to = self.strip.output.add((x + m) * self.channels + self.channel);
+                self.finish.store::<2, HIGH>(sums[m], to);
             }
-        }
+        });
     }
 }

@@ -91,37 +91,54 @@ impl Finish {
         finish
     }
 
-    /// The outputs of 8 sums as 32-bit integers.
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    fn outputs(&self, sums: __m256i, vector: usize) -> __m256i {
-        let (multiplier, shift) = (self.multiplier[vector], self.shift[vector]);
-        let scaled = match self.rule {
-            Rule::High => high(sums, multiplier),
-            Rule::Single => single(sums, multiplier, shift),
-            Rule::Double => double(sums, multiplier, shift),
-            Rule::Lanes(rounding) => lanes(sums, multiplier, shift, rounding),
-        };
-        let limited = _mm256_min_epi32(_mm256_max_epi32(scaled, self.low), self.high);
-        _mm256_add_epi32(limited, self.zero_point)
+    /// Whether the rule is the high word: loops are compiled for it separately, as it needs far
+    /// fewer registers than the other two.
+    pub(super) fn is_high(&self) -> bool {
+        matches!(self.rule, Rule::High)
     }
 
-    /// Writes the outputs of one pixel: 8 or 16 sums.
+    /// Sums scaled by one of the other rules. Never inlined: what these rules need would crowd
+    /// the loops' registers.
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma")]
+    fn scale_wide<const N: usize>(&self, mut sums: [__m256i; N]) -> [__m256i; N] {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let (multiplier, shift) = (self.multiplier[i], self.shift[i]);
+            *sum = match self.rule {
+                Rule::High => high(*sum, multiplier),
+                Rule::Single => single(*sum, multiplier, shift),
+                Rule::Double => double(*sum, multiplier, shift),
+                Rule::Lanes(rounding) => lanes(*sum, multiplier, shift, rounding),
+            };
+        }
+        sums
+    }
+
+    /// Writes the outputs of one pixel: 8 or 16 sums. `HIGH` is [`Finish::is_high`].
     ///
     /// # Safety
     ///
     /// The outputs of the block that exist may be written at `to`.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn store<const N: usize>(&self, sums: [__m256i; N], to: *mut i8) {
-        let first = self.outputs(sums[0], 0);
-        let second = if N == 2 {
-            self.outputs(sums[N - 1], 1)
+    pub(super) unsafe fn store<const N: usize, const HIGH: bool>(
+        &self,
+        mut sums: [__m256i; N],
+        to: *mut i8,
+    ) {
+        if HIGH {
+            for (sum, &multiplier) in sums.iter_mut().zip(&self.multiplier) {
+                *sum = high(*sum, multiplier);
+            }
         } else {
-            first
-        };
+            sums = self.scale_wide(sums);
+        }
+        for sum in &mut sums {
+            let limited = _mm256_min_epi32(_mm256_max_epi32(*sum, self.low), self.high);
+            *sum = _mm256_add_epi32(limited, self.zero_point);
+        }
         // Each half holds 8 outputs of a block of 16 now, or 4 outputs twice.
-        let words = _mm256_packs_epi32(first, second);
+        let words = _mm256_packs_epi32(sums[0], sums[N - 1]);
         let bytes = _mm256_packs_epi16(words, words);
         let (low, high) = (
             _mm256_castsi256_si128(bytes),
@@ -136,7 +153,7 @@ impl Finish {
         unsafe {
             match (N, self.valid) {
                 (2, 16..) => _mm_storeu_si128(to.cast(), block),
-                (1, 8..) => _mm_storel_epi64(to.cast(), block),
+                (_, 8) => _mm_storel_epi64(to.cast(), block),
                 _ => {
                     let mut copy = [0i8; 16];
                     _mm_storeu_si128(copy.as_mut_ptr().cast(), block);

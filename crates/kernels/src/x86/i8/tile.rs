@@ -67,9 +67,11 @@ impl Weights<'_> {
                 // SAFETY: the caller's promise; `channel + valid <= channels`.
                 unsafe {
                     let output = strip.output.add(channel);
-                    match width {
-                        16 => block_tiles::<2>(strip, &block, output),
-                        _ => block_tiles::<1>(strip, &block, output),
+                    match (width, block.finish.is_high()) {
+                        (16, true) => block_tiles::<2, true>(strip, &block, output),
+                        (_, true) => block_tiles::<1, true>(strip, &block, output),
+                        (16, false) => block_tiles::<2, false>(strip, &block, output),
+                        (_, false) => block_tiles::<1, false>(strip, &block, output),
                     }
                 }
             }
@@ -81,19 +83,23 @@ impl Weights<'_> {
 ///
 /// As [`Weights::strip`], for one block of `8 * N` outputs that starts at `output`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn block_tiles<const N: usize>(strip: &Strip<'_>, block: &Block, output: *mut i8) {
+unsafe fn block_tiles<const N: usize, const HIGH: bool>(
+    strip: &Strip<'_>,
+    block: &Block,
+    output: *mut i8,
+) {
     for (first, size) in tiles(strip.pixels, 6) {
         let from = first * strip.step + block.offset;
         // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
         unsafe {
             let to = output.add(first * block.channels);
             match size {
-                1 => tile::<1, N>(strip, block, from, to),
-                2 => tile::<2, N>(strip, block, from, to),
-                3 => tile::<3, N>(strip, block, from, to),
-                4 => tile::<4, N>(strip, block, from, to),
-                5 => tile::<5, N>(strip, block, from, to),
-                _ => tile::<6, N>(strip, block, from, to),
+                1 => tile::<1, N, HIGH>(strip, block, from, to),
+                2 => tile::<2, N, HIGH>(strip, block, from, to),
+                3 => tile::<3, N, HIGH>(strip, block, from, to),
+                4 => tile::<4, N, HIGH>(strip, block, from, to),
+                5 => tile::<5, N, HIGH>(strip, block, from, to),
+                _ => tile::<6, N, HIGH>(strip, block, from, to),
             }
         }
     }
@@ -105,7 +111,7 @@ unsafe fn block_tiles<const N: usize>(strip: &Strip<'_>, block: &Block, output: 
 ///
 /// As [`block_tiles`]; `from` is the first pixel's offset in every row.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const M: usize, const N: usize>(
+unsafe fn tile<const M: usize, const N: usize, const HIGH: bool>(
     strip: &Strip<'_>,
     block: &Block,
     from: usize,
@@ -145,8 +151,11 @@ unsafe fn tile<const M: usize, const N: usize>(
             }
         }
     }
-    for (m, &sum) in sums.iter().enumerate() {
+    unrolled!(m in 0..M {
         // SAFETY: the block's outputs of pixel `m` exist from here on.
-        unsafe { block.finish.store::<N>(sum, output.add(m * block.channels)) };
-    }
+        unsafe {
+            let to = output.add(m * block.channels);
+            block.finish.store::<N, HIGH>(sums[m], to);
+        }
+    });
 }
