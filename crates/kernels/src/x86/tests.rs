@@ -11,6 +11,14 @@ use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
+fn detect() -> Option<Avx2> {
+    let avx2 = Avx2::detect();
+    if avx2.is_none() {
+        std::println!("skipped: this machine has no AVX2 and FMA");
+    }
+    avx2
+}
+
 /// Elements before and behind every buffer that must stay as they are.
 const GUARD: usize = 16;
 
@@ -197,7 +205,7 @@ impl Guarded {
 }
 
 fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
-    let Some(avx2) = Avx2::detect() else { return };
+    let Some(avx2) = detect() else { return };
     let mut next = noise(seed);
     let mut values = |n: usize| -> Vec<f32> {
         (0..n)
@@ -325,7 +333,7 @@ fn records(
 }
 
 fn check_i8(geometry: Geometry, case: Case) {
-    let Some(avx2) = Avx2::detect() else { return };
+    let Some(avx2) = detect() else { return };
     let mut next = noise(case.seed);
     let mut values = |n: usize| -> Vec<i8> {
         let value = |bits: u64| match case.extreme {
@@ -392,7 +400,7 @@ fn check_i8(geometry: Geometry, case: Case) {
 
 /// A pool with the window of any convolution.
 fn check_pool(mut geometry: Geometry, case: Case, average: bool) {
-    let Some(avx2) = Avx2::detect() else { return };
+    let Some(avx2) = detect() else { return };
     let mut next = noise(case.seed);
     geometry.output[2] = geometry.input[2];
     let value = |bits: u64| {
@@ -441,7 +449,7 @@ fn check_pool(mut geometry: Geometry, case: Case, average: bool) {
 
 /// Sums and tables, apart and with the output over the first input.
 fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8, ahead: usize) {
-    let Some(avx2) = Avx2::detect() else { return };
+    let Some(avx2) = detect() else { return };
     let mut next = noise(seed);
     let mut values = |n: usize| -> Vec<i8> { (0..n).map(|_| next() as i8).collect() };
     let (input, other, table) = (values(length), values(length), values(256));
