@@ -19,7 +19,11 @@ impl FromStr for Gate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let help = || format!("'{text}' is no gate; write METRIC>=BOUND or METRIC<=BOUND, with @baseline for a change");
+        let help = || {
+            format!(
+                "'{text}' is no gate; write METRIC>=BOUND or METRIC<=BOUND, with @baseline for a change"
+            )
+        };
         let (metric, bound, is_lower_bound) = match (text.split_once(">="), text.split_once("<=")) {
             (Some((metric, bound)), None) => (metric, bound, true),
             (None, Some((metric, bound))) => (metric, bound, false),
@@ -35,7 +39,12 @@ impl FromStr for Gate {
         if metric.is_empty() || !bound.is_finite() {
             return Err(help());
         }
-        Ok(Gate { metric, is_lower_bound, bound, is_change })
+        Ok(Gate {
+            metric,
+            is_lower_bound,
+            bound,
+            is_change,
+        })
     }
 }
 
@@ -76,17 +85,33 @@ impl fmt::Display for Verdict {
 }
 
 /// Holds metrics against gates. A metric that is gated but missing fails.
-pub fn judge(gates: &[Gate], evaluation: &Evaluation, baseline: Option<&Evaluation>) -> Vec<Verdict> {
+pub fn judge(
+    gates: &[Gate],
+    evaluation: &Evaluation,
+    baseline: Option<&Evaluation>,
+) -> Vec<Verdict> {
     gates
         .iter()
         .map(|gate| {
             let value = evaluation.metric(&gate.metric);
             let value = match gate.is_change {
                 false => value,
-                true => value.zip(baseline.and_then(|baseline| baseline.metric(&gate.metric))).map(|(value, base)| value - base),
+                true => value
+                    .zip(baseline.and_then(|baseline| baseline.metric(&gate.metric)))
+                    .map(|(value, base)| value - base),
             };
-            let passed = value.is_some_and(|value| if gate.is_lower_bound { value >= gate.bound } else { value <= gate.bound });
-            Verdict { gate: gate.clone(), value, passed }
+            let passed = value.is_some_and(|value| {
+                if gate.is_lower_bound {
+                    value >= gate.bound
+                } else {
+                    value <= gate.bound
+                }
+            });
+            Verdict {
+                gate: gate.clone(),
+                value,
+                passed,
+            }
         })
         .collect()
 }
@@ -96,7 +121,10 @@ mod tests {
     use super::*;
 
     fn evaluation(top1: f64) -> Evaluation {
-        Evaluation { metrics: vec![("top1".into(), top1)], ..Evaluation::default() }
+        Evaluation {
+            metrics: vec![("top1".into(), top1)],
+            ..Evaluation::default()
+        }
     }
 
     #[test]
@@ -104,7 +132,14 @@ mod tests {
         for text in ["top1>=0.9", "bytes<=27000", "top1>=-0.01@baseline"] {
             assert_eq!(text.parse::<Gate>().unwrap().to_string(), text);
         }
-        for text in ["top1", "top1=0.9", ">=1", "top1>=x", "top1>=1@other", "top1>=NaN"] {
+        for text in [
+            "top1",
+            "top1=0.9",
+            ">=1",
+            "top1>=x",
+            "top1>=1@other",
+            "top1>=NaN",
+        ] {
             assert!(text.parse::<Gate>().is_err(), "{text}");
         }
     }

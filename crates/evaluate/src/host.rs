@@ -25,7 +25,11 @@ impl Host {
     pub fn new(bytes: &[u8]) -> Result<Self, PredictError> {
         let runner = Runner::new(bytes).map_err(refused)?;
         let (inputs, outputs) = signature(runner.meta(), &runner.model().map_err(refused)?);
-        Ok(Host { runner, inputs, outputs })
+        Ok(Host {
+            runner,
+            inputs,
+            outputs,
+        })
     }
 }
 
@@ -43,7 +47,9 @@ impl Predict for Host {
     }
 
     fn facts(&self) -> Facts {
-        let Ok(model) = self.runner.model() else { return Vec::new() };
+        let Ok(model) = self.runner.model() else {
+            return Vec::new();
+        };
         let macs: u64 = model.nodes().map(|node| node_macs(&node)).sum();
         vec![
             ("bytes", model.bytes().len() as f64),
@@ -54,6 +60,9 @@ impl Predict for Host {
     }
 
     fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError> {
+        if inputs.len() != self.inputs.len() {
+            return Err(refused(Error::new(runtime::Reason::Port, inputs.len())));
+        }
         let axes = |ports: &[format::meta::Port]| -> Vec<Vec<u8>> {
             ports.iter().map(|port| port.axes.clone()).collect()
         };
@@ -73,7 +82,9 @@ impl Predict for Host {
             session.output(index, &mut raw).map_err(refused)?;
             let mut values = vec![0.0; tensor.shape.elements()];
             session.output_f32(index, &mut values).map_err(refused)?;
-            prediction.outputs.push(to_caller(&values, &signature.shape, &output_axes[index]));
+            prediction
+                .outputs
+                .push(to_caller(&values, &signature.shape, &output_axes[index]));
             prediction.raw.push(raw);
         }
         Ok(prediction)

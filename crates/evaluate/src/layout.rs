@@ -5,32 +5,40 @@ use format::{DType, Tensor, fixed};
 /// Values in the caller's order of dimensions, as the tensor orders them: axis `i` of the tensor
 /// is axis `axes[i]` of `shape`. Empty `axes` change nothing.
 pub fn to_tensor<T: Copy>(values: &[T], shape: &[usize], axes: &[u8]) -> Vec<T> {
-    match source_indices(shape, axes) {
-        Some(from) if from.len() == values.len() => from.iter().map(|&at| values[at]).collect(),
-        _ => values.to_vec(),
+    match source_indices(shape, axes, values.len()) {
+        Some(from) => from.iter().map(|&at| values[at]).collect(),
+        None => values.to_vec(),
     }
 }
 
 /// The way back: values in the tensor's order, as the caller orders them.
 pub fn to_caller<T: Copy>(values: &[T], shape: &[usize], axes: &[u8]) -> Vec<T> {
-    match source_indices(shape, axes) {
-        Some(from) if from.len() == values.len() => {
-            let mut result = values.to_vec();
-            for (&at, &value) in from.iter().zip(values) {
-                result[at] = value;
-            }
-            result
-        }
-        _ => values.to_vec(),
+    let mut result = values.to_vec();
+    for (at, &value) in source_indices(shape, axes, values.len())
+        .into_iter()
+        .flatten()
+        .zip(values)
+    {
+        result[at] = value;
     }
+    result
 }
 
-/// For every element of the tensor, where it is in the caller's order; `None` where both orders
-/// are the same or `axes` do not permute `shape`.
-fn source_indices(shape: &[usize], axes: &[u8]) -> Option<Vec<usize>> {
+/// For every one of `count` elements of the tensor, where it is in the caller's order; `None`
+/// where both orders are the same, or `shape` and `axes` do not fit.
+fn source_indices(shape: &[usize], axes: &[u8], count: usize) -> Option<Vec<usize>> {
+    let elements = shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
+    if elements != Some(count) || count == 0 {
+        return None;
+    }
     let mut seen = axes.to_vec();
     seen.sort_unstable();
-    let is_permutation = seen.iter().enumerate().all(|(index, &axis)| usize::from(axis) == index);
+    let is_permutation = seen
+        .iter()
+        .enumerate()
+        .all(|(index, &axis)| usize::from(axis) == index);
     if axes.is_empty() || !is_permutation || axes.len() != shape.len() {
         return None;
     }
@@ -42,7 +50,10 @@ fn source_indices(shape: &[usize], axes: &[u8]) -> Option<Vec<usize>> {
     for &axis in axes {
         let axis = usize::from(axis);
         let steps = (0..shape[axis]).map(|step| step * strides[axis]);
-        indices = indices.iter().flat_map(|&start| steps.clone().map(move |step| start + step)).collect();
+        indices = indices
+            .iter()
+            .flat_map(|&start| steps.clone().map(move |step| start + step))
+            .collect();
     }
     Some(indices)
 }
@@ -50,12 +61,25 @@ fn source_indices(shape: &[usize], axes: &[u8]) -> Option<Vec<usize>> {
 /// Real numbers as an input tensor stores them; `None` for types that hold no real numbers. The
 /// same rule as [`runtime::Session::set_input_f32`].
 pub fn encode(tensor: &Tensor, values: &[f32]) -> Option<Vec<u8>> {
-    let quantize = |value, min, max| fixed::quantize(value, tensor.scale, tensor.zero_point, min, max);
+    let quantize =
+        |value, min, max| fixed::quantize(value, tensor.scale, tensor.zero_point, min, max);
     match tensor.dtype {
-        DType::F32 => Some(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
-        DType::I8 if tensor.scale > 0.0 => Some(values.iter().map(|&value| quantize(value, -128, 127) as u8).collect()),
+        DType::F32 => Some(
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        ),
+        DType::I8 if tensor.scale > 0.0 => Some(
+            values
+                .iter()
+                .map(|&value| quantize(value, -128, 127) as u8)
+                .collect(),
+        ),
         DType::I16 if tensor.scale > 0.0 => {
-            let words = values.iter().map(|&value| quantize(value, -32_768, 32_767) as i16);
+            let words = values
+                .iter()
+                .map(|&value| quantize(value, -32_768, 32_767) as i16);
             Some(words.flat_map(i16::to_le_bytes).collect())
         }
         _ => None,
@@ -65,7 +89,11 @@ pub fn encode(tensor: &Tensor, values: &[f32]) -> Option<Vec<u8>> {
 /// Stored bytes of an output tensor as real numbers.
 pub fn decode(tensor: &Tensor, bytes: &[u8]) -> Vec<f32> {
     let real = |integer: i32| {
-        if tensor.scale > 0.0 { (integer - tensor.zero_point) as f32 * tensor.scale } else { integer as f32 }
+        if tensor.scale > 0.0 {
+            (integer - tensor.zero_point) as f32 * tensor.scale
+        } else {
+            integer as f32
+        }
     };
     bytes
         .chunks_exact(tensor.dtype.bytes())
@@ -75,7 +103,9 @@ pub fn decode(tensor: &Tensor, bytes: &[u8]) -> Vec<f32> {
             (DType::U8 | DType::Bool, &[a]) => real(i32::from(a)),
             (DType::I16, &[a, b]) => real(i32::from(i16::from_le_bytes([a, b]))),
             (DType::I32, &[a, b, c, d]) => real(i32::from_le_bytes([a, b, c, d])),
-            (DType::I64, &[a, b, c, d, e, f, g, h]) => i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
+            (DType::I64, &[a, b, c, d, e, f, g, h]) => {
+                i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32
+            }
             _ => 0.0,
         })
         .collect()
@@ -105,7 +135,14 @@ mod tests {
     #[test]
     fn stored_bytes_and_real_numbers() {
         let shape = Shape::new(&[3]).unwrap();
-        let tensor = Tensor { dtype: DType::I8, place: Place::Arena, offset: 0, shape, scale: 0.5, zero_point: 1 };
+        let tensor = Tensor {
+            dtype: DType::I8,
+            place: Place::Arena,
+            offset: 0,
+            shape,
+            scale: 0.5,
+            zero_point: 1,
+        };
         let bytes = encode(&tensor, &[0.0, 1.0, -1000.0]).unwrap();
         assert_eq!(bytes, [1, 3, 0x80]);
         assert_eq!(decode(&tensor, &bytes), [0.0, 1.0, -64.5]);

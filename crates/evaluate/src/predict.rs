@@ -82,7 +82,11 @@ pub fn signature(meta: &Meta, model: &Model<'_>) -> (Vec<Input>, Vec<Output>) {
     let shape = |port: &Port, tensor: Option<format::Tensor>| -> Vec<usize> {
         if port.shape.is_empty() {
             let dims = tensor.map(|tensor| tensor.shape.dims().to_vec());
-            return dims.unwrap_or_default().iter().map(|&size| size as usize).collect();
+            return dims
+                .unwrap_or_default()
+                .iter()
+                .map(|&size| size as usize)
+                .collect();
         }
         port.shape.iter().map(|&size| size as usize).collect()
     };
@@ -110,7 +114,10 @@ pub fn prepare(input: &Input, values: &mut [f32]) {
         _ => (1, 1),
     };
     let of = |list: &[f32], channel: usize, otherwise: f32| {
-        list.get(channel).or(list.first()).copied().unwrap_or(otherwise)
+        list.get(channel)
+            .or(list.first())
+            .copied()
+            .unwrap_or(otherwise)
     };
     for (index, value) in values.iter_mut().enumerate() {
         let channel = index / run % channels.max(1);
@@ -124,8 +131,17 @@ mod tests {
 
     #[test]
     fn channels_are_prepared_apart() {
-        let preprocess = Preprocess { scale: 0.5, mean: vec![1.0, 2.0], std: vec![1.0, 4.0], channels_first: false };
-        let mut input = Input { name: "x".into(), shape: vec![1, 2, 2], preprocess };
+        let preprocess = Preprocess {
+            scale: 0.5,
+            mean: vec![1.0, 2.0],
+            std: vec![1.0, 4.0],
+            channels_first: false,
+        };
+        let mut input = Input {
+            name: "x".into(),
+            shape: vec![1, 2, 2],
+            preprocess,
+        };
         let mut values = [4.0, 4.0, 8.0, 8.0];
         prepare(&input, &mut values);
         assert_eq!(values, [1.0, 0.0, 3.0, 0.5]);

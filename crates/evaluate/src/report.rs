@@ -54,7 +54,10 @@ fn verdict_list(verdicts: &[Verdict]) -> String {
     }
     let line = |verdict: &Verdict| {
         let class = if verdict.passed { "passed" } else { "failed" };
-        format!("<li class=\"{class}\">{}</li>\n", escaped(&verdict.to_string()))
+        format!(
+            "<li class=\"{class}\">{}</li>\n",
+            escaped(&verdict.to_string())
+        )
     };
     let lines: String = verdicts.iter().map(line).collect();
     format!("<h2>Gates</h2>\n<ul>\n{lines}</ul>\n")
@@ -62,17 +65,30 @@ fn verdict_list(verdicts: &[Verdict]) -> String {
 
 fn metric_table(evaluations: &[&Evaluation]) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for (name, _) in evaluations.iter().flat_map(|evaluation| &evaluation.metrics) {
+    for (name, _) in evaluations
+        .iter()
+        .flat_map(|evaluation| &evaluation.metrics)
+    {
         if !names.contains(&name.as_str()) {
             names.push(name);
         }
     }
-    let heads: String = evaluations.iter().map(|evaluation| format!("<th>{}</th>", escaped(&evaluation.name))).collect();
-    let mut html = format!("<h2>Metrics</h2>\n<div class=\"scroll\"><table>\n<tr><th>metric</th>{heads}</tr>\n");
+    let heads: String = evaluations
+        .iter()
+        .map(|evaluation| format!("<th>{}</th>", escaped(&evaluation.name)))
+        .collect();
+    let mut html = format!(
+        "<h2>Metrics</h2>\n<div class=\"scroll\"><table>\n<tr><th>metric</th>{heads}</tr>\n"
+    );
     for name in names {
         let cells: String = evaluations
             .iter()
-            .map(|evaluation| format!("<td>{}</td>", evaluation.metric(name).map_or("–".into(), number)))
+            .map(|evaluation| {
+                format!(
+                    "<td>{}</td>",
+                    evaluation.metric(name).map_or("–".into(), number)
+                )
+            })
             .collect();
         let _ = writeln!(html, "<tr><td>{}</td>{cells}</tr>", escaped(name));
     }
@@ -84,13 +100,21 @@ fn class_bars(evaluation: &Evaluation) -> String {
     if evaluation.classes.is_empty() {
         return String::new();
     }
-    let mut html = String::from("<h2>Classes</h2>\n<div class=\"scroll\"><table>\n<tr><th>class</th><th>samples</th><th>precision</th><th>recall</th><th>F1</th><th></th></tr>\n");
+    let mut html = String::from(
+        "<h2>Classes</h2>\n<div class=\"scroll\"><table>\n<tr><th>class</th><th>samples</th><th>precision</th><th>recall</th><th>F1</th><th></th></tr>\n",
+    );
     for row in &evaluation.classes {
         let _ = writeln!(
             html,
             "<tr><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3}</td><td>{:.3}</td>\
              <td><svg width=\"120\" height=\"12\" role=\"img\" aria-label=\"recall {:.3}\"><rect class=\"bar\" width=\"{:.1}\" height=\"12\"/></svg></td></tr>",
-            escaped(&row.name), row.samples, row.precision, row.recall, row.f1, row.recall, row.recall * 120.0,
+            escaped(&row.name),
+            row.samples,
+            row.precision,
+            row.recall,
+            row.f1,
+            row.recall,
+            row.recall * 120.0,
         );
     }
     html + "</table></div>\n"
@@ -98,20 +122,32 @@ fn class_bars(evaluation: &Evaluation) -> String {
 
 /// The confusion matrix; a cell's tone is its share of its row.
 fn heat_map(evaluation: &Evaluation) -> String {
-    let Some(confusion) = &evaluation.confusion else { return String::new() };
+    let Some(confusion) = &evaluation.confusion else {
+        return String::new();
+    };
     let count = confusion.counts.len();
     if count > 60 {
         return String::new();
     }
     let (cell, left, top) = (32, 110, 90);
     let (width, height) = (left + count * cell + 10, top + count * cell + 10);
-    let mut svg = format!("<h2>Confusion matrix</h2>\n<p>Rows are right classes, columns predicted ones.</p>\n<div class=\"scroll\"><svg width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"confusion matrix\">\n");
+    let mut svg = format!(
+        "<h2>Confusion matrix</h2>\n<p>Rows are right classes, columns predicted ones.</p>\n<div class=\"scroll\"><svg width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"confusion matrix\">\n"
+    );
     for (index, row) in evaluation.classes.iter().enumerate() {
         let name = escaped(&row.name);
         let middle = index * cell + cell / 2;
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>", left - 6, top + middle + 4);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>",
+            left - 6,
+            top + middle + 4
+        );
         let (x, y) = (left + middle + 4, top - 6);
-        let _ = writeln!(svg, "<text transform=\"translate({x} {y}) rotate(-60)\">{name}</text>");
+        let _ = writeln!(
+            svg,
+            "<text transform=\"translate({x} {y}) rotate(-60)\">{name}</text>"
+        );
     }
     for (y, counts) in confusion.counts.iter().enumerate() {
         let total: u64 = counts.iter().sum();
@@ -124,7 +160,10 @@ fn heat_map(evaluation: &Evaluation) -> String {
             );
             if value > 0 {
                 let (x, y) = (at_x + cell / 2, at_y + cell / 2 + 4);
-                let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{value}</text>");
+                let _ = writeln!(
+                    svg,
+                    "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{value}</text>"
+                );
             }
         }
     }
@@ -141,13 +180,30 @@ mod tests {
         let evaluation = Evaluation {
             name: "<b>".into(),
             metrics: vec![("top1".into(), 0.5)],
-            classes: vec![ClassRow { name: "a&b".into(), samples: 2, ..ClassRow::default() }],
-            confusion: Some(Confusion { counts: vec![vec![2]] }),
+            classes: vec![ClassRow {
+                name: "a&b".into(),
+                samples: 2,
+                ..ClassRow::default()
+            }],
+            confusion: Some(Confusion {
+                counts: vec![vec![2]],
+            }),
         };
         let gate: crate::Gate = "top1>=0.9".parse().unwrap();
-        let html = report("<script>", &[&evaluation], &crate::judge(&[gate], &evaluation, None));
-        assert!(html.contains("&lt;script&gt;") && html.contains("a&amp;b") && html.contains("&lt;b&gt;"));
-        assert!(!html.contains("<script") && !html.contains("http"), "self-contained");
+        let html = report(
+            "<script>",
+            &[&evaluation],
+            &crate::judge(&[gate], &evaluation, None),
+        );
+        assert!(
+            html.contains("&lt;script&gt;")
+                && html.contains("a&amp;b")
+                && html.contains("&lt;b&gt;")
+        );
+        assert!(
+            !html.contains("<script") && !html.contains("http"),
+            "self-contained"
+        );
         assert!(html.contains("class=\"failed\"") && html.contains("0.5000"));
     }
 }

@@ -76,7 +76,10 @@ pub struct Comparison {
 impl Evaluation {
     /// A metric by its name.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        self.metrics.iter().find(|(other, _)| other == name).map(|(_, value)| *value)
+        self.metrics
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| *value)
     }
 
     /// Metrics under their names, `classes`, and `confusion` with right classes as rows.
@@ -85,7 +88,11 @@ impl Evaluation {
         for (name, metric) in &self.metrics {
             // Counts print as whole numbers.
             let is_count = metric.fract() == 0.0 && metric.abs() < 9e15 && *metric >= 0.0;
-            value[name.as_str()] = if is_count && !is_share(name) { json!(*metric as u64) } else { json!(metric) };
+            value[name.as_str()] = if is_count && !is_share(name) {
+                json!(*metric as u64)
+            } else {
+                json!(metric)
+            };
         }
         if let Some(confusion) = &self.confusion {
             let row = |row: &ClassRow| {
@@ -103,8 +110,10 @@ impl Evaluation {
 
 /// Metrics that are real numbers even where they happen to be whole.
 fn is_share(name: &str) -> bool {
-    !matches!(name, "samples" | "bytes" | "ram_bytes" | "macs" | "nodes" | "instructions_max" | "code_bytes")
-        && !name.ends_with("_bytes")
+    !matches!(
+        name,
+        "samples" | "bytes" | "ram_bytes" | "macs" | "nodes" | "instructions_max" | "code_bytes"
+    ) && !name.ends_with("_bytes")
 }
 
 impl Comparison {
@@ -143,7 +152,9 @@ enum Task {
 
 fn task(predict: &dyn Predict) -> Task {
     let elements = |shape: &[usize]| shape.iter().product::<usize>();
-    let Some(output) = predict.outputs().first() else { return Task::Other };
+    let Some(output) = predict.outputs().first() else {
+        return Task::Other;
+    };
     let count = elements(&output.shape);
     let is_vector = output.shape.iter().filter(|&&size| size > 1).count() <= 1;
     match predict.inputs() {
@@ -176,16 +187,26 @@ impl Totals {
     }
 
     /// Adds a sample; returns its reconstruction error, where there is one.
-    fn add<E>(&mut self, task: Task, sample: &Sample, prediction: &Prediction) -> Result<Option<f64>, Error<E>> {
+    fn add<E>(
+        &mut self,
+        task: Task,
+        sample: &Sample,
+        prediction: &Prediction,
+    ) -> Result<Option<f64>, Error<E>> {
         self.samples += 1;
         if let Some(instructions) = prediction.instructions {
             self.instructions += instructions;
             self.instructions_max = self.instructions_max.max(instructions);
             self.counted += 1;
         }
-        let Some(output) = prediction.outputs.first() else { return Ok(None) };
+        let Some(output) = prediction.outputs.first() else {
+            return Ok(None);
+        };
         if output.iter().any(|value| value.is_nan()) {
-            return Err(Error::Case(format!("sample '{}': the output is not a number; check the preprocessing and the model", sample.name)));
+            return Err(Error::Case(format!(
+                "sample '{}': the output is not a number; check the preprocessing and the model",
+                sample.name
+            )));
         }
         match (task, sample.label) {
             (Task::Reconstruction, _) => {
@@ -198,7 +219,11 @@ impl Totals {
             }
             (Task::Classes(classes), Some(label)) => {
                 if !self.classification.add(label, output) {
-                    return Err(Error::Case(format!("sample '{}' has label {label}, but the model has {classes} classes, 0 to {}; check the labels", sample.name, classes - 1)));
+                    return Err(Error::Case(format!(
+                        "sample '{}' has label {label}, but the model has {classes} classes, 0 to {}; check the labels",
+                        sample.name,
+                        classes - 1
+                    )));
                 }
                 self.labelled += 1;
                 if let &[no, yes] = output.as_slice() {
@@ -208,7 +233,8 @@ impl Totals {
             (Task::Number, Some(label)) => {
                 self.labelled += 1;
                 self.targets.add(output, &[label as f32]);
-                self.auc.add(label > 0, output.first().copied().unwrap_or(0.0));
+                self.auc
+                    .add(label > 0, output.first().copied().unwrap_or(0.0));
             }
             _ => {}
         }
@@ -239,29 +265,60 @@ impl Totals {
         }
         metrics.extend(predict.facts());
         if self.counted > 0 {
-            metrics.push(("instructions", self.instructions as f64 / self.counted as f64));
+            metrics.push((
+                "instructions",
+                self.instructions as f64 / self.counted as f64,
+            ));
             metrics.push(("instructions_max", self.instructions_max as f64));
         }
-        metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+        metrics
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), value))
+            .collect()
     }
 
     fn evaluation(&self, task: Task, predict: &dyn Predict, names: &[String]) -> Evaluation {
-        let mut evaluation = Evaluation { name: predict.name(), metrics: self.metrics(task, predict), ..Evaluation::default() };
+        let mut evaluation = Evaluation {
+            name: predict.name(),
+            metrics: self.metrics(task, predict),
+            ..Evaluation::default()
+        };
         if let (Task::Classes(classes), true) = (task, self.labelled > 0) {
-            evaluation.classes = (0..classes).map(|class| {
-                let scores = self.classification.class(class);
-                let name = names.get(class).cloned().unwrap_or_else(|| class.to_string());
-                ClassRow { name, samples: scores.samples, precision: scores.precision, recall: scores.recall, f1: scores.f1 }
-            }).collect();
-            let row = |label| (0..classes).map(|predicted| self.classification.count(label, predicted)).collect();
-            evaluation.confusion = Some(Confusion { counts: (0..classes).map(row).collect() });
+            evaluation.classes = (0..classes)
+                .map(|class| {
+                    let scores = self.classification.class(class);
+                    let name = names
+                        .get(class)
+                        .cloned()
+                        .unwrap_or_else(|| class.to_string());
+                    ClassRow {
+                        name,
+                        samples: scores.samples,
+                        precision: scores.precision,
+                        recall: scores.recall,
+                        f1: scores.f1,
+                    }
+                })
+                .collect();
+            let row = |label| {
+                (0..classes)
+                    .map(|predicted| self.classification.count(label, predicted))
+                    .collect()
+            };
+            evaluation.confusion = Some(Confusion {
+                counts: (0..classes).map(row).collect(),
+            });
         }
         evaluation
     }
 }
 
 fn errors(errors: &Errors) -> [(&'static str, f64); 3] {
-    [("mae", errors.mae()), ("mse", errors.mse()), ("rmse", errors.mse().sqrt())]
+    [
+        ("mae", errors.mae()),
+        ("mse", errors.mse()),
+        ("rmse", errors.mse().sqrt()),
+    ]
 }
 
 /// A sample as the models see it.
@@ -273,22 +330,38 @@ struct Sample {
 
 /// Splits, preprocesses and relabels a sample.
 fn sample(case: Case, inputs: &[Input], classes: &[usize]) -> Result<Sample, String> {
-    let Case { values, label, name } = case;
-    let elements: usize = inputs.iter().map(|input| input.shape.iter().product::<usize>()).sum();
+    let Case {
+        values,
+        label,
+        name,
+    } = case;
+    let elements: usize = inputs
+        .iter()
+        .map(|input| input.shape.iter().product::<usize>())
+        .sum();
     if values.len() != elements {
         let has = values.len();
-        return Err(format!("sample '{name}' has {has} values, but the model takes {elements}; pass data of the model's input shape"));
+        return Err(format!(
+            "sample '{name}' has {has} values, but the model takes {elements}; pass data of the model's input shape"
+        ));
     }
     let mut rest = values.as_slice();
-    let inputs = inputs.iter().map(|input| {
-        let (own, after) = rest.split_at(input.shape.iter().product());
-        rest = after;
-        let mut own = own.to_vec();
-        crate::predict::prepare(input, &mut own);
-        own
-    }).collect();
+    let inputs = inputs
+        .iter()
+        .map(|input| {
+            let (own, after) = rest.split_at(input.shape.iter().product());
+            rest = after;
+            let mut own = own.to_vec();
+            crate::predict::prepare(input, &mut own);
+            own
+        })
+        .collect();
     let label = label.map(|label| classes.get(label).copied().unwrap_or(label));
-    Ok(Sample { inputs, label, name })
+    Ok(Sample {
+        inputs,
+        label,
+        name,
+    })
 }
 
 /// For every class of the data, the class of the model: by name where both have names.
@@ -325,11 +398,15 @@ pub fn evaluate<E>(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Evaluation, Error<E>> {
     let task = task(predict);
-    let labels = predict.outputs().first().map_or(Vec::new(), |output| output.labels.clone());
+    let labels = predict
+        .outputs()
+        .first()
+        .map_or(Vec::new(), |output| output.labels.clone());
     let classes = class_map(class_names, &labels).map_err(Error::Case)?;
     let mut totals = Totals::new(task);
     for (index, case) in cases.enumerate() {
-        let sample = sample(case.map_err(Error::Data)?, predict.inputs(), &classes).map_err(Error::Case)?;
+        let sample =
+            sample(case.map_err(Error::Data)?, predict.inputs(), &classes).map_err(Error::Case)?;
         let prediction = run(predict, &sample)?;
         totals.add(task, &sample, &prediction)?;
         progress(index + 1);
@@ -347,7 +424,9 @@ pub fn compare<E>(
 ) -> Result<Comparison, Error<E>> {
     let (task_a, task_b) = (task(a), task(b));
     if task_a != task_b {
-        return Err(Error::Case("the two models' inputs and outputs differ; compare models of the same task".into()));
+        return Err(Error::Case(
+            "the two models' inputs and outputs differ; compare models of the same task".into(),
+        ));
     }
     let labels = names(b, &[]).to_vec();
     let classes = class_map(class_names, &labels).map_err(Error::Case)?;
@@ -358,20 +437,30 @@ pub fn compare<E>(
         let sample_a = sample(case.clone(), a.inputs(), &classes).map_err(Error::Case)?;
         let sample_b = sample(case, b.inputs(), &classes).map_err(Error::Case)?;
         let (of_a, of_b) = (run(a, &sample_a)?, run(b, &sample_b)?);
-        let errors = (totals_a.add(task_a, &sample_a, &of_a)?, totals_b.add(task_b, &sample_b, &of_b)?);
+        let errors = (
+            totals_a.add(task_a, &sample_a, &of_a)?,
+            totals_b.add(task_b, &sample_b, &of_b)?,
+        );
         agreement.add(&of_a, &of_b);
         if let (Some(error_a), Some(error_b)) = errors {
             agreement.add_reconstruction(error_a, error_b);
         }
         progress(index + 1);
     }
-    let shown = if labels.is_empty() { class_names } else { &labels };
+    let shown = if labels.is_empty() {
+        class_names
+    } else {
+        &labels
+    };
     let mut judged = totals_b.evaluation(task_b, b, shown);
     add_agreement(&mut judged, task_b, &agreement);
-    Ok(Comparison { a: totals_a.evaluation(task_a, a, shown), b: judged })
+    Ok(Comparison {
+        a: totals_a.evaluation(task_a, a, shown),
+        b: judged,
+    })
 }
 
-/// Adds what only a comparison knows. The signal of `sqnr_db` is the baseline's output.
+/// Adds what only a comparison knows. The signal of the ratio is the baseline's output.
 fn add_agreement(judged: &mut Evaluation, task: Task, agreement: &Agreement) {
     let mut add = |name: &str, value: f64| {
         judged.metrics.retain(|(other, _)| other != name);
@@ -380,8 +469,14 @@ fn add_agreement(judged: &mut Evaluation, task: Task, agreement: &Agreement) {
     if matches!(task, Task::Classes(_)) {
         add("agreement", agreement.same_class());
     }
+    // An autoencoder's own ratio is that of its input to its error.
+    let ratio = if task == Task::Reconstruction {
+        "difference_sqnr_db"
+    } else {
+        "sqnr_db"
+    };
     if let Some(db) = agreement.errors().sqnr_db() {
-        add("sqnr_db", db);
+        add(ratio, db);
     }
     add("difference_mean", agreement.errors().mae());
     add("difference_max", agreement.errors().largest());
@@ -409,9 +504,19 @@ mod tests {
 
     impl Scaled {
         fn new(factor: f32, input: &[usize], output: &[usize]) -> Self {
-            let input = Input { shape: input.to_vec(), ..Input::default() };
-            let output = Output { shape: output.to_vec(), ..Output::default() };
-            Scaled { factor, inputs: vec![input], outputs: vec![output] }
+            let input = Input {
+                shape: input.to_vec(),
+                ..Input::default()
+            };
+            let output = Output {
+                shape: output.to_vec(),
+                ..Output::default()
+            };
+            Scaled {
+                factor,
+                inputs: vec![input],
+                outputs: vec![output],
+            }
         }
     }
 
@@ -430,14 +535,33 @@ mod tests {
         }
         fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError> {
             let count: usize = self.outputs[0].shape.iter().product();
-            let output: Vec<f32> = inputs[0].iter().take(count).map(|value| value * self.factor).collect();
-            let raw = vec![output.iter().flat_map(|value| value.to_le_bytes()).collect()];
-            Ok(Prediction { outputs: vec![output], raw, instructions: Some(100) })
+            let output: Vec<f32> = inputs[0]
+                .iter()
+                .take(count)
+                .map(|value| value * self.factor)
+                .collect();
+            let raw = vec![
+                output
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect(),
+            ];
+            Ok(Prediction {
+                outputs: vec![output],
+                raw,
+                instructions: Some(100),
+            })
         }
     }
 
     fn cases(samples: &[(&[f32], Option<usize>)]) -> Vec<Result<Case, String>> {
-        let case = |(values, label): &(&[f32], Option<usize>)| Ok(Case { values: values.to_vec(), label: *label, name: "s".into() });
+        let case = |(values, label): &(&[f32], Option<usize>)| {
+            Ok(Case {
+                values: values.to_vec(),
+                label: *label,
+                name: "s".into(),
+            })
+        };
         samples.iter().map(case).collect()
     }
 
@@ -450,13 +574,19 @@ mod tests {
         assert_eq!(evaluation.metric("auc"), Some(0.5));
         assert_eq!(evaluation.metric("bytes"), Some(7.0));
         assert_eq!(evaluation.metric("instructions"), Some(100.0));
-        assert_eq!(evaluation.confusion.as_ref().unwrap().counts, [[1, 0], [1, 0]]);
+        assert_eq!(
+            evaluation.confusion.as_ref().unwrap().counts,
+            [[1, 0], [1, 0]]
+        );
         assert_eq!(evaluation.to_json()["bytes"], json!(7));
     }
 
     #[test]
     fn an_autoencoder_is_measured_against_its_input() {
-        let (mut a, mut b) = (Scaled::new(0.5, &[1, 2], &[1, 2]), Scaled::new(0.6, &[1, 2], &[1, 2]));
+        let (mut a, mut b) = (
+            Scaled::new(0.5, &[1, 2], &[1, 2]),
+            Scaled::new(0.6, &[1, 2], &[1, 2]),
+        );
         let cases = cases(&[(&[2.0, 4.0], None)]);
         let comparison = compare(&mut a, &mut b, &mut cases.into_iter(), &[], &mut |_| ()).unwrap();
         assert_eq!(comparison.a.metric("mse"), Some(2.5));
@@ -469,18 +599,40 @@ mod tests {
     fn samples_that_do_not_fit_are_named() {
         let refused = |samples: &[(&[f32], Option<usize>)]| {
             let mut model = Scaled::new(1.0, &[1, 3], &[1, 2]);
-            evaluate(&mut model, &mut cases(samples).into_iter(), &[], &mut |_| ()).unwrap_err().to_string()
+            evaluate(
+                &mut model,
+                &mut cases(samples).into_iter(),
+                &[],
+                &mut |_| (),
+            )
+            .unwrap_err()
+            .to_string()
         };
-        assert!(refused(&[(&[1.0, 0.0, 0.0], Some(2))]).contains("has label 2, but the model has 2 classes"));
+        assert!(
+            refused(&[(&[1.0, 0.0, 0.0], Some(2))])
+                .contains("has label 2, but the model has 2 classes")
+        );
         assert!(refused(&[(&[1.0], Some(0))]).contains("has 1 values, but the model takes 3"));
         assert!(refused(&[(&[f32::NAN, 0.0, 0.0], None)]).contains("not a number"));
     }
 
     #[test]
     fn classes_are_matched_by_name() {
-        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
-        assert_eq!(class_map(&names(&["b", "a"]), &names(&["a", "b"])), Ok(vec![1, 0]));
-        assert!(class_map(&names(&["c"]), &names(&["a"])).unwrap_err().contains("class 'c'"));
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            class_map(&names(&["b", "a"]), &names(&["a", "b"])),
+            Ok(vec![1, 0])
+        );
+        assert!(
+            class_map(&names(&["c"]), &names(&["a"]))
+                .unwrap_err()
+                .contains("class 'c'")
+        );
         assert_eq!(class_map(&names(&["x", "y"]), &[]), Ok(vec![0, 1]));
     }
 }

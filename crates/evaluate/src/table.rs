@@ -8,17 +8,26 @@ const MOST_CLASSES: usize = 20;
 
 fn table(header: Vec<String>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_cell_alignment(if index == 0 { CellAlignment::Left } else { CellAlignment::Right });
+        column.set_cell_alignment(if index == 0 {
+            CellAlignment::Left
+        } else {
+            CellAlignment::Right
+        });
         column.set_padding((0, 2));
     }
     table
 }
 
 fn text(table: &Table) -> String {
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_string()).collect();
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().to_string())
+        .collect();
     lines.join("\n")
 }
 
@@ -49,14 +58,24 @@ pub fn one(evaluation: &Evaluation) -> String {
 
 /// Two models: metrics side by side, and the second one's classes.
 pub fn side_by_side(a: &Evaluation, b: &Evaluation) -> String {
-    let mut metrics = table(vec!["metric".into(), a.name.clone(), b.name.clone(), "change".into()]);
+    let mut metrics = table(vec![
+        "metric".into(),
+        a.name.clone(),
+        b.name.clone(),
+        "change".into(),
+    ]);
     for (name, value) in &b.metrics {
         let base = a.metric(name);
         let change = base.map_or(String::new(), |base| {
             let sign = if *value > base { "+" } else { "" };
             format!("{sign}{}", number(value - base))
         });
-        metrics.add_row([name.clone(), base.map_or("-".into(), number), number(*value), change]);
+        metrics.add_row([
+            name.clone(),
+            base.map_or("-".into(), number),
+            number(*value),
+            change,
+        ]);
     }
     let mut parts = vec![text(&metrics)];
     parts.extend(classes(b));
@@ -92,7 +111,13 @@ fn confusion(evaluation: &Evaluation) -> Option<String> {
     let mut rows = table(header);
     for (row, counts) in evaluation.classes.iter().zip(&confusion.counts) {
         let mut cells = vec![row.name.clone()];
-        cells.extend(counts.iter().map(|&count| if count == 0 { ".".into() } else { count.to_string() }));
+        cells.extend(counts.iter().map(|&count| {
+            if count == 0 {
+                ".".into()
+            } else {
+                count.to_string()
+            }
+        }));
         rows.add_row(cells);
     }
     Some(text(&rows))
@@ -110,7 +135,10 @@ mod tests {
             ..Evaluation::default()
         };
         let text = side_by_side(&evaluation("float", 0.75), &evaluation("int8", 0.5));
-        assert!(text.contains("top1") && text.contains("0.7500") && text.contains("-0.2500"), "{text}");
+        assert!(
+            text.contains("top1") && text.contains("0.7500") && text.contains("-0.2500"),
+            "{text}"
+        );
         assert!(text.lines().all(|line| line.trim_end() == line));
     }
 

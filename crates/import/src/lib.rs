@@ -9,7 +9,7 @@ mod error;
 mod onnx;
 
 pub use error::{Error, Problem, Unsupported};
-pub use onnx::{onnx, onnx_bytes};
+pub use onnx::{onnx, onnx_bytes, onnx_operators};
 
 use graph::Graph;
 use std::collections::BTreeMap;

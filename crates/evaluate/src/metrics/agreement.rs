@@ -19,7 +19,8 @@ impl Agreement {
     /// Adds a sample.
     pub fn add(&mut self, baseline: &Prediction, judged: &Prediction) {
         self.samples += 1;
-        let first = |prediction: &Prediction| prediction.outputs.first().and_then(|scores| top(scores));
+        let first =
+            |prediction: &Prediction| prediction.outputs.first().and_then(|scores| top(scores));
         self.same_class += u64::from(first(baseline) == first(judged));
         if !baseline.raw.is_empty() && !judged.raw.is_empty() {
             self.comparable_bits += 1;
@@ -33,7 +34,13 @@ impl Agreement {
     /// Adds the reconstruction errors of a sample: by how much of the baseline's own error the
     /// judged one's deviates.
     pub fn add_reconstruction(&mut self, baseline: f64, judged: f64) {
-        let deviation = ratio((judged - baseline).abs(), baseline);
+        let difference = (judged - baseline).abs();
+        // Any difference from a perfect reconstruction is a whole one.
+        let deviation = if difference == 0.0 {
+            0.0
+        } else {
+            (difference / baseline).min(1e9)
+        };
         self.deviation_sum += deviation;
         self.deviation_max = self.deviation_max.max(deviation);
     }
@@ -57,7 +64,8 @@ impl Agreement {
     /// The share of samples whose stored outputs are equal to the bit; `None` where one of both
     /// has none.
     pub fn same_bits(&self) -> Option<f64> {
-        (self.comparable_bits > 0).then(|| ratio(self.same_bits as f64, self.comparable_bits as f64))
+        (self.comparable_bits > 0)
+            .then(|| ratio(self.same_bits as f64, self.comparable_bits as f64))
     }
 
     /// The differences of all outputs, the baseline's being the targets.
@@ -67,7 +75,10 @@ impl Agreement {
 
     /// Mean and largest deviation of the reconstruction error, as a share of the baseline's.
     pub fn reconstruction_deviation(&self) -> [f64; 2] {
-        [ratio(self.deviation_sum, self.samples as f64), self.deviation_max]
+        [
+            ratio(self.deviation_sum, self.samples as f64),
+            self.deviation_max,
+        ]
     }
 }
 
@@ -76,14 +87,24 @@ mod tests {
     use super::*;
 
     fn prediction(scores: &[f32], raw: &[u8]) -> Prediction {
-        Prediction { outputs: vec![scores.to_vec()], raw: vec![raw.to_vec()], instructions: None }
+        Prediction {
+            outputs: vec![scores.to_vec()],
+            raw: vec![raw.to_vec()],
+            instructions: None,
+        }
     }
 
     #[test]
     fn classes_and_bits_are_counted() {
         let mut agreement = Agreement::default();
-        agreement.add(&prediction(&[0.0, 1.0], &[0, 1]), &prediction(&[0.0, 1.0], &[0, 1]));
-        agreement.add(&prediction(&[0.0, 1.0], &[0, 1]), &prediction(&[1.0, 0.5], &[2, 1]));
+        agreement.add(
+            &prediction(&[0.0, 1.0], &[0, 1]),
+            &prediction(&[0.0, 1.0], &[0, 1]),
+        );
+        agreement.add(
+            &prediction(&[0.0, 1.0], &[0, 1]),
+            &prediction(&[1.0, 0.5], &[2, 1]),
+        );
         assert_eq!(agreement.same_class(), 0.5);
         assert_eq!(agreement.same_bits(), Some(0.5));
         assert_eq!(agreement.errors().largest(), 1.0);
@@ -94,7 +115,10 @@ mod tests {
 
     #[test]
     fn reconstruction_errors_deviate_by_a_share() {
-        let mut agreement = Agreement { samples: 2, ..Agreement::default() };
+        let mut agreement = Agreement {
+            samples: 2,
+            ..Agreement::default()
+        };
         agreement.add_reconstruction(2.0, 2.1);
         agreement.add_reconstruction(1.0, 1.0);
         let [mean, largest] = agreement.reconstruction_deviation();

@@ -4,7 +4,8 @@
 const BINS: usize = 1 << 16;
 
 /// Histograms of the scores of both classes. The area is that of scores rounded to `2^-15` after
-/// the map `s / (1 + |s|)`, which keeps their order; scores that share a bin count one half.
+/// the map `s / (1 + |s|)`, which keeps their order: exact but for pairs that share a bin, which
+/// count one half. Differences of probabilities are told apart from about `6e-5` on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Auc {
     counts: [Vec<u64>; 2],
@@ -12,14 +13,16 @@ pub struct Auc {
 
 impl Default for Auc {
     fn default() -> Self {
-        Auc { counts: [vec![0; BINS], vec![0; BINS]] }
+        Auc {
+            counts: [vec![0; BINS], vec![0; BINS]],
+        }
     }
 }
 
 impl Auc {
     /// Adds a sample: whether it is of the second class, and how much it looks like it.
     pub fn add(&mut self, is_positive: bool, score: f32) {
-        let score = f64::from(score);
+        let score = f64::from(score.clamp(f32::MIN, f32::MAX));
         let mapped = score / (1.0 + score.abs());
         let bin = ((mapped + 1.0) * 0.5 * BINS as f64) as usize;
         self.counts[usize::from(is_positive)][bin.min(BINS - 1)] += 1;
@@ -28,7 +31,9 @@ impl Auc {
     /// Adds what another shard has counted.
     pub fn merge(&mut self, other: &Auc) {
         for (own, other) in self.counts.iter_mut().zip(&other.counts) {
-            own.iter_mut().zip(other).for_each(|(count, other)| *count += other);
+            own.iter_mut()
+                .zip(other)
+                .for_each(|(count, other)| *count += other);
         }
     }
 

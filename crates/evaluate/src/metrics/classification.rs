@@ -27,30 +27,45 @@ pub struct ClassScores {
 impl Classification {
     /// No samples yet of a number of classes.
     pub fn new(classes: usize) -> Self {
-        Classification { classes, counts: vec![0; classes * classes], among_five: 0 }
+        Classification {
+            classes,
+            counts: vec![0; classes * classes],
+            among_five: 0,
+        }
     }
 
     /// Adds a sample. A label without a class is left out and returns `false`.
     pub fn add(&mut self, label: usize, scores: &[f32]) -> bool {
-        let Some(predicted) = top(scores).filter(|&best| best < self.classes && label < self.classes) else {
+        let Some(predicted) =
+            top(scores).filter(|&best| best < self.classes && label < self.classes)
+        else {
             return false;
         };
         self.counts[label * self.classes + predicted] += 1;
         let own = scores[label];
-        let better = scores.iter().enumerate().filter(|&(index, &score)| score > own || score == own && index < label);
+        let better = scores
+            .iter()
+            .enumerate()
+            .filter(|&(index, &score)| score > own || score == own && index < label);
         self.among_five += u64::from(better.count() < 5);
         true
     }
 
     /// Adds what another shard has counted.
     pub fn merge(&mut self, other: &Classification) {
-        self.counts.iter_mut().zip(&other.counts).for_each(|(count, other)| *count += other);
+        self.counts
+            .iter_mut()
+            .zip(&other.counts)
+            .for_each(|(count, other)| *count += other);
         self.among_five += other.among_five;
     }
 
     /// Samples of `label` that were predicted as `predicted`.
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
-        self.counts.get(label * self.classes + predicted).copied().unwrap_or(0)
+        self.counts
+            .get(label * self.classes + predicted)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Samples counted.
@@ -60,7 +75,9 @@ impl Classification {
 
     /// The share that was predicted right.
     pub fn top1(&self) -> f64 {
-        let right: u64 = (0..self.classes).map(|class| self.count(class, class)).sum();
+        let right: u64 = (0..self.classes)
+            .map(|class| self.count(class, class))
+            .sum();
         ratio(right as f64, self.samples() as f64)
     }
 
@@ -72,17 +89,29 @@ impl Classification {
     /// Precision, recall and F1 of a class.
     pub fn class(&self, class: usize) -> ClassScores {
         let right = self.count(class, class) as f64;
-        let samples: u64 = (0..self.classes).map(|predicted| self.count(class, predicted)).sum();
-        let predicted: u64 = (0..self.classes).map(|label| self.count(label, class)).sum();
+        let samples: u64 = (0..self.classes)
+            .map(|predicted| self.count(class, predicted))
+            .sum();
+        let predicted: u64 = (0..self.classes)
+            .map(|label| self.count(label, class))
+            .sum();
         let (precision, recall) = (ratio(right, predicted as f64), ratio(right, samples as f64));
         let f1 = ratio(2.0 * precision * recall, precision + recall);
-        ClassScores { samples, precision, recall, f1 }
+        ClassScores {
+            samples,
+            precision,
+            recall,
+            f1,
+        }
     }
 
     /// The mean recall of the classes that have samples.
     pub fn balanced_accuracy(&self) -> f64 {
         let scores = (0..self.classes).map(|class| self.class(class));
-        let present: Vec<f64> = scores.filter(|scores| scores.samples > 0).map(|scores| scores.recall).collect();
+        let present: Vec<f64> = scores
+            .filter(|scores| scores.samples > 0)
+            .map(|scores| scores.recall)
+            .collect();
         ratio(present.iter().sum(), present.len() as f64)
     }
 }
@@ -94,7 +123,12 @@ mod tests {
     /// Three samples of class 0 (two right), one of class 1 (right).
     fn four() -> Classification {
         let mut counts = Classification::new(2);
-        for (label, scores) in [(0, [0.9, 0.1]), (0, [0.6, 0.4]), (0, [0.2, 0.8]), (1, [0.3, 0.7])] {
+        for (label, scores) in [
+            (0, [0.9, 0.1]),
+            (0, [0.6, 0.4]),
+            (0, [0.2, 0.8]),
+            (1, [0.3, 0.7]),
+        ] {
             assert!(counts.add(label, &scores));
         }
         counts

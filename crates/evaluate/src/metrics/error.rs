@@ -51,7 +51,8 @@ impl Errors {
 
     /// Signal to noise in decibels, the targets being the signal. `None` without an error.
     pub fn sqnr_db(&self) -> Option<f64> {
-        (self.squared > 0.0 && self.signal > 0.0).then(|| 10.0 * (self.signal / self.squared).log10())
+        (self.squared > 0.0 && self.signal > 0.0)
+            .then(|| 10.0 * (self.signal / self.squared).log10())
     }
 }
 

@@ -26,6 +26,11 @@ use std::path::Path;
 /// The versions of the operator set that are known.
 const OPSETS: [i64; 2] = [7, 22];
 
+/// The names of the ONNX operators that can be imported, sorted.
+pub fn onnx_operators() -> impl Iterator<Item = &'static str> {
+    ops::names()
+}
+
 /// Imports an ONNX file; external data is looked for in its folder.
 pub fn onnx(path: &Path, options: &Options) -> Result<Imported, Error> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -319,6 +319,12 @@ fn scales(
             scales.insert(ValueId(index), range::affine(low, high));
         }
     }
+    fix_scales(graph, assignment, &mut scales);
+    (scales, aligned)
+}
+
+/// Gives outputs whose range is known beforehand their scale.
+fn fix_scales(graph: &Graph, assignment: &Assignment, scales: &mut HashMap<ValueId, Quantization>) {
     for node in &graph.nodes {
         if let Some(fixed) = fixed_scale(&node.kind) {
             let Some(&output) = node.outputs.first() else {
@@ -330,7 +336,17 @@ fn scales(
             }
         }
     }
-    (scales, aligned)
+}
+
+/// The graph in int8 with every range from -1 to 1: for plans of memory before there is any
+/// data. Its results mean nothing.
+pub fn preview(graph: &Graph) -> Result<Graph, Error> {
+    let assignment = assign::assign(graph, &|_| false);
+    let unit = range::affine(-1.0, 1.0);
+    let ids = (0..graph.values.len()).map(ValueId);
+    let mut scales = ids.map(|id| (id, unit.clone())).collect();
+    fix_scales(graph, &assignment, &mut scales);
+    apply::apply(graph, &assignment, &scales, &Biases::new())
 }
 
 /// Operators whose output has the same range whatever the data.

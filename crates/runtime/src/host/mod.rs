@@ -149,3 +149,17 @@ pub fn required<'a, 'b>(
     let operand = inputs.get(index).and_then(Option::as_ref);
     operand.ok_or_else(|| std::format!("input {index} is missing"))
 }
+
+/// Multiply-accumulate operations of a node of a plan: for models that are only there as a
+/// file. Windows of convolutions are counted whole, padding included.
+pub fn node_macs(node: &format::Node<'_>) -> u64 {
+    let is_convolution = [crate::ops::conv_2d::I8.code, crate::ops::conv_2d::F32.code];
+    let (Some(weights), Some(output)) = (node.input(1), node.output(0)) else {
+        return 0;
+    };
+    if !is_convolution.contains(&node.code()) {
+        return 0;
+    }
+    let channels = output.shape.dims().last().map_or(1, |&c| c as usize).max(1);
+    (output.shape.elements() as u64) * (weights.shape.elements() / channels) as u64
+}

@@ -100,6 +100,11 @@ static TABLE: &[Row] = &[
     ("Unsqueeze", 1, reshape::unsqueeze),
 ];
 
+/// The names of the ONNX operators that can be imported, sorted.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.0)
+}
+
 /// The importer of a node.
 pub(super) fn find(node: &NodeProto, opset: i64) -> Result<Import, Refusal> {
     let operator = node.op_type.as_deref().unwrap_or_default();

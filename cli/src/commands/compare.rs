@@ -1,0 +1,72 @@
+//! `modelopt compare`: two models on the same data, the first being the baseline.
+
+use crate::dataset::{self, PreprocessArguments};
+use crate::failure::Failure;
+use crate::model::ImportArguments;
+use crate::output::Output;
+use crate::place::{self, Device};
+use evaluate::{Gate, Verdict};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Compare two models on the same data: agreement, error, and each one's metrics.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    modelopt compare kws.onnx kws.mopt --data inputs.npy --labels labels.npy --gate 'top1>=-0.01@baseline'\n  \
+    modelopt compare kws.mopt kws.mopt --data inputs.npy --device qemu:mps3-an547 --limit 50\n\n\
+    Where A is an ONNX file and B a compact model, A gets the preprocessing that is stored in B.")]
+pub(crate) struct Arguments {
+    /// The baseline: ONNX or .mopt
+    a: PathBuf,
+    /// The model that is judged: ONNX or .mopt
+    b: PathBuf,
+    /// The data
+    #[arg(long)]
+    data: PathBuf,
+    /// Labels, where they are in a file of their own
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Use at most this many samples, spread evenly over the data
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Where B runs; A runs on the host
+    #[arg(long, default_value_t = Device::Host)]
+    device: Device,
+    /// A bound that a metric of B must keep, such as 'agreement>=0.98'; repeatable
+    #[arg(long = "gate", value_name = "GATE")]
+    gates: Vec<Gate>,
+    /// Write a report as one HTML file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    import: ImportArguments,
+    #[command(flatten)]
+    preprocess: PreprocessArguments,
+}
+
+pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    let mut inputs = vec![arguments.a.as_path(), arguments.b.as_path(), arguments.data.as_path()];
+    inputs.extend(arguments.labels.as_deref());
+    let report = match &arguments.report {
+        Some(path) => Some(Output::new(path, &inputs)?),
+        None => None,
+    };
+    let mut b = place::open(&arguments.b, &arguments.import, &arguments.preprocess, &arguments.device)?;
+    let mut a = place::open_beside(&arguments.a, &arguments.import, &arguments.preprocess, b.as_ref())?;
+    let source = dataset::open(&arguments.data, b.inputs(), arguments.labels.as_ref(), arguments.limit)?;
+    let comparison = place::compare(a.as_mut(), b.as_mut(), &source)?;
+    let verdicts = evaluate::judge(&arguments.gates, &comparison.b, Some(&comparison.a));
+    if json {
+        let mut value = comparison.to_json();
+        value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
+        println!("{value}");
+    } else {
+        println!("{}", evaluate::table::side_by_side(&comparison.a, &comparison.b));
+        place::print_verdicts(&verdicts);
+    }
+    if let Some(report) = report {
+        let name = format!("{} and {}", arguments.a.display(), arguments.b.display());
+        report.write(evaluate::report(&name, &[&comparison.a, &comparison.b], &verdicts).as_bytes())?;
+    }
+    place::check(&verdicts)
+}

@@ -1,0 +1,251 @@
+//! `modelopt inspect`: what a model file holds, without any data.
+
+use crate::failure::Failure;
+use crate::model::{self, ImportArguments, ModelFile};
+use crate::table::{self, grouped, shortened};
+use format::meta::{Meta, Port};
+use format::{Node, Place};
+use graph::Graph;
+use import::Imported;
+use runtime::host::{Runner, node_macs};
+use runtime::ops;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Show operators, shapes, parameters, MACs and RAM of an ONNX or .mopt file.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  modelopt inspect model.onnx --dim batch=1\n  modelopt inspect model.mopt --json")]
+pub(crate) struct Arguments {
+    /// The model: ONNX or .mopt
+    model: PathBuf,
+    #[command(flatten)]
+    import: ImportArguments,
+}
+
+/// A line of the table.
+struct Row {
+    name: String,
+    operator: &'static str,
+    shape: String,
+    macs: u64,
+    constant_bytes: usize,
+    live_bytes: Option<usize>,
+}
+
+/// What is said of any model.
+struct Summary {
+    facts: Vec<(&'static str, Value)>,
+    inputs: Vec<Value>,
+    outputs: Vec<Value>,
+    rows: Vec<Row>,
+}
+
+pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    let summary = match model::load(&arguments.model, &arguments.import)? {
+        ModelFile::Onnx(imported, bytes) => source(*imported, bytes.len())?,
+        ModelFile::Compact(runner) => compact(&runner)?,
+    };
+    if json {
+        println!("{}", as_json(&summary));
+    } else {
+        print(&summary);
+    }
+    Ok(())
+}
+
+/// A source model, as it runs in float once the passes have run.
+fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
+    let Imported { mut graph, opset, producer, notes, .. } = imported;
+    let source_nodes = graph.nodes.len();
+    let parameters = parameters(&graph);
+    let (inputs, outputs) = (ports(&graph, true), ports(&graph, false));
+    let applied = optimize::run(&mut graph, |_| true)?;
+    let passes: Vec<String> =
+        applied.iter().filter(|pass| pass.count > 0).map(|pass| format!("{} {}", pass.name, pass.count)).collect();
+    let compiled = compile::compile(&graph, &compile::Options::default())?;
+    let rows: Vec<Row> = compiled.plan.iter().map(|node| {
+        let shape = node.outputs.first().map(|&id| graph.value(id).shape.to_string());
+        Row {
+            name: node.name.clone(),
+            operator: node.operator,
+            shape: shape.unwrap_or_default(),
+            macs: node.macs,
+            constant_bytes: node.constant_bytes,
+            live_bytes: Some(node.live_bytes),
+        }
+    }).collect();
+    let mut facts = vec![
+        ("kind", json!(format!("ONNX, operator set {opset}"))),
+        ("producer", json!(producer)),
+        ("bytes", json!(bytes)),
+        ("parameters", json!(parameters)),
+        ("nodes_source", json!(source_nodes)),
+        ("nodes", json!(rows.len())),
+        ("passes", json!(passes.join(", "))),
+        ("macs", json!(rows.iter().map(|row| row.macs).sum::<u64>())),
+        ("ram_bytes", json!(compiled.arena_bytes)),
+        ("ram_bytes_int8", json!(int8_ram_bytes(&graph))),
+    ];
+    facts.extend(notes.into_iter().map(|note| ("note", json!(note))));
+    Ok(Summary { facts, inputs, outputs, rows })
+}
+
+/// What the model needs once it is quantized. `None` where that depends on the data.
+fn int8_ram_bytes(graph: &Graph) -> Option<usize> {
+    let preview = optimize::quantize::preview(graph).ok()?;
+    let compiled = compile::compile(&preview, &compile::Options::default()).ok()?;
+    Some(compiled.arena_bytes)
+}
+
+fn parameters(graph: &Graph) -> usize {
+    graph.constants().iter().map(|&id| graph.value(id).shape.elements()).sum()
+}
+
+fn ports(graph: &Graph, is_input: bool) -> Vec<Value> {
+    let ports = if is_input { &graph.inputs } else { &graph.outputs };
+    ports.iter().map(|port| {
+        let dtype = graph.value(port.value).dtype.to_string();
+        json!({ "name": port.name, "shape": port.shape.dims(), "type": dtype })
+    }).collect()
+}
+
+/// A compact model.
+fn compact(runner: &Runner) -> Result<Summary, Failure> {
+    let model = runner.model().map_err(Failure::internal)?;
+    let Meta { inputs, outputs, manifest } = runner.meta();
+    let rows: Vec<Row> = model.nodes().map(|node| row(&node)).collect();
+    let describe = |ports: &[Port], is_input: bool| -> Vec<Value> {
+        ports.iter().enumerate().map(|(index, port)| {
+            let tensor = if is_input { model.input(index) } else { model.output(index) };
+            let mut value = json!({ "name": port.name, "shape": port.shape });
+            if let Some(tensor) = tensor {
+                value["type"] = json!(tensor.dtype.to_string());
+                if tensor.scale > 0.0 {
+                    value["scale"] = json!(tensor.scale);
+                    value["zero_point"] = json!(tensor.zero_point);
+                }
+            }
+            if is_input && port.preprocess != format::meta::Preprocess::default() {
+                let how = &port.preprocess;
+                value["preprocess"] = json!({ "scale": how.scale, "mean": how.mean, "std": how.std });
+            }
+            if !port.labels.is_empty() {
+                value["labels"] = json!(port.labels);
+            }
+            value
+        }).collect()
+    };
+    let mut facts = vec![
+        ("kind", json!(format!("compact model, format version {}", format::VERSION))),
+        ("tool", json!(manifest.tool)),
+        ("recipe", json!(manifest.recipe)),
+        ("source_sha256", json!(hexadecimal(&manifest.source_hash))),
+        ("data_sha256", json!(hexadecimal(&manifest.data_hash))),
+        ("bytes", json!(model.bytes().len())),
+        ("constant_bytes", json!(model.constants().len())),
+        ("nodes", json!(rows.len())),
+        ("macs", json!(rows.iter().map(|row| row.macs).sum::<u64>())),
+        ("ram_bytes", json!(model.arena_bytes())),
+        ("state_bytes", json!(model.state_bytes())),
+    ];
+    if !manifest.figures.is_empty() {
+        let figures: serde_json::Map<String, Value> =
+            manifest.figures.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        facts.push(("figures", Value::Object(figures)));
+    }
+    let (inputs, outputs) = (describe(inputs, true), describe(outputs, false));
+    Ok(Summary { facts, inputs, outputs, rows })
+}
+
+fn row(node: &Node<'_>) -> Row {
+    let op = ops::ALL.iter().find(|op| op.code == node.code());
+    let constants = (0..node.input_count()).filter_map(|index| node.input(index));
+    let constants = constants.filter(|tensor| tensor.place == Place::Constant);
+    Row {
+        name: node.index.to_string(),
+        operator: op.map_or("unknown", |op| op.name),
+        shape: node.output(0).map(|tensor| tensor.shape.to_string()).unwrap_or_default(),
+        macs: node_macs(node),
+        constant_bytes: constants.map(|tensor| tensor.bytes()).sum(),
+        live_bytes: None,
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn as_json(summary: &Summary) -> Value {
+    let mut notes = Vec::new();
+    let mut value = serde_json::Map::new();
+    for (name, fact) in &summary.facts {
+        if *name == "note" {
+            notes.push(fact.clone());
+        } else {
+            value.insert((*name).to_string(), fact.clone());
+        }
+    }
+    let rows: Vec<Value> = summary.rows.iter().map(|row| {
+        json!({
+            "name": row.name, "operator": row.operator, "shape": row.shape, "macs": row.macs,
+            "constant_bytes": row.constant_bytes, "live_bytes": row.live_bytes,
+        })
+    }).collect();
+    value.insert("notes".into(), Value::from(notes));
+    value.insert("inputs".into(), json!(summary.inputs));
+    value.insert("outputs".into(), json!(summary.outputs));
+    value.insert("layers".into(), Value::from(rows));
+    Value::Object(value)
+}
+
+fn print(summary: &Summary) {
+    for (name, fact) in &summary.facts {
+        let text = match fact {
+            Value::Number(number) => number.as_u64().map_or(number.to_string(), grouped),
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        if !text.is_empty() {
+            println!("{name:14} {text}");
+        }
+    }
+    for (what, ports) in [("input", &summary.inputs), ("output", &summary.outputs)] {
+        for port in ports {
+            println!("{what:14} {}", describe(port));
+        }
+    }
+    println!();
+    let has_live = summary.rows.iter().any(|row| row.live_bytes.is_some());
+    let mut header = vec!["node", "operator", "output", "MACs", "constant bytes"];
+    if has_live {
+        header.push("live bytes");
+    }
+    let mut rows = table::table(&header, 3);
+    for row in &summary.rows {
+        let mut cells = vec![
+            shortened(&row.name),
+            row.operator.to_string(),
+            row.shape.clone(),
+            grouped(row.macs),
+            grouped(row.constant_bytes as u64),
+        ];
+        cells.extend(row.live_bytes.map(|bytes| grouped(bytes as u64)));
+        rows.add_row(cells);
+    }
+    table::print(&rows);
+}
+
+/// `name 1x49x10x1 int8 scale=… zero_point=…`.
+fn describe(port: &Value) -> String {
+    let text = |key: &str| port[key].as_str().unwrap_or_default().to_string();
+    let shape: Vec<String> =
+        port["shape"].as_array().into_iter().flatten().map(Value::to_string).collect();
+    let mut line = format!("{} {} {}", text("name"), shape.join("x"), text("type"));
+    for key in ["scale", "zero_point", "preprocess", "labels"] {
+        if !port[key].is_null() {
+            line.push_str(&format!(" {key}={}", port[key]));
+        }
+    }
+    line
+}

@@ -1,0 +1,134 @@
+//! Data on the command line: where it is, and what is done to it before a model sees it.
+
+use crate::failure::{Code, Failure};
+use clap::{Args, ValueEnum};
+use data::{Expected, Source};
+use evaluate::Input;
+use format::meta::Preprocess;
+use graph::Graph;
+use std::path::{Path, PathBuf};
+
+/// How raw values become a model's input. Stored in the compact model.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct PreprocessArguments {
+    /// Factor of raw values, such as 0.00392157 for pixels of a model that takes 0..1
+    #[arg(long, value_name = "FACTOR")]
+    scale: Option<f32>,
+    /// Subtracted after scaling: one value, or one per channel
+    #[arg(long, value_name = "M,…", value_delimiter = ',', allow_hyphen_values = true)]
+    mean: Vec<f32>,
+    /// Divisor after that: one value, or one per channel
+    #[arg(long, value_name = "S,…", value_delimiter = ',')]
+    std: Vec<f32>,
+    /// Where an image model wants its channels
+    #[arg(long, value_enum, default_value_t = ImageLayout::Auto)]
+    layout: ImageLayout,
+}
+
+/// The order of an image's dimensions in a model's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ImageLayout {
+    /// By the input's shape: first where the second dimension is 1 or 3 and the last is not
+    #[default]
+    Auto,
+    /// Height, width, channel
+    Hwc,
+    /// Channel, height, width
+    Chw,
+}
+
+impl PreprocessArguments {
+    /// Whether the user gave anything.
+    pub(crate) fn is_given(&self) -> bool {
+        self.scale.is_some() || !self.mean.is_empty() || !self.std.is_empty() || self.layout != ImageLayout::Auto
+    }
+
+    /// The preprocessing of an input of `shape`, batch included.
+    pub(crate) fn of(&self, shape: &[usize]) -> Result<Preprocess, Failure> {
+        let channels_first = match self.layout {
+            ImageLayout::Auto => has_channels_first(shape),
+            ImageLayout::Hwc => false,
+            ImageLayout::Chw => true,
+        };
+        let axis = if channels_first { 1 } else { shape.len().saturating_sub(1) };
+        let channels = shape.get(axis).copied().unwrap_or(1);
+        for (name, values) in [("--mean", &self.mean), ("--std", &self.std)] {
+            if values.len() > 1 && values.len() != channels {
+                let count = values.len();
+                let message = format!("{name} has {count} values, but the input has {channels} channels; give one value, or one per channel");
+                return Err(Failure::usage(message));
+            }
+        }
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        let scale = self.scale.unwrap_or(1.0);
+        if !scale.is_finite() || scale == 0.0 || !finite(&self.mean) || !finite(&self.std) || self.std.contains(&0.0) {
+            let message = "--scale, --mean and --std take finite numbers, and --scale and --std none that is 0";
+            return Err(Failure::usage(message));
+        }
+        Ok(Preprocess { scale, mean: self.mean.clone(), std: self.std.clone(), channels_first })
+    }
+}
+
+fn has_channels_first(shape: &[usize]) -> bool {
+    matches!(shape, &[_, first, _, last] if matches!(first, 1 | 3) && !matches!(last, 1 | 3))
+}
+
+/// The inputs of a graph as its caller sees them.
+pub(crate) fn inputs(graph: &Graph, how: &PreprocessArguments) -> Result<Vec<Input>, Failure> {
+    graph.inputs.iter().map(|port| {
+        let shape: Vec<usize> = port.shape.dims().iter().map(|&size| size as usize).collect();
+        let preprocess = how.of(&shape)?;
+        Ok(Input { name: port.name.clone(), shape, preprocess })
+    }).collect()
+}
+
+/// Opens data for a model with these inputs.
+pub(crate) fn open(path: &Path, inputs: &[Input], labels: Option<&PathBuf>, limit: Option<usize>) -> Result<Source, Failure> {
+    let expected: Vec<Expected> = inputs.iter().map(|input| Expected {
+        name: input.name.clone(),
+        shape: input.shape.iter().skip(1).copied().collect(),
+        channels_first: input.preprocess.channels_first,
+    }).collect();
+    let options = data::Options { labels: labels.cloned(), limit, ..data::Options::default() };
+    Ok(Source::open(path, &expected, &options)?)
+}
+
+/// The values of every input, preprocessed, in the caller's layout.
+pub(crate) fn prepare(values: &[f32], inputs: &[Input]) -> Vec<Vec<f32>> {
+    let mut rest = values;
+    inputs.iter().map(|input| {
+        let (own, after) = rest.split_at(input.shape.iter().product::<usize>().min(rest.len()));
+        rest = after;
+        let mut own = own.to_vec();
+        data::preprocess(&input.preprocess, input.shape.get(1..).unwrap_or(&[]), &mut own);
+        own
+    }).collect()
+}
+
+impl From<data::Error> for Failure {
+    fn from(error: data::Error) -> Self {
+        let code = if error.is_io() { Code::Device } else { Code::Usage };
+        Failure { code, message: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_tells_where_channels_are() {
+        assert!(has_channels_first(&[1, 3, 32, 32]));
+        assert!(has_channels_first(&[1, 1, 8, 8]));
+        assert!(!has_channels_first(&[1, 49, 10, 1]));
+        assert!(!has_channels_first(&[1, 3, 3, 3]));
+        assert!(!has_channels_first(&[1, 640]));
+    }
+
+    #[test]
+    fn means_fit_the_channels() {
+        let how = PreprocessArguments { mean: vec![1.0, 2.0], ..Default::default() };
+        assert!(how.of(&[1, 8, 8, 3]).unwrap_err().message.contains("3 channels"));
+        assert!(how.of(&[1, 8, 8, 2]).is_ok());
+    }
+}

@@ -1,0 +1,87 @@
+//! How a command ends when it does not succeed: an exit code and a message.
+
+use std::fmt::Display;
+use std::path::Path;
+
+/// The documented exit codes besides 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// A gate of the evaluation did not hold.
+    NotPassed = 1,
+    /// What was asked for is not possible with these options, this model or this data.
+    Usage = 2,
+    /// A file or a device cannot be read, written or reached.
+    Device = 3,
+    /// A mistake in this program.
+    Internal = 4,
+}
+
+/// A message for the user, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Failure { code: Code::Usage, message: message.to_string() }
+    }
+
+    pub(crate) fn device(message: impl Display) -> Self {
+        Failure { code: Code::Device, message: message.to_string() }
+    }
+
+    pub(crate) fn internal(message: impl Display) -> Self {
+        Failure { code: Code::Internal, message: message.to_string() }
+    }
+
+    /// A file that cannot be read or written.
+    pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
+        Failure::device(format!("{}: {error}", path.display()))
+    }
+
+    /// The same failure of a file that the message does not name.
+    pub(crate) fn of(self, path: &Path) -> Self {
+        let message = format!("{}: {}", path.display(), self.message);
+        Failure { message, ..self }
+    }
+}
+
+impl From<import::Error> for Failure {
+    fn from(error: import::Error) -> Self {
+        let code = match error.problem {
+            import::Problem::Read(_) => Code::Device,
+            import::Problem::Graph(_) => Code::Internal,
+            _ => Code::Usage,
+        };
+        Failure { code, message: error.to_string() }
+    }
+}
+
+impl From<graph::Error> for Failure {
+    fn from(error: graph::Error) -> Self {
+        Failure::internal(error)
+    }
+}
+
+impl From<compile::Error> for Failure {
+    fn from(error: compile::Error) -> Self {
+        let code = match error {
+            compile::Error::Lower { .. } | compile::Error::TooLarge(_) => Code::Usage,
+            compile::Error::Graph(_) | compile::Error::Refused(_) => Code::Internal,
+        };
+        Failure { code, message: error.to_string() }
+    }
+}
+
+impl From<optimize::quantize::Error> for Failure {
+    fn from(error: optimize::quantize::Error) -> Self {
+        use optimize::quantize::Error;
+        match error {
+            Error::Compile(error) => error.into(),
+            Error::Inconsistent(_) | Error::Refused(_) => Failure::internal(error),
+            _ => Failure::usage(error),
+        }
+    }
+}

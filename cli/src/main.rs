@@ -1,0 +1,88 @@
+//! `modelopt`: from a trained model to one that runs on the smallest machines, with its accuracy
+//! known at every step.
+
+mod commands;
+mod dataset;
+mod failure;
+mod model;
+mod output;
+mod place;
+mod progress;
+mod table;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::process::ExitCode;
+
+/// Quantize, inspect, evaluate, compare and run models for edge devices
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit codes:\n  0  done\n  1  a gate did not hold\n  2  not possible with these options, this model or this data\n  \
+                  3  a file or a device cannot be read, written or reached\n  4  a mistake in modelopt"
+)]
+struct Arguments {
+    /// Print one JSON value on the standard output instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Inspect(commands::inspect::Arguments),
+    Optimize(commands::optimize::Arguments),
+    Quantize(commands::quantize::Arguments),
+    Evaluate(commands::evaluate::Arguments),
+    Compare(commands::compare::Arguments),
+    Run(commands::run::Arguments),
+    /// List the operators that models may have
+    Ops,
+    /// List the places where models can run
+    Devices,
+    Explain(commands::explain::Arguments),
+}
+
+/// Name and version, for manifests.
+fn tool() -> String {
+    concat!("modelopt ", env!("CARGO_PKG_VERSION")).to_string()
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A panic is a mistake of this program: say so, with its documented code.
+    let outcome = std::panic::catch_unwind(|| run(&arguments));
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            eprintln!("error: {}", failure.message);
+            ExitCode::from(failure.code as u8)
+        }
+        Err(_) => {
+            eprintln!("error: this is a mistake in modelopt; please report it with the files that led to it");
+            ExitCode::from(failure::Code::Internal as u8)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let json = arguments.json;
+    match &arguments.command {
+        Command::Inspect(arguments) => commands::inspect::run(arguments, json),
+        Command::Optimize(arguments) => commands::optimize::run(arguments, json),
+        Command::Quantize(arguments) => commands::quantize::run(arguments, json),
+        Command::Evaluate(arguments) => commands::evaluate::run(arguments, json),
+        Command::Compare(arguments) => commands::compare::run(arguments, json),
+        Command::Run(arguments) => commands::run::run(arguments, json),
+        Command::Ops => {
+            commands::ops::run(json);
+            Ok(())
+        }
+        Command::Devices => {
+            commands::devices::run(json);
+            Ok(())
+        }
+        Command::Explain(arguments) => commands::explain::run(arguments, json),
+    }
+}

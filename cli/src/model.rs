@@ -1,0 +1,93 @@
+//! Model files, told apart by what is in them.
+
+use crate::failure::Failure;
+use format::MAGIC;
+use format::meta::Meta;
+use import::{Imported, Options};
+use runtime::host::Runner;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Values for what a source model leaves open.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ImportArguments {
+    /// Value of a dynamic dimension of an ONNX model, by its name; repeatable
+    #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = parse_dim)]
+    dims: Vec<(String, usize)>,
+    /// Shape of an input of an ONNX model; repeatable
+    #[arg(long = "shape", value_name = "INPUT=1,3,32,32", value_parser = parse_shape)]
+    shapes: Vec<(String, Vec<usize>)>,
+}
+
+impl ImportArguments {
+    fn options(&self) -> Options {
+        Options {
+            dims: BTreeMap::from_iter(self.dims.iter().cloned()),
+            shapes: BTreeMap::from_iter(self.shapes.iter().cloned()),
+        }
+    }
+}
+
+fn parse_dim(text: &str) -> Result<(String, usize), String> {
+    let (name, size) = text.split_once('=').ok_or("write it as NAME=SIZE")?;
+    let size: usize = size.trim().parse().map_err(|_| format!("'{size}' is not a size"))?;
+    Ok((name.trim().to_string(), size))
+}
+
+fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+    let (name, sizes) = text.split_once('=').ok_or("write it as INPUT=1,3,32,32")?;
+    let sizes: Result<Vec<usize>, _> = sizes.split(',').map(|size| size.trim().parse()).collect();
+    let sizes = sizes.map_err(|_| format!("'{text}' has a size that is not a number"))?;
+    Ok((name.trim().to_string(), sizes))
+}
+
+/// A model file.
+pub(crate) enum ModelFile {
+    /// A source model, with its file's bytes.
+    Onnx(Box<Imported>, Vec<u8>),
+    /// A compact model.
+    Compact(Box<Runner>),
+}
+
+/// Reads a model file.
+pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile, Failure> {
+    let bytes = read(path)?;
+    if bytes.starts_with(&MAGIC) {
+        let runner = Runner::new(&bytes).map_err(|error| refused(path, error))?;
+        return Ok(ModelFile::Compact(Box::new(runner)));
+    }
+    if bytes.get(4..8) == Some(b"TFL3") {
+        let message = "is a TFLite file, which this version does not read; \
+                       convert the model it was made from to ONNX and pass that";
+        return Err(Failure::usage(message).of(path));
+    }
+    Ok(ModelFile::Onnx(Box::new(import::onnx(path, &arguments.options())?), bytes))
+}
+
+/// Reads a source model.
+pub(crate) fn source(path: &Path, arguments: &ImportArguments) -> Result<Imported, Failure> {
+    match load(path, arguments)? {
+        ModelFile::Onnx(imported, _) => Ok(*imported),
+        ModelFile::Compact(_) => {
+            let message = "is a compact model already; pass the ONNX model that it was made from";
+            Err(Failure::usage(message).of(path))
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path.is_dir() {
+        return Err(Failure::usage("is a folder; name a model file").of(path));
+    }
+    std::fs::read(path).map_err(|error| Failure::file(path, &error))
+}
+
+fn refused(path: &Path, error: runtime::Error) -> Failure {
+    let code = error.code();
+    Failure::usage(format!("{error}; `modelopt explain M{code}` tells more")).of(path)
+}
+
+/// The names of the classes that a model's first output is a vector of scores of.
+pub(crate) fn labels(meta: &Meta) -> &[String] {
+    meta.outputs.first().map_or(&[], |port| &port.labels)
+}

@@ -1,0 +1,109 @@
+//! Files that commands write: never over an input, never by halves.
+
+use crate::failure::Failure;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A file to be written. It is checked before any work is done.
+#[derive(Debug)]
+pub(crate) struct Output {
+    path: PathBuf,
+}
+
+impl Output {
+    /// Refuses a path that is one of the inputs, or whose folder does not exist.
+    pub(crate) fn new(path: &Path, inputs: &[&Path]) -> Result<Self, Failure> {
+        if path.is_dir() {
+            let message = "is a folder; name a file with -o";
+            return Err(Failure::usage(message).of(path));
+        }
+        for input in inputs {
+            if is_same(path, input) {
+                let message = "would be overwritten, but it is an input; name another file with -o";
+                return Err(Failure::usage(message).of(path));
+            }
+        }
+        let folder = folder(path);
+        if !folder.is_dir() {
+            let message = format!("the folder {} does not exist; create it first", folder.display());
+            return Err(Failure::device(message).of(path));
+        }
+        Ok(Output { path: path.to_path_buf() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes beside the path, then renames: a reader sees the old file or the new one.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let write = || -> std::io::Result<()> {
+            let mut file = tempfile::Builder::new()
+                .prefix(".modelopt-")
+                .permissions(permissions())
+                .tempfile_in(folder(&self.path))?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(&self.path)?;
+            Ok(())
+        };
+        write().map_err(|error| Failure::file(&self.path, &error))
+    }
+}
+
+/// Readable by all, as files made by other programs are; the umask still applies.
+#[cfg(unix)]
+fn permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o666)
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+/// `model.onnx` as `model.mopt`, in the folder where the command runs.
+pub(crate) fn default_path(model: &Path, ending: &str) -> PathBuf {
+    let stem = model.file_stem().unwrap_or(model.as_os_str());
+    PathBuf::from(stem).with_extension(ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("model.onnx");
+        std::fs::write(&input, b"model").unwrap();
+        let detour = folder.path().join(".").join("model.onnx");
+        let failure = Output::new(&detour, &[&input]).unwrap_err();
+        assert!(failure.message.contains("it is an input"), "{}", failure.message);
+        let other = Output::new(&folder.path().join("model.mopt"), &[&input]).unwrap();
+        other.write(b"new").unwrap();
+        assert_eq!(std::fs::read(other.path()).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let failure = Output::new(Path::new("no/such/folder/x.mopt"), &[]).unwrap_err();
+        assert!(failure.message.contains("no/such/folder does not exist"), "{}", failure.message);
+    }
+
+    #[test]
+    fn the_default_is_in_the_current_folder() {
+        assert_eq!(default_path(Path::new("a/b.onnx"), "mopt"), Path::new("b.mopt"));
+    }
+}

@@ -1,0 +1,185 @@
+//! Where models run: one grammar for `--device`, and one evaluation for all of it.
+
+use crate::dataset::{self, PreprocessArguments};
+use crate::failure::{Code, Failure};
+use crate::model::{self, ImportArguments, ModelFile};
+use crate::progress;
+use ::evaluate::{Case, Comparison, Evaluation, Host, Input, Predict, PredictError, Verdict};
+use data::Source;
+use import::Imported;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// A place where a compact model runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Device {
+    /// This program.
+    #[default]
+    Host,
+    /// The WebAssembly module under Node.
+    Wasm {
+        /// The module without SIMD.
+        is_scalar: bool,
+    },
+    /// Firmware on an emulated board.
+    Qemu(String),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "host" => Ok(Device::Host),
+            None if text == "wasm" => Ok(Device::Wasm { is_scalar: false }),
+            Some(("wasm", "scalar")) => Ok(Device::Wasm { is_scalar: true }),
+            Some(("qemu", board)) if !board.is_empty() => Ok(Device::Qemu(board.to_string())),
+            _ => Err("write host, wasm, wasm:scalar or qemu:BOARD; `modelopt devices` lists the boards".into()),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Host => f.write_str("host"),
+            Device::Wasm { is_scalar: false } => f.write_str("wasm"),
+            Device::Wasm { is_scalar: true } => f.write_str("wasm:scalar"),
+            Device::Qemu(board) => write!(f, "qemu:{board}"),
+        }
+    }
+}
+
+/// A place did not answer.
+pub(crate) fn failure(error: PredictError) -> Failure {
+    Failure::device(error)
+}
+
+/// A compact model at a place.
+pub(crate) fn compact(bytes: &[u8], device: &Device) -> Result<Box<dyn Predict>, Failure> {
+    Ok(match device {
+        Device::Host => Box::new(Host::new(bytes).map_err(failure)?),
+        Device::Wasm { is_scalar } => Box::new(device::wasm::Node::open(bytes, *is_scalar).map_err(failure)?),
+        Device::Qemu(board) => Box::new(device::qemu(board, bytes).map_err(failure)?),
+    })
+}
+
+/// A source model in the independent executor.
+pub(crate) fn oracle(path: &Path, source: &Imported, inputs: &[Input]) -> Result<Box<dyn Predict>, Failure> {
+    let outputs = source.graph.outputs.iter().map(|port| ::evaluate::Output {
+        name: port.name.clone(),
+        shape: port.shape.dims().iter().map(|&size| size as usize).collect(),
+        labels: Vec::new(),
+    });
+    let opened = oracle::Oracle::open(path, inputs.to_vec(), outputs.collect());
+    Ok(Box::new(opened.map_err(|error| Failure::usage(error).of(path))?))
+}
+
+/// A model file at a place, told apart by its content.
+pub(crate) fn open(
+    path: &Path,
+    import: &ImportArguments,
+    preprocess: &PreprocessArguments,
+    device: &Device,
+) -> Result<Box<dyn Predict>, Failure> {
+    match model::load(path, import)? {
+        ModelFile::Compact(runner) => {
+            if preprocess.is_given() {
+                let message = "stores its own preprocessing; leave out --scale, --mean, --std and --layout";
+                return Err(Failure::usage(message).of(path));
+            }
+            compact(runner.file(), device)
+        }
+        ModelFile::Onnx(..) if *device != Device::Host => {
+            let message = format!("is an ONNX model, which cannot run on {device}; quantize it first");
+            Err(Failure::usage(message).of(path))
+        }
+        ModelFile::Onnx(imported, _) => {
+            let inputs = dataset::inputs(&imported.graph, preprocess)?;
+            oracle(path, &imported, &inputs)
+        }
+    }
+}
+
+/// A model file on the host, prepared as `beside` is where it does not say itself.
+pub(crate) fn open_beside(
+    path: &Path,
+    import: &ImportArguments,
+    preprocess: &PreprocessArguments,
+    beside: &dyn Predict,
+) -> Result<Box<dyn Predict>, Failure> {
+    match model::load(path, import)? {
+        ModelFile::Onnx(imported, _) => {
+            let mut inputs = dataset::inputs(&imported.graph, preprocess)?;
+            if !preprocess.is_given() {
+                for (input, other) in inputs.iter_mut().zip(beside.inputs()) {
+                    input.preprocess = other.preprocess.clone();
+                }
+            }
+            oracle(path, &imported, &inputs)
+        }
+        ModelFile::Compact(runner) => compact(runner.file(), &Device::Host),
+    }
+}
+
+fn cases<'a>(source: &'a Source) -> Result<impl Iterator<Item = Result<Case, Failure>> + 'a, Failure> {
+    Ok(source.samples()?.map(|sample| {
+        let sample = sample?;
+        Ok(Case { values: sample.values, label: sample.label, name: sample.name })
+    }))
+}
+
+/// Runs a model over data.
+pub(crate) fn evaluate(predict: &mut dyn Predict, source: &Source) -> Result<Evaluation, Failure> {
+    let bar = progress::bar("evaluating", source.len());
+    let outcome = ::evaluate::evaluate(predict, &mut cases(source)?, source.class_names(), &mut |count| bar.set_position(count as u64));
+    bar.finish_and_clear();
+    outcome.map_err(refused)
+}
+
+/// Runs two models over the same data.
+pub(crate) fn compare(a: &mut dyn Predict, b: &mut dyn Predict, source: &Source) -> Result<Comparison, Failure> {
+    let bar = progress::bar("comparing", source.len());
+    let outcome = ::evaluate::compare(a, b, &mut cases(source)?, source.class_names(), &mut |count| bar.set_position(count as u64));
+    bar.finish_and_clear();
+    outcome.map_err(refused)
+}
+
+fn refused(error: ::evaluate::Error<Failure>) -> Failure {
+    match error {
+        ::evaluate::Error::Data(failure) => failure,
+        ::evaluate::Error::Predict(error) => failure(error),
+        ::evaluate::Error::Case(message) => Failure::usage(message),
+    }
+}
+
+/// Prints gates and whether they hold.
+pub(crate) fn print_verdicts(verdicts: &[Verdict]) {
+    for verdict in verdicts {
+        println!("{verdict}");
+    }
+}
+
+/// Fails when a gate does not hold.
+pub(crate) fn check(verdicts: &[Verdict]) -> Result<(), Failure> {
+    let failed: Vec<String> = verdicts.iter().filter(|verdict| !verdict.passed).map(Verdict::to_string).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure { code: Code::NotPassed, message: format!("not passed: {}", failed.join("; ")) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_read_as_they_are_written() {
+        for text in ["host", "wasm", "wasm:scalar", "qemu:mps2-an386"] {
+            assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
+        }
+        assert!("qemu:".parse::<Device>().is_err());
+        assert!("gpu".parse::<Device>().is_err());
+    }
+}

@@ -1,0 +1,68 @@
+//! Tables for people: aligned columns on a terminal and in a file alike.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+/// A table whose columns after the first `left` are numbers.
+pub(crate) fn table(header: &[&str], left: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let alignment = if index < left { CellAlignment::Left } else { CellAlignment::Right };
+        column.set_cell_alignment(alignment);
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+/// Prints a table without the spaces at the ends of its lines.
+pub(crate) fn print(table: &Table) {
+    for line in table.lines() {
+        println!("{}", line.trim_end());
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The end of a name that is too long for a column.
+pub(crate) fn shortened(name: &str) -> String {
+    const LONGEST: usize = 32;
+    let count = name.chars().count();
+    if count <= LONGEST {
+        return name.to_string();
+    }
+    let end: String = name.chars().skip(count - LONGEST + 1).collect();
+    format!("…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_groups() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(1234), "1,234");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn long_names_keep_their_end() {
+        assert_eq!(shortened("short"), "short");
+        let long = "a".repeat(40) + "/Conv2D";
+        assert!(shortened(&long).ends_with("aaa/Conv2D"));
+        assert_eq!(shortened(&long).chars().count(), 32);
+    }
+}
