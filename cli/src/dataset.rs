@@ -15,7 +15,12 @@ pub(crate) struct PreprocessArguments {
     #[arg(long, value_name = "FACTOR")]
     scale: Option<f32>,
     /// Subtracted after scaling: one value, or one per channel
-    #[arg(long, value_name = "M,…", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "M,…",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
     mean: Vec<f32>,
     /// Divisor after that: one value, or one per channel
     #[arg(long, value_name = "S,…", value_delimiter = ',')]
@@ -40,7 +45,10 @@ enum ImageLayout {
 impl PreprocessArguments {
     /// Whether the user gave anything.
     pub(crate) fn is_given(&self) -> bool {
-        self.scale.is_some() || !self.mean.is_empty() || !self.std.is_empty() || self.layout != ImageLayout::Auto
+        self.scale.is_some()
+            || !self.mean.is_empty()
+            || !self.std.is_empty()
+            || self.layout != ImageLayout::Auto
     }
 
     /// The preprocessing of an input of `shape`, batch included.
@@ -50,22 +58,38 @@ impl PreprocessArguments {
             ImageLayout::Hwc => false,
             ImageLayout::Chw => true,
         };
-        let axis = if channels_first { 1 } else { shape.len().saturating_sub(1) };
+        let axis = if channels_first {
+            1
+        } else {
+            shape.len().saturating_sub(1)
+        };
         let channels = shape.get(axis).copied().unwrap_or(1);
         for (name, values) in [("--mean", &self.mean), ("--std", &self.std)] {
             if values.len() > 1 && values.len() != channels {
                 let count = values.len();
-                let message = format!("{name} has {count} values, but the input has {channels} channels; give one value, or one per channel");
+                let message = format!(
+                    "{name} has {count} values, but the input has {channels} channels; give one value, or one per channel"
+                );
                 return Err(Failure::usage(message));
             }
         }
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         let scale = self.scale.unwrap_or(1.0);
-        if !scale.is_finite() || scale == 0.0 || !finite(&self.mean) || !finite(&self.std) || self.std.contains(&0.0) {
+        if !scale.is_finite()
+            || scale == 0.0
+            || !finite(&self.mean)
+            || !finite(&self.std)
+            || self.std.contains(&0.0)
+        {
             let message = "--scale, --mean and --std take finite numbers, and --scale and --std none that is 0";
             return Err(Failure::usage(message));
         }
-        Ok(Preprocess { scale, mean: self.mean.clone(), std: self.std.clone(), channels_first })
+        Ok(Preprocess {
+            scale,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            channels_first,
+        })
     }
 }
 
@@ -75,40 +99,99 @@ fn has_channels_first(shape: &[usize]) -> bool {
 
 /// The inputs of a graph as its caller sees them.
 pub(crate) fn inputs(graph: &Graph, how: &PreprocessArguments) -> Result<Vec<Input>, Failure> {
-    graph.inputs.iter().map(|port| {
-        let shape: Vec<usize> = port.shape.dims().iter().map(|&size| size as usize).collect();
-        let preprocess = how.of(&shape)?;
-        Ok(Input { name: port.name.clone(), shape, preprocess })
-    }).collect()
+    graph
+        .inputs
+        .iter()
+        .map(|port| {
+            let shape: Vec<usize> = port
+                .shape
+                .dims()
+                .iter()
+                .map(|&size| size as usize)
+                .collect();
+            let preprocess = how.of(&shape)?;
+            Ok(Input {
+                name: port.name.clone(),
+                shape,
+                preprocess,
+            })
+        })
+        .collect()
+}
+
+/// How data is read, besides its path.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ReadArguments {
+    /// Labels, where they are in a file of their own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Use at most this many samples, spread evenly over the data
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// For .bin files: a sample is this many consecutive rows, the next starts one row later
+    #[arg(long, value_name = "ROWS")]
+    window: Option<usize>,
+}
+
+impl ReadArguments {
+    /// For commands that name these options otherwise.
+    pub(crate) fn new(
+        labels: Option<PathBuf>,
+        limit: Option<usize>,
+        window: Option<usize>,
+    ) -> Self {
+        ReadArguments {
+            labels,
+            limit,
+            window,
+        }
+    }
 }
 
 /// Opens data for a model with these inputs.
-pub(crate) fn open(path: &Path, inputs: &[Input], labels: Option<&PathBuf>, limit: Option<usize>) -> Result<Source, Failure> {
-    let expected: Vec<Expected> = inputs.iter().map(|input| Expected {
-        name: input.name.clone(),
-        shape: input.shape.iter().skip(1).copied().collect(),
-        channels_first: input.preprocess.channels_first,
-    }).collect();
-    let options = data::Options { labels: labels.cloned(), limit, ..data::Options::default() };
+pub(crate) fn open(path: &Path, inputs: &[Input], how: &ReadArguments) -> Result<Source, Failure> {
+    let expected: Vec<Expected> = inputs
+        .iter()
+        .map(|input| Expected {
+            name: input.name.clone(),
+            shape: input.shape.iter().skip(1).copied().collect(),
+            channels_first: input.preprocess.channels_first,
+        })
+        .collect();
+    let options = data::Options {
+        labels: how.labels.clone(),
+        limit: how.limit,
+        window: how.window,
+    };
     Ok(Source::open(path, &expected, &options)?)
 }
 
 /// The values of every input, preprocessed, in the caller's layout.
 pub(crate) fn prepare(values: &[f32], inputs: &[Input]) -> Vec<Vec<f32>> {
     let mut rest = values;
-    inputs.iter().map(|input| {
-        let (own, after) = rest.split_at(input.shape.iter().product::<usize>().min(rest.len()));
-        rest = after;
-        let mut own = own.to_vec();
-        data::preprocess(&input.preprocess, input.shape.get(1..).unwrap_or(&[]), &mut own);
-        own
-    }).collect()
+    inputs
+        .iter()
+        .map(|input| {
+            let (own, after) = rest.split_at(input.shape.iter().product::<usize>().min(rest.len()));
+            rest = after;
+            let mut own = own.to_vec();
+            evaluate::prepare(input, &mut own);
+            own
+        })
+        .collect()
 }
 
 impl From<data::Error> for Failure {
     fn from(error: data::Error) -> Self {
-        let code = if error.is_io() { Code::Device } else { Code::Usage };
-        Failure { code, message: error.to_string() }
+        let code = if error.is_io() {
+            Code::Device
+        } else {
+            Code::Usage
+        };
+        Failure {
+            code,
+            message: error.to_string(),
+        }
     }
 }
 
@@ -127,8 +210,16 @@ mod tests {
 
     #[test]
     fn means_fit_the_channels() {
-        let how = PreprocessArguments { mean: vec![1.0, 2.0], ..Default::default() };
-        assert!(how.of(&[1, 8, 8, 3]).unwrap_err().message.contains("3 channels"));
+        let how = PreprocessArguments {
+            mean: vec![1.0, 2.0],
+            ..Default::default()
+        };
+        assert!(
+            how.of(&[1, 8, 8, 3])
+                .unwrap_err()
+                .message
+                .contains("3 channels")
+        );
         assert!(how.of(&[1, 8, 8, 2]).is_ok());
     }
 }

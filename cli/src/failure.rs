@@ -25,15 +25,24 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn usage(message: impl Display) -> Self {
-        Failure { code: Code::Usage, message: message.to_string() }
+        Failure {
+            code: Code::Usage,
+            message: message.to_string(),
+        }
     }
 
     pub(crate) fn device(message: impl Display) -> Self {
-        Failure { code: Code::Device, message: message.to_string() }
+        Failure {
+            code: Code::Device,
+            message: message.to_string(),
+        }
     }
 
     pub(crate) fn internal(message: impl Display) -> Self {
-        Failure { code: Code::Internal, message: message.to_string() }
+        Failure {
+            code: Code::Internal,
+            message: message.to_string(),
+        }
     }
 
     /// A file that cannot be read or written.
@@ -55,7 +64,10 @@ impl From<import::Error> for Failure {
             import::Problem::Graph(_) => Code::Internal,
             _ => Code::Usage,
         };
-        Failure { code, message: error.to_string() }
+        Failure {
+            code,
+            message: error.to_string(),
+        }
     }
 }
 
@@ -71,7 +83,10 @@ impl From<compile::Error> for Failure {
             compile::Error::Lower { .. } | compile::Error::TooLarge(_) => Code::Usage,
             compile::Error::Graph(_) | compile::Error::Refused(_) => Code::Internal,
         };
-        Failure { code, message: error.to_string() }
+        Failure {
+            code,
+            message: error.to_string(),
+        }
     }
 }
 

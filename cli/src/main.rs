@@ -60,7 +60,9 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code as u8)
         }
         Err(_) => {
-            eprintln!("error: this is a mistake in modelopt; please report it with the files that led to it");
+            eprintln!(
+                "error: this is a mistake in modelopt; please report it with the files that led to it"
+            );
             ExitCode::from(failure::Code::Internal as u8)
         }
     }
@@ -79,10 +81,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             commands::ops::run(json);
             Ok(())
         }
-        Command::Devices => {
-            commands::devices::run(json);
-            Ok(())
-        }
+        Command::Devices => commands::devices::run(json),
         Command::Explain(arguments) => commands::explain::run(arguments, json),
     }
 }

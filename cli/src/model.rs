@@ -2,7 +2,6 @@
 
 use crate::failure::Failure;
 use format::MAGIC;
-use format::meta::Meta;
 use import::{Imported, Options};
 use runtime::host::Runner;
 use std::collections::BTreeMap;
@@ -30,7 +29,10 @@ impl ImportArguments {
 
 fn parse_dim(text: &str) -> Result<(String, usize), String> {
     let (name, size) = text.split_once('=').ok_or("write it as NAME=SIZE")?;
-    let size: usize = size.trim().parse().map_err(|_| format!("'{size}' is not a size"))?;
+    let size: usize = size
+        .trim()
+        .parse()
+        .map_err(|_| format!("'{size}' is not a size"))?;
     Ok((name.trim().to_string(), size))
 }
 
@@ -61,7 +63,10 @@ pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile
                        convert the model it was made from to ONNX and pass that";
         return Err(Failure::usage(message).of(path));
     }
-    Ok(ModelFile::Onnx(Box::new(import::onnx(path, &arguments.options())?), bytes))
+    Ok(ModelFile::Onnx(
+        Box::new(import::onnx(path, &arguments.options())?),
+        bytes,
+    ))
 }
 
 /// Reads a source model.
@@ -85,9 +90,4 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 fn refused(path: &Path, error: runtime::Error) -> Failure {
     let code = error.code();
     Failure::usage(format!("{error}; `modelopt explain M{code}` tells more")).of(path)
-}
-
-/// The names of the classes that a model's first output is a vector of scores of.
-pub(crate) fn labels(meta: &Meta) -> &[String] {
-    meta.outputs.first().map_or(&[], |port| &port.labels)
 }

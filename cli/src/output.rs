@@ -25,10 +25,15 @@ impl Output {
         }
         let folder = folder(path);
         if !folder.is_dir() {
-            let message = format!("the folder {} does not exist; create it first", folder.display());
+            let message = format!(
+                "the folder {} does not exist; create it first",
+                folder.display()
+            );
             return Err(Failure::device(message).of(path));
         }
-        Ok(Output { path: path.to_path_buf() })
+        Ok(Output {
+            path: path.to_path_buf(),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -89,7 +94,11 @@ mod tests {
         std::fs::write(&input, b"model").unwrap();
         let detour = folder.path().join(".").join("model.onnx");
         let failure = Output::new(&detour, &[&input]).unwrap_err();
-        assert!(failure.message.contains("it is an input"), "{}", failure.message);
+        assert!(
+            failure.message.contains("it is an input"),
+            "{}",
+            failure.message
+        );
         let other = Output::new(&folder.path().join("model.mopt"), &[&input]).unwrap();
         other.write(b"new").unwrap();
         assert_eq!(std::fs::read(other.path()).unwrap(), b"new");
@@ -99,11 +108,18 @@ mod tests {
     #[test]
     fn a_missing_folder_is_named() {
         let failure = Output::new(Path::new("no/such/folder/x.mopt"), &[]).unwrap_err();
-        assert!(failure.message.contains("no/such/folder does not exist"), "{}", failure.message);
+        assert!(
+            failure.message.contains("no/such/folder does not exist"),
+            "{}",
+            failure.message
+        );
     }
 
     #[test]
     fn the_default_is_in_the_current_folder() {
-        assert_eq!(default_path(Path::new("a/b.onnx"), "mopt"), Path::new("b.mopt"));
+        assert_eq!(
+            default_path(Path::new("a/b.onnx"), "mopt"),
+            Path::new("b.mopt")
+        );
     }
 }

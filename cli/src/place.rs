@@ -22,20 +22,22 @@ pub(crate) enum Device {
         /// The module without SIMD.
         is_scalar: bool,
     },
-    /// Firmware on an emulated board.
-    Qemu(String),
+    /// Firmware on a board, emulated or at a serial port.
+    Board(String),
 }
 
 impl FromStr for Device {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            None if text == "host" => Ok(Device::Host),
-            None if text == "wasm" => Ok(Device::Wasm { is_scalar: false }),
-            Some(("wasm", "scalar")) => Ok(Device::Wasm { is_scalar: true }),
-            Some(("qemu", board)) if !board.is_empty() => Ok(Device::Qemu(board.to_string())),
-            _ => Err("write host, wasm, wasm:scalar or qemu:BOARD; `modelopt devices` lists the boards".into()),
+        match text {
+            "host" => Ok(Device::Host),
+            "wasm" => Ok(Device::Wasm { is_scalar: false }),
+            "wasm:scalar" => Ok(Device::Wasm { is_scalar: true }),
+            _ => match device::Place::parse(text) {
+                Ok(_) => Ok(Device::Board(text.to_string())),
+                Err(_) => Err("write host, wasm, wasm:scalar, qemu:BOARD or serial:PORT@BAUD; `modelopt devices` lists the boards".into()),
+            },
         }
     }
 }
@@ -46,7 +48,7 @@ impl fmt::Display for Device {
             Device::Host => f.write_str("host"),
             Device::Wasm { is_scalar: false } => f.write_str("wasm"),
             Device::Wasm { is_scalar: true } => f.write_str("wasm:scalar"),
-            Device::Qemu(board) => write!(f, "qemu:{board}"),
+            Device::Board(spec) => f.write_str(spec),
         }
     }
 }
@@ -60,20 +62,39 @@ pub(crate) fn failure(error: PredictError) -> Failure {
 pub(crate) fn compact(bytes: &[u8], device: &Device) -> Result<Box<dyn Predict>, Failure> {
     Ok(match device {
         Device::Host => Box::new(Host::new(bytes).map_err(failure)?),
-        Device::Wasm { is_scalar } => Box::new(device::wasm::Node::open(bytes, *is_scalar).map_err(failure)?),
-        Device::Qemu(board) => Box::new(device::qemu(board, bytes).map_err(failure)?),
+        Device::Wasm { is_scalar } => {
+            Box::new(device::node::Node::open(bytes, *is_scalar).map_err(failure)?)
+        }
+        Device::Board(spec) => {
+            let images = device::Images::locate();
+            Box::new(
+                device::Device::open(spec, bytes, &images)
+                    .map_err(|error| failure(error.into()))?,
+            )
+        }
     })
 }
 
 /// A source model in the independent executor.
-pub(crate) fn oracle(path: &Path, source: &Imported, inputs: &[Input]) -> Result<Box<dyn Predict>, Failure> {
+pub(crate) fn oracle(
+    path: &Path,
+    source: &Imported,
+    inputs: &[Input],
+) -> Result<Box<dyn Predict>, Failure> {
     let outputs = source.graph.outputs.iter().map(|port| ::evaluate::Output {
         name: port.name.clone(),
-        shape: port.shape.dims().iter().map(|&size| size as usize).collect(),
+        shape: port
+            .shape
+            .dims()
+            .iter()
+            .map(|&size| size as usize)
+            .collect(),
         labels: Vec::new(),
     });
     let opened = oracle::Oracle::open(path, inputs.to_vec(), outputs.collect());
-    Ok(Box::new(opened.map_err(|error| Failure::usage(error).of(path))?))
+    Ok(Box::new(
+        opened.map_err(|error| Failure::usage(error).of(path))?,
+    ))
 }
 
 /// A model file at a place, told apart by its content.
@@ -86,13 +107,15 @@ pub(crate) fn open(
     match model::load(path, import)? {
         ModelFile::Compact(runner) => {
             if preprocess.is_given() {
-                let message = "stores its own preprocessing; leave out --scale, --mean, --std and --layout";
+                let message =
+                    "stores its own preprocessing; leave out --scale, --mean, --std and --layout";
                 return Err(Failure::usage(message).of(path));
             }
             compact(runner.file(), device)
         }
         ModelFile::Onnx(..) if *device != Device::Host => {
-            let message = format!("is an ONNX model, which cannot run on {device}; quantize it first");
+            let message =
+                format!("is an ONNX model, which cannot run on {device}; quantize it first");
             Err(Failure::usage(message).of(path))
         }
         ModelFile::Onnx(imported, _) => {
@@ -123,25 +146,46 @@ pub(crate) fn open_beside(
     }
 }
 
-fn cases<'a>(source: &'a Source) -> Result<impl Iterator<Item = Result<Case, Failure>> + 'a, Failure> {
+fn cases<'a>(
+    source: &'a Source,
+) -> Result<impl Iterator<Item = Result<Case, Failure>> + 'a, Failure> {
     Ok(source.samples()?.map(|sample| {
         let sample = sample?;
-        Ok(Case { values: sample.values, label: sample.label, name: sample.name })
+        Ok(Case {
+            values: sample.values,
+            label: sample.label,
+            name: sample.name,
+        })
     }))
 }
 
 /// Runs a model over data.
 pub(crate) fn evaluate(predict: &mut dyn Predict, source: &Source) -> Result<Evaluation, Failure> {
     let bar = progress::bar("evaluating", source.len());
-    let outcome = ::evaluate::evaluate(predict, &mut cases(source)?, source.class_names(), &mut |count| bar.set_position(count as u64));
+    let outcome = ::evaluate::evaluate(
+        predict,
+        &mut cases(source)?,
+        source.class_names(),
+        &mut |count| bar.set_position(count as u64),
+    );
     bar.finish_and_clear();
     outcome.map_err(refused)
 }
 
 /// Runs two models over the same data.
-pub(crate) fn compare(a: &mut dyn Predict, b: &mut dyn Predict, source: &Source) -> Result<Comparison, Failure> {
+pub(crate) fn compare(
+    a: &mut dyn Predict,
+    b: &mut dyn Predict,
+    source: &Source,
+) -> Result<Comparison, Failure> {
     let bar = progress::bar("comparing", source.len());
-    let outcome = ::evaluate::compare(a, b, &mut cases(source)?, source.class_names(), &mut |count| bar.set_position(count as u64));
+    let outcome = ::evaluate::compare(
+        a,
+        b,
+        &mut cases(source)?,
+        source.class_names(),
+        &mut |count| bar.set_position(count as u64),
+    );
     bar.finish_and_clear();
     outcome.map_err(refused)
 }
@@ -163,11 +207,18 @@ pub(crate) fn print_verdicts(verdicts: &[Verdict]) {
 
 /// Fails when a gate does not hold.
 pub(crate) fn check(verdicts: &[Verdict]) -> Result<(), Failure> {
-    let failed: Vec<String> = verdicts.iter().filter(|verdict| !verdict.passed).map(Verdict::to_string).collect();
+    let failed: Vec<String> = verdicts
+        .iter()
+        .filter(|verdict| !verdict.passed)
+        .map(Verdict::to_string)
+        .collect();
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Failure { code: Code::NotPassed, message: format!("not passed: {}", failed.join("; ")) })
+    Err(Failure {
+        code: Code::NotPassed,
+        message: format!("not passed: {}", failed.join("; ")),
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +227,13 @@ mod tests {
 
     #[test]
     fn places_read_as_they_are_written() {
-        for text in ["host", "wasm", "wasm:scalar", "qemu:mps2-an386"] {
+        for text in [
+            "host",
+            "wasm",
+            "wasm:scalar",
+            "qemu:mps2-an386",
+            "serial:/dev/ttyACM0@9600",
+        ] {
             assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
         }
         assert!("qemu:".parse::<Device>().is_err());

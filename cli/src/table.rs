@@ -9,7 +9,11 @@ pub(crate) fn table(header: &[&str], left: usize) -> Table {
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for (index, column) in table.column_iter_mut().enumerate() {
-        let alignment = if index < left { CellAlignment::Left } else { CellAlignment::Right };
+        let alignment = if index < left {
+            CellAlignment::Left
+        } else {
+            CellAlignment::Right
+        };
         column.set_cell_alignment(alignment);
         column.set_padding((0, 2));
     }

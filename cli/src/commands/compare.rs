@@ -1,6 +1,6 @@
 //! `modelopt compare`: two models on the same data, the first being the baseline.
 
-use crate::dataset::{self, PreprocessArguments};
+use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
 use crate::model::ImportArguments;
 use crate::output::Output;
@@ -23,12 +23,8 @@ pub(crate) struct Arguments {
     /// The data
     #[arg(long)]
     data: PathBuf,
-    /// Labels, where they are in a file of their own
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
-    /// Use at most this many samples, spread evenly over the data
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    #[command(flatten)]
+    read: ReadArguments,
     /// Where B runs; A runs on the host
     #[arg(long, default_value_t = Device::Host)]
     device: Device,
@@ -45,15 +41,29 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
-    let mut inputs = vec![arguments.a.as_path(), arguments.b.as_path(), arguments.data.as_path()];
-    inputs.extend(arguments.labels.as_deref());
+    let mut inputs = vec![
+        arguments.a.as_path(),
+        arguments.b.as_path(),
+        arguments.data.as_path(),
+    ];
+    inputs.extend(arguments.read.labels.as_deref());
     let report = match &arguments.report {
         Some(path) => Some(Output::new(path, &inputs)?),
         None => None,
     };
-    let mut b = place::open(&arguments.b, &arguments.import, &arguments.preprocess, &arguments.device)?;
-    let mut a = place::open_beside(&arguments.a, &arguments.import, &arguments.preprocess, b.as_ref())?;
-    let source = dataset::open(&arguments.data, b.inputs(), arguments.labels.as_ref(), arguments.limit)?;
+    let mut b = place::open(
+        &arguments.b,
+        &arguments.import,
+        &arguments.preprocess,
+        &arguments.device,
+    )?;
+    let mut a = place::open_beside(
+        &arguments.a,
+        &arguments.import,
+        &arguments.preprocess,
+        b.as_ref(),
+    )?;
+    let source = dataset::open(&arguments.data, b.inputs(), &arguments.read)?;
     let comparison = place::compare(a.as_mut(), b.as_mut(), &source)?;
     let verdicts = evaluate::judge(&arguments.gates, &comparison.b, Some(&comparison.a));
     if json {
@@ -61,12 +71,17 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
         println!("{value}");
     } else {
-        println!("{}", evaluate::table::side_by_side(&comparison.a, &comparison.b));
+        println!(
+            "{}",
+            evaluate::table::side_by_side(&comparison.a, &comparison.b)
+        );
         place::print_verdicts(&verdicts);
     }
     if let Some(report) = report {
         let name = format!("{} and {}", arguments.a.display(), arguments.b.display());
-        report.write(evaluate::report(&name, &[&comparison.a, &comparison.b], &verdicts).as_bytes())?;
+        report.write(
+            evaluate::report(&name, &[&comparison.a, &comparison.b], &verdicts).as_bytes(),
+        )?;
     }
     place::check(&verdicts)
 }

@@ -1,6 +1,6 @@
 //! `modelopt evaluate`: one model on data, wherever it runs.
 
-use crate::dataset::{self, PreprocessArguments};
+use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
 use crate::model::ImportArguments;
 use crate::output::Output;
@@ -21,12 +21,8 @@ pub(crate) struct Arguments {
     /// The data
     #[arg(long)]
     data: PathBuf,
-    /// Labels, where they are in a file of their own
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
-    /// Use at most this many samples, spread evenly over the data
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    #[command(flatten)]
+    read: ReadArguments,
     /// Where a compact model runs: host, wasm, wasm:scalar or qemu:BOARD; `modelopt devices` lists them
     #[arg(long, default_value_t = Device::Host)]
     device: Device,
@@ -44,13 +40,18 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let mut inputs = vec![arguments.model.as_path(), arguments.data.as_path()];
-    inputs.extend(arguments.labels.as_deref());
+    inputs.extend(arguments.read.labels.as_deref());
     let report = match &arguments.report {
         Some(path) => Some(Output::new(path, &inputs)?),
         None => None,
     };
-    let mut predict = place::open(&arguments.model, &arguments.import, &arguments.preprocess, &arguments.device)?;
-    let source = dataset::open(&arguments.data, predict.inputs(), arguments.labels.as_ref(), arguments.limit)?;
+    let mut predict = place::open(
+        &arguments.model,
+        &arguments.import,
+        &arguments.preprocess,
+        &arguments.device,
+    )?;
+    let source = dataset::open(&arguments.data, predict.inputs(), &arguments.read)?;
     let evaluation = place::evaluate(predict.as_mut(), &source)?;
     let verdicts = evaluate::judge(&arguments.gates, &evaluation, None);
     if json {

@@ -14,7 +14,9 @@ use std::path::PathBuf;
 
 /// Show operators, shapes, parameters, MACs and RAM of an ONNX or .mopt file.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  modelopt inspect model.onnx --dim batch=1\n  modelopt inspect model.mopt --json")]
+#[command(
+    after_help = "Examples:\n  modelopt inspect model.onnx --dim batch=1\n  modelopt inspect model.mopt --json"
+)]
 pub(crate) struct Arguments {
     /// The model: ONNX or .mopt
     model: PathBuf,
@@ -55,25 +57,41 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
 
 /// A source model, as it runs in float once the passes have run.
 fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
-    let Imported { mut graph, opset, producer, notes, .. } = imported;
+    let Imported {
+        mut graph,
+        opset,
+        producer,
+        notes,
+        ..
+    } = imported;
     let source_nodes = graph.nodes.len();
     let parameters = parameters(&graph);
     let (inputs, outputs) = (ports(&graph, true), ports(&graph, false));
     let applied = optimize::run(&mut graph, |_| true)?;
-    let passes: Vec<String> =
-        applied.iter().filter(|pass| pass.count > 0).map(|pass| format!("{} {}", pass.name, pass.count)).collect();
+    let passes: Vec<String> = applied
+        .iter()
+        .filter(|pass| pass.count > 0)
+        .map(|pass| format!("{} {}", pass.name, pass.count))
+        .collect();
     let compiled = compile::compile(&graph, &compile::Options::default())?;
-    let rows: Vec<Row> = compiled.plan.iter().map(|node| {
-        let shape = node.outputs.first().map(|&id| graph.value(id).shape.to_string());
-        Row {
-            name: node.name.clone(),
-            operator: node.operator,
-            shape: shape.unwrap_or_default(),
-            macs: node.macs,
-            constant_bytes: node.constant_bytes,
-            live_bytes: Some(node.live_bytes),
-        }
-    }).collect();
+    let rows: Vec<Row> = compiled
+        .plan
+        .iter()
+        .map(|node| {
+            let shape = node
+                .outputs
+                .first()
+                .map(|&id| graph.value(id).shape.to_string());
+            Row {
+                name: node.name.clone(),
+                operator: node.operator,
+                shape: shape.unwrap_or_default(),
+                macs: node.macs,
+                constant_bytes: node.constant_bytes,
+                live_bytes: Some(node.live_bytes),
+            }
+        })
+        .collect();
     let mut facts = vec![
         ("kind", json!(format!("ONNX, operator set {opset}"))),
         ("producer", json!(producer)),
@@ -87,7 +105,12 @@ fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
         ("ram_bytes_int8", json!(int8_ram_bytes(&graph))),
     ];
     facts.extend(notes.into_iter().map(|note| ("note", json!(note))));
-    Ok(Summary { facts, inputs, outputs, rows })
+    Ok(Summary {
+        facts,
+        inputs,
+        outputs,
+        rows,
+    })
 }
 
 /// What the model needs once it is quantized. `None` where that depends on the data.
@@ -98,45 +121,72 @@ fn int8_ram_bytes(graph: &Graph) -> Option<usize> {
 }
 
 fn parameters(graph: &Graph) -> usize {
-    graph.constants().iter().map(|&id| graph.value(id).shape.elements()).sum()
+    graph
+        .constants()
+        .iter()
+        .map(|&id| graph.value(id).shape.elements())
+        .sum()
 }
 
 fn ports(graph: &Graph, is_input: bool) -> Vec<Value> {
-    let ports = if is_input { &graph.inputs } else { &graph.outputs };
-    ports.iter().map(|port| {
-        let dtype = graph.value(port.value).dtype.to_string();
-        json!({ "name": port.name, "shape": port.shape.dims(), "type": dtype })
-    }).collect()
+    let ports = if is_input {
+        &graph.inputs
+    } else {
+        &graph.outputs
+    };
+    ports
+        .iter()
+        .map(|port| {
+            let dtype = graph.value(port.value).dtype.to_string();
+            json!({ "name": port.name, "shape": port.shape.dims(), "type": dtype })
+        })
+        .collect()
 }
 
 /// A compact model.
 fn compact(runner: &Runner) -> Result<Summary, Failure> {
     let model = runner.model().map_err(Failure::internal)?;
-    let Meta { inputs, outputs, manifest } = runner.meta();
+    let Meta {
+        inputs,
+        outputs,
+        manifest,
+    } = runner.meta();
     let rows: Vec<Row> = model.nodes().map(|node| row(&node)).collect();
     let describe = |ports: &[Port], is_input: bool| -> Vec<Value> {
-        ports.iter().enumerate().map(|(index, port)| {
-            let tensor = if is_input { model.input(index) } else { model.output(index) };
-            let mut value = json!({ "name": port.name, "shape": port.shape });
-            if let Some(tensor) = tensor {
-                value["type"] = json!(tensor.dtype.to_string());
-                if tensor.scale > 0.0 {
-                    value["scale"] = json!(tensor.scale);
-                    value["zero_point"] = json!(tensor.zero_point);
+        ports
+            .iter()
+            .enumerate()
+            .map(|(index, port)| {
+                let tensor = if is_input {
+                    model.input(index)
+                } else {
+                    model.output(index)
+                };
+                let mut value = json!({ "name": port.name, "shape": port.shape });
+                if let Some(tensor) = tensor {
+                    value["type"] = json!(tensor.dtype.to_string());
+                    if tensor.scale > 0.0 {
+                        value["scale"] = json!(tensor.scale);
+                        value["zero_point"] = json!(tensor.zero_point);
+                    }
                 }
-            }
-            if is_input && port.preprocess != format::meta::Preprocess::default() {
-                let how = &port.preprocess;
-                value["preprocess"] = json!({ "scale": how.scale, "mean": how.mean, "std": how.std });
-            }
-            if !port.labels.is_empty() {
-                value["labels"] = json!(port.labels);
-            }
-            value
-        }).collect()
+                if is_input && port.preprocess != format::meta::Preprocess::default() {
+                    let how = &port.preprocess;
+                    value["preprocess"] =
+                        json!({ "scale": how.scale, "mean": how.mean, "std": how.std });
+                }
+                if !port.labels.is_empty() {
+                    value["labels"] = json!(port.labels);
+                }
+                value
+            })
+            .collect()
     };
     let mut facts = vec![
-        ("kind", json!(format!("compact model, format version {}", format::VERSION))),
+        (
+            "kind",
+            json!(format!("compact model, format version {}", format::VERSION)),
+        ),
         ("tool", json!(manifest.tool)),
         ("recipe", json!(manifest.recipe)),
         ("source_sha256", json!(hexadecimal(&manifest.source_hash))),
@@ -149,12 +199,20 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
         ("state_bytes", json!(model.state_bytes())),
     ];
     if !manifest.figures.is_empty() {
-        let figures: serde_json::Map<String, Value> =
-            manifest.figures.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let figures: serde_json::Map<String, Value> = manifest
+            .figures
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
         facts.push(("figures", Value::Object(figures)));
     }
     let (inputs, outputs) = (describe(inputs, true), describe(outputs, false));
-    Ok(Summary { facts, inputs, outputs, rows })
+    Ok(Summary {
+        facts,
+        inputs,
+        outputs,
+        rows,
+    })
 }
 
 fn row(node: &Node<'_>) -> Row {
@@ -164,7 +222,10 @@ fn row(node: &Node<'_>) -> Row {
     Row {
         name: node.index.to_string(),
         operator: op.map_or("unknown", |op| op.name),
-        shape: node.output(0).map(|tensor| tensor.shape.to_string()).unwrap_or_default(),
+        shape: node
+            .output(0)
+            .map(|tensor| tensor.shape.to_string())
+            .unwrap_or_default(),
         macs: node_macs(node),
         constant_bytes: constants.map(|tensor| tensor.bytes()).sum(),
         live_bytes: None,
@@ -185,12 +246,16 @@ fn as_json(summary: &Summary) -> Value {
             value.insert((*name).to_string(), fact.clone());
         }
     }
-    let rows: Vec<Value> = summary.rows.iter().map(|row| {
-        json!({
-            "name": row.name, "operator": row.operator, "shape": row.shape, "macs": row.macs,
-            "constant_bytes": row.constant_bytes, "live_bytes": row.live_bytes,
+    let rows: Vec<Value> = summary
+        .rows
+        .iter()
+        .map(|row| {
+            json!({
+                "name": row.name, "operator": row.operator, "shape": row.shape, "macs": row.macs,
+                "constant_bytes": row.constant_bytes, "live_bytes": row.live_bytes,
+            })
         })
-    }).collect();
+        .collect();
     value.insert("notes".into(), Value::from(notes));
     value.insert("inputs".into(), json!(summary.inputs));
     value.insert("outputs".into(), json!(summary.outputs));
@@ -239,8 +304,12 @@ fn print(summary: &Summary) {
 /// `name 1x49x10x1 int8 scale=… zero_point=…`.
 fn describe(port: &Value) -> String {
     let text = |key: &str| port[key].as_str().unwrap_or_default().to_string();
-    let shape: Vec<String> =
-        port["shape"].as_array().into_iter().flatten().map(Value::to_string).collect();
+    let shape: Vec<String> = port["shape"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(Value::to_string)
+        .collect();
     let mut line = format!("{} {} {}", text("name"), shape.join("x"), text("type"));
     for key in ["scale", "zero_point", "preprocess", "labels"] {
         if !port[key].is_null() {

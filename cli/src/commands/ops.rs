@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 pub(crate) fn run(json: bool) {
     let ops = runtime::ops::ALL;
     if json {
-        let rows: Vec<Value> =
-            ops.iter().map(|op| json!({ "code": op.code, "operator": op.name })).collect();
+        let rows: Vec<Value> = ops
+            .iter()
+            .map(|op| json!({ "code": op.code, "operator": op.name }))
+            .collect();
         let onnx: Vec<&str> = import::onnx_operators().collect();
         println!("{}", json!({ "runtime": rows, "onnx": onnx }));
         return;
@@ -18,7 +20,10 @@ pub(crate) fn run(json: bool) {
         rows.add_row([op.name.to_string(), op.code.to_string()]);
     }
     table::print(&rows);
-    println!("\nONNX operators that import turns into these:\n{}", wrapped(import::onnx_operators()));
+    println!(
+        "\nONNX operators that import turns into these:\n{}",
+        wrapped(import::onnx_operators())
+    );
 }
 
 /// Names in lines of at most 96 characters.

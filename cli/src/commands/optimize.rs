@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 /// Optimize an ONNX model without changing what it computes, and compile it in float.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  modelopt optimize model.onnx -o model_float.mopt --without layout")]
+#[command(
+    after_help = "Example:\n  modelopt optimize model.onnx -o model_float.mopt --without layout"
+)]
 pub(crate) struct Arguments {
     /// The ONNX model
     model: PathBuf,
@@ -27,13 +29,18 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
-    let path = arguments.output.clone().unwrap_or_else(|| default_path(&arguments.model, "mopt"));
+    let path = arguments
+        .output
+        .clone()
+        .unwrap_or_else(|| default_path(&arguments.model, "mopt"));
     let output = Output::new(&path, &[&arguments.model])?;
     let source = model::source(&arguments.model, &arguments.import)?;
     let mut graph = source.graph;
     let before = graph.nodes.len();
     let inputs = crate::dataset::inputs(&graph, &arguments.preprocess)?;
-    let applied = optimize::run(&mut graph, |name| !arguments.without.iter().any(|other| other == name))?;
+    let applied = optimize::run(&mut graph, |name| {
+        !arguments.without.iter().any(|other| other == name)
+    })?;
     let options = compile::Options {
         preprocess: inputs.into_iter().map(|input| input.preprocess).collect(),
         manifest: format::meta::Manifest {
@@ -47,19 +54,37 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let compiled = compile::compile(&graph, &options)?;
     output.write(&compiled.bytes)?;
     if json {
-        let passes: Vec<Value> = applied.iter().map(|pass| json!({ "name": pass.name, "changes": pass.count })).collect();
-        println!("{}", json!({
-            "output": output.path(), "passes": passes, "nodes_before": before, "nodes": compiled.plan.len(),
-            "bytes": compiled.bytes.len(), "ram_bytes": compiled.arena_bytes,
-        }));
+        let passes: Vec<Value> = applied
+            .iter()
+            .map(|pass| json!({ "name": pass.name, "changes": pass.count }))
+            .collect();
+        println!(
+            "{}",
+            json!({
+                "output": output.path(), "passes": passes, "nodes_before": before, "nodes": compiled.plan.len(),
+                "bytes": compiled.bytes.len(), "ram_bytes": compiled.arena_bytes,
+            })
+        );
         return Ok(());
     }
     let mut rows = table::table(&["pass", "what it does", "changes"], 2);
     for (pass, applied) in optimize::PASSES.iter().zip(&applied) {
-        rows.add_row([pass.name.to_string(), pass.about.to_string(), applied.count.to_string()]);
+        rows.add_row([
+            pass.name.to_string(),
+            pass.about.to_string(),
+            applied.count.to_string(),
+        ]);
     }
     table::print(&rows);
-    println!("\nnodes {before} -> {}, RAM {} bytes", compiled.plan.len(), grouped(compiled.arena_bytes as u64));
-    println!("wrote {}: {} bytes, float", output.path().display(), grouped(compiled.bytes.len() as u64));
+    println!(
+        "\nnodes {before} -> {}, RAM {} bytes",
+        compiled.plan.len(),
+        grouped(compiled.arena_bytes as u64)
+    );
+    println!(
+        "wrote {}: {} bytes, float",
+        output.path().display(),
+        grouped(compiled.bytes.len() as u64)
+    );
     Ok(())
 }

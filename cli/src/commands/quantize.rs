@@ -1,6 +1,6 @@
 //! `modelopt quantize`: an ONNX model to int8, judged before it is written.
 
-use crate::dataset::{self, PreprocessArguments};
+use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// Use at most this many samples, spread evenly over the data
     #[arg(long, value_name = "N", default_value_t = 200)]
     limit: usize,
+    /// For .bin files: a sample is this many consecutive rows, the next starts one row later
+    #[arg(long, value_name = "ROWS")]
+    window: Option<usize>,
     /// Evaluate the result and the source on this data before writing
     #[arg(long, value_name = "DATA")]
     eval: Option<PathBuf>,
@@ -84,8 +87,13 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = model::source(&arguments.model, &arguments.import)?;
     let inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     let mut product = quantized(arguments, &source, &inputs)?;
-    if arguments.require_int8 && let Some(node) = product.quantized.float.first() {
-        let message = format!("node '{}' ({}) stays in float: {}; leave out --require-int8, or change the node", node.node, node.operator, node.reason);
+    if arguments.require_int8
+        && let Some(node) = product.quantized.float.first()
+    {
+        let message = format!(
+            "node '{}' ({}) stays in float: {}; leave out --require-int8, or change the node",
+            node.node, node.operator, node.reason
+        );
         return Err(Failure::usage(message));
     }
     let judged = match &arguments.eval {
@@ -94,12 +102,19 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     };
     let source_bytes = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
     if json {
-        println!("{}", as_json(&product, judged.as_ref(), output.path(), source_bytes));
+        println!(
+            "{}",
+            as_json(&product, judged.as_ref(), output.path(), source_bytes)
+        );
     } else {
         print(&product, judged.as_ref(), source_bytes);
     }
     if let (Some(report), Some(judged)) = (&report, &judged) {
-        let html = evaluate::report(&judged.name, &[&judged.baseline, &judged.evaluation], &judged.verdicts);
+        let html = evaluate::report(
+            &judged.name,
+            &[&judged.baseline, &judged.evaluation],
+            &judged.verdicts,
+        );
         report.write(html.as_bytes())?;
     }
     if let Some(judged) = &judged {
@@ -114,7 +129,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
 
 /// The files to be written, checked before any work.
 fn outputs(arguments: &Arguments) -> Result<(Output, Option<Output>), Failure> {
-    let path = arguments.output.clone().unwrap_or_else(|| default_path(&arguments.model, "mopt"));
+    let path = arguments
+        .output
+        .clone()
+        .unwrap_or_else(|| default_path(&arguments.model, "mopt"));
     let mut inputs = vec![arguments.model.as_path(), arguments.calib.as_path()];
     inputs.extend(arguments.eval.as_deref());
     inputs.extend(arguments.labels.as_deref());
@@ -129,12 +147,20 @@ fn outputs(arguments: &Arguments) -> Result<(Output, Option<Output>), Failure> {
 }
 
 /// Imports, optimizes, calibrates, compiles.
-fn quantized(arguments: &Arguments, source: &Imported, inputs: &[Input]) -> Result<Product, Failure> {
+fn quantized(
+    arguments: &Arguments,
+    source: &Imported,
+    inputs: &[Input],
+) -> Result<Product, Failure> {
     let start = Instant::now();
     let mut graph = source.graph.clone();
     optimize::run(&mut graph, |_| true)?;
     check_kept(&graph, &arguments.keep_float)?;
-    let calibration = dataset::open(&arguments.calib, inputs, None, Some(arguments.limit))?;
+    let calibration = dataset::open(
+        &arguments.calib,
+        inputs,
+        &ReadArguments::new(None, Some(arguments.limit), arguments.window),
+    )?;
     let bar = progress::bar("calibrating", calibration.len());
     let axes: Vec<Vec<u8>> = graph.inputs.iter().map(|port| port.axes.clone()).collect();
     let mut failure = None;
@@ -151,7 +177,9 @@ fn quantized(arguments: &Arguments, source: &Imported, inputs: &[Input]) -> Resu
         equalize: !arguments.no_equalize,
         keep_float: &|name| arguments.keep_float.iter().any(|kept| kept == name),
     };
-    let quantized = quantize::quantize(&graph, &mut samples, &options, &mut |count| bar.set_position(count as u64));
+    let quantized = quantize::quantize(&graph, &mut samples, &options, &mut |count| {
+        bar.set_position(count as u64)
+    });
     bar.finish_and_clear();
     drop(samples);
     if let Some(failure) = failure {
@@ -160,37 +188,69 @@ fn quantized(arguments: &Arguments, source: &Imported, inputs: &[Input]) -> Resu
     let quantized = quantized?;
     let options = compile_options(arguments, source, inputs, &calibration)?;
     let compiled = compile::compile(&quantized.graph, &options)?;
-    Ok(Product { bytes: compiled.bytes, options, ram_bytes: compiled.arena_bytes, quantized, seconds: start.elapsed().as_secs_f64() })
+    Ok(Product {
+        bytes: compiled.bytes,
+        options,
+        ram_bytes: compiled.arena_bytes,
+        quantized,
+        seconds: start.elapsed().as_secs_f64(),
+    })
 }
 
 /// A sample in the layout of the graph's tensors.
 fn stored(values: &[f32], inputs: &[Input], axes: &[Vec<u8>]) -> Sample {
     let prepared = dataset::prepare(values, inputs);
     let inputs = inputs.iter().zip(axes);
-    prepared.iter().zip(inputs).map(|(values, (input, axes))| evaluate::layout::to_tensor(values, &input.shape, axes)).collect()
+    prepared
+        .iter()
+        .zip(inputs)
+        .map(|(values, (input, axes))| evaluate::layout::to_tensor(values, &input.shape, axes))
+        .collect()
 }
 
 fn check_kept(graph: &Graph, kept: &[String]) -> Result<(), Failure> {
-    let unknown = kept.iter().find(|name| !graph.nodes.iter().any(|node| node.name == **name));
+    let unknown = kept
+        .iter()
+        .find(|name| !graph.nodes.iter().any(|node| node.name == **name));
     match unknown {
-        Some(name) => Err(Failure::usage(format!("--keep-float: there is no node '{name}'; `modelopt inspect` lists them"))),
+        Some(name) => Err(Failure::usage(format!(
+            "--keep-float: there is no node '{name}'; `modelopt inspect` lists them"
+        ))),
         None => Ok(()),
     }
 }
 
-fn compile_options(arguments: &Arguments, source: &Imported, inputs: &[Input], calibration: &data::Source) -> Result<compile::Options, Failure> {
+fn compile_options(
+    arguments: &Arguments,
+    source: &Imported,
+    inputs: &[Input],
+    calibration: &data::Source,
+) -> Result<compile::Options, Failure> {
     let labels = match &arguments.class_names {
         Some(path) => class_names(path)?,
         None => calibration.class_names().to_vec(),
     };
-    let outputs = source.graph.outputs.first().map_or(0, |port| port.shape.elements());
+    let outputs = source
+        .graph
+        .outputs
+        .first()
+        .map_or(0, |port| port.shape.elements());
     if arguments.class_names.is_some() && labels.len() != outputs {
         let count = labels.len();
-        return Err(Failure::usage(format!("--class-names has {count} names, but the model has {outputs} classes")));
+        return Err(Failure::usage(format!(
+            "--class-names has {count} names, but the model has {outputs} classes"
+        )));
     }
-    let labels = if labels.len() == outputs { labels } else { Vec::new() };
+    let labels = if labels.len() == outputs {
+        labels
+    } else {
+        Vec::new()
+    };
     Ok(compile::Options {
-        preprocess: inputs.iter().map(|input| input.preprocess.clone()).collect(),
+        preprocess: inputs
+            .iter()
+            .map(|input| input.preprocess.clone())
+            .collect(),
         labels,
         manifest: Manifest {
             tool: crate::tool(),
@@ -205,8 +265,14 @@ fn compile_options(arguments: &Arguments, source: &Imported, inputs: &[Input], c
 
 /// The options that shape the result, as they would be typed.
 fn recipe(arguments: &Arguments) -> String {
-    let mut recipe = format!("quantize --method {} --limit {}", arguments.method, arguments.limit);
-    for (is_given, option) in [(arguments.no_bias_correction, " --no-bias-correction"), (arguments.no_equalize, " --no-equalize")] {
+    let mut recipe = format!(
+        "quantize --method {} --limit {}",
+        arguments.method, arguments.limit
+    );
+    for (is_given, option) in [
+        (arguments.no_bias_correction, " --no-bias-correction"),
+        (arguments.no_equalize, " --no-equalize"),
+    ] {
         if is_given {
             recipe.push_str(option);
         }
@@ -219,7 +285,12 @@ fn recipe(arguments: &Arguments) -> String {
 
 fn class_names(path: &std::path::Path) -> Result<Vec<String>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(String::from).collect())
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(String::from)
+        .collect())
 }
 
 /// What the evaluator found.
@@ -231,27 +302,68 @@ struct Judged {
 }
 
 /// Evaluates the source and the product on the same data, and stores the figures in the product.
-fn judge(arguments: &Arguments, source: &Imported, inputs: &[Input], data: &std::path::Path, product: &mut Product) -> Result<Judged, Failure> {
-    let samples = dataset::open(data, inputs, arguments.labels.as_ref(), None)?;
+fn judge(
+    arguments: &Arguments,
+    source: &Imported,
+    inputs: &[Input],
+    data: &std::path::Path,
+    product: &mut Product,
+) -> Result<Judged, Failure> {
+    let samples = dataset::open(
+        data,
+        inputs,
+        &ReadArguments::new(arguments.labels.clone(), None, arguments.window),
+    )?;
     let mut compact = place::compact(&product.bytes, &place::Device::Host)?;
     let mut oracle = place::oracle(&arguments.model, source, inputs)?;
     let comparison = place::compare(oracle.as_mut(), compact.as_mut(), &samples)?;
     let verdicts = evaluate::judge(&arguments.gates, &comparison.b, Some(&comparison.a));
     // The figures are in the manifest of the file that they are about.
-    let figures = comparison.b.metrics.iter().map(|(name, value)| (name.to_string(), *value as f32));
-    product.options.manifest.figures = figures.collect();
+    let facts: Vec<&str> = compact.facts().into_iter().map(|(name, _)| name).collect();
+    let measured = comparison
+        .b
+        .metrics
+        .iter()
+        .filter(|(name, _)| !facts.contains(&name.as_str()));
+    product.options.manifest.figures = measured
+        .map(|(name, value)| (name.clone(), *value as f32))
+        .collect();
     product.bytes = compile::compile(&product.quantized.graph, &product.options)?.bytes;
+    let mut comparison = comparison;
+    for (_, value) in comparison
+        .b
+        .metrics
+        .iter_mut()
+        .filter(|(name, _)| name == "bytes")
+    {
+        *value = product.bytes.len() as f64;
+    }
     let name = arguments.model.display().to_string();
-    Ok(Judged { name, baseline: comparison.a, evaluation: comparison.b, verdicts })
+    Ok(Judged {
+        name,
+        baseline: comparison.a,
+        evaluation: comparison.b,
+        verdicts,
+    })
 }
 
-fn as_json(product: &Product, judged: Option<&Judged>, path: &std::path::Path, source_bytes: u64) -> Value {
+fn as_json(
+    product: &Product,
+    judged: Option<&Judged>,
+    path: &std::path::Path,
+    source_bytes: u64,
+) -> Value {
     let layers: Vec<Value> = product.quantized.layers.iter().map(|layer| json!({
         "name": layer.name, "operator": layer.operator, "shape": layer.shape.dims(), "bytes": layer.bytes,
         "macs": layer.macs, "scale": layer.output.map(|(scale, _)| scale), "zero_point": layer.output.map(|(_, zero)| zero),
         "sqnr_db": layer.sqnr_db, "bias_corrected": layer.corrected,
     })).collect();
-    let float: Vec<Value> = product.quantized.float.iter().map(|node| json!({ "name": node.node, "operator": node.operator, "reason": node.reason })).collect();
+    let float: Vec<Value> = product
+        .quantized
+        .float
+        .iter()
+        .map(|node| json!({ "name": node.node, "operator": node.operator, "reason": node.reason }))
+        .collect();
     let mut value = json!({
         "output": path, "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
         "samples": product.quantized.samples, "seconds": product.seconds, "equalized": product.quantized.equalized,
@@ -261,37 +373,80 @@ fn as_json(product: &Product, judged: Option<&Judged>, path: &std::path::Path, s
     if let Some(judged) = judged {
         value["baseline"] = judged.baseline.to_json();
         value["evaluation"] = judged.evaluation.to_json();
-        value["verdicts"] = Value::from(judged.verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
+        value["verdicts"] = Value::from(
+            judged
+                .verdicts
+                .iter()
+                .map(Verdict::to_json)
+                .collect::<Vec<_>>(),
+        );
     }
     value
 }
 
 fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
     let quantized = &product.quantized;
-    let mut rows = table::table(&["node", "operator", "output", "bytes", "MACs", "scale", "zero", "SQNR dB", "bias"], 3);
+    let mut rows = table::table(
+        &[
+            "node", "operator", "output", "bytes", "MACs", "scale", "zero", "SQNR dB", "bias",
+        ],
+        3,
+    );
     for layer in &quantized.layers {
-        let (scale, zero) = layer.output.map_or((String::new(), String::new()), |(scale, zero)| (format!("{scale:.6}"), zero.to_string()));
+        let (scale, zero) = layer
+            .output
+            .map_or((String::new(), String::new()), |(scale, zero)| {
+                (format!("{scale:.6}"), zero.to_string())
+            });
         rows.add_row([
-            shortened(&layer.name), layer.operator.to_string(), layer.shape.to_string(), grouped(layer.bytes as u64), grouped(layer.macs),
-            scale, zero, layer.sqnr_db.map_or(String::new(), |db| format!("{db:.1}")),
-            if layer.corrected { "corrected".into() } else { String::new() },
+            shortened(&layer.name),
+            layer.operator.to_string(),
+            layer.shape.to_string(),
+            grouped(layer.bytes as u64),
+            grouped(layer.macs),
+            scale,
+            zero,
+            layer.sqnr_db.map_or(String::new(), |db| format!("{db:.1}")),
+            if layer.corrected {
+                "corrected".into()
+            } else {
+                String::new()
+            },
         ]);
     }
     table::print(&rows);
     println!();
     for node in &quantized.float {
-        println!("in float: {} ({}): {}", node.node, node.operator, node.reason);
+        println!(
+            "in float: {} ({}): {}",
+            node.node, node.operator, node.reason
+        );
     }
     let [kept, rolled_back] = quantized.corrections;
     println!(
         "{} samples, {:.2} s; biases corrected in {kept} layers, rolled back in {rolled_back}; {} inputs of sums aligned{}",
-        quantized.samples, product.seconds, quantized.aligned, if quantized.equalized { "; channels equalized" } else { "" },
+        quantized.samples,
+        product.seconds,
+        quantized.aligned,
+        if quantized.equalized {
+            "; channels equalized"
+        } else {
+            ""
+        },
     );
     let bytes = product.bytes.len() as u64;
     let ratio = source_bytes as f64 / bytes.max(1) as f64;
-    println!("size {} -> {} bytes ({ratio:.2}x smaller), RAM {} bytes", grouped(source_bytes), grouped(bytes), grouped(product.ram_bytes as u64));
+    println!(
+        "size {} -> {} bytes ({ratio:.2}x smaller), RAM {} bytes",
+        grouped(source_bytes),
+        grouped(bytes),
+        grouped(product.ram_bytes as u64)
+    );
     if let Some(judged) = judged {
-        println!("\n{}", evaluate::table::side_by_side(&judged.baseline, &judged.evaluation));
+        println!(
+            "\n{}",
+            evaluate::table::side_by_side(&judged.baseline, &judged.evaluation)
+        );
         place::print_verdicts(&judged.verdicts);
     }
 }

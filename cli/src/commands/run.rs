@@ -1,6 +1,6 @@
 //! `modelopt run`: what a model answers.
 
-use crate::dataset::{self, PreprocessArguments};
+use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
 use crate::model::ImportArguments;
 use crate::place::{self, Device};
@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 /// Run a model on inputs and print its named outputs.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  modelopt run digits.mopt --input digit.png\n  modelopt run kws.mopt --input inputs.npy --limit 3 --json")]
+#[command(
+    after_help = "Examples:\n  modelopt run digits.mopt --input digit.png\n  modelopt run kws.mopt --input inputs.npy --limit 3 --json"
+)]
 pub(crate) struct Arguments {
     /// The model: ONNX or .mopt
     model: PathBuf,
@@ -33,8 +35,17 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
-    let mut predict = place::open(&arguments.model, &arguments.import, &arguments.preprocess, &arguments.device)?;
-    let source = dataset::open(&arguments.input, predict.inputs(), None, arguments.limit)?;
+    let mut predict = place::open(
+        &arguments.model,
+        &arguments.import,
+        &arguments.preprocess,
+        &arguments.device,
+    )?;
+    let source = dataset::open(
+        &arguments.input,
+        predict.inputs(),
+        &ReadArguments::new(None, arguments.limit, None),
+    )?;
     let mut results = Vec::new();
     for sample in source.samples()? {
         let sample = sample?;
@@ -54,13 +65,17 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
 }
 
 fn as_json(name: &str, outputs: &[Output], prediction: &Prediction) -> Value {
-    let outputs: Vec<Value> = outputs.iter().zip(&prediction.outputs).map(|(output, values)| {
-        let mut value = json!({ "name": output.name, "shape": output.shape, "values": values });
-        if output.labels.len() == values.len() && !values.is_empty() {
-            value["labels"] = json!(output.labels);
-        }
-        value
-    }).collect();
+    let outputs: Vec<Value> = outputs
+        .iter()
+        .zip(&prediction.outputs)
+        .map(|(output, values)| {
+            let mut value = json!({ "name": output.name, "shape": output.shape, "values": values });
+            if output.labels.len() == values.len() && !values.is_empty() {
+                value["labels"] = json!(output.labels);
+            }
+            value
+        })
+        .collect();
     json!({ "sample": name, "outputs": outputs, "instructions": prediction.instructions })
 }
 
@@ -71,12 +86,17 @@ fn print(name: &str, outputs: &[Output], prediction: &Prediction, top: usize) {
         let shape: Vec<String> = output.shape.iter().map(usize::to_string).collect();
         println!("  {} [{}]", output.name, shape.join(", "));
         let mut order: Vec<usize> = (0..values.len()).collect();
-        let is_scores = values.len() <= 1000 && output.shape.iter().filter(|&&size| size > 1).count() <= 1;
+        let is_scores =
+            values.len() <= 1000 && output.shape.iter().filter(|&&size| size > 1).count() <= 1;
         if is_scores {
             order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
         }
         for &index in order.iter().take(top) {
-            let label = output.labels.get(index).cloned().unwrap_or_else(|| index.to_string());
+            let label = output
+                .labels
+                .get(index)
+                .cloned()
+                .unwrap_or_else(|| index.to_string());
             println!("    {label:20} {:.6}", values[index]);
         }
         if values.len() > top {

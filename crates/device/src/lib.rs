@@ -2,8 +2,9 @@
 //! host's side of the protocol.
 //!
 //! A board is emulated by QEMU, which counts instructions: figures are instructions, never times.
-//! Or it is at a serial port, with its firmware flashed before. Nothing waits for ever: every reply has a time limit, and an emulator ends with the
-//! value that owns it.
+//! Or it is at a serial port, with its firmware flashed before. The WebAssembly module under Node
+//! is a place too. Nothing waits for ever: every reply of a board has a time limit, and a process
+//! ends with the value that owns it.
 #![forbid(unsafe_code)]
 
 mod boards;
@@ -12,6 +13,7 @@ mod device;
 mod error;
 mod images;
 mod link;
+pub mod node;
 mod place;
 mod qemu;
 mod serial;
@@ -23,5 +25,5 @@ pub use error::Error;
 pub use images::{ImageSizes, Images};
 pub use link::Link;
 pub use place::Place;
-pub use qemu::Qemu;
+pub use qemu::{Qemu, emulator_missing};
 pub use serial::Serial;

@@ -252,6 +252,24 @@ impl Link for Uart<'_> {
     }
 }
 
+/// What is missing to emulate boards; `None` when nothing is.
+pub fn emulator_missing() -> Option<String> {
+    let version = Command::new(PROGRAM)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output();
+    match version.is_ok_and(|output| output.status.success()) {
+        true => None,
+        false => {
+            let error = Error::NoEmulator {
+                program: PROGRAM,
+                package: PACKAGE,
+            };
+            Some(format!("{}; {}", error.what(), error.remedy()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,21 +16,31 @@ pub struct Oracle {
 
 impl Oracle {
     /// Loads a model. `inputs` and `outputs` are those of the file, with all dimensions known.
-    pub fn open(path: &Path, inputs: Vec<Input>, outputs: Vec<Output>) -> Result<Self, PredictError> {
+    pub fn open(
+        path: &Path,
+        inputs: Vec<Input>,
+        outputs: Vec<Output>,
+    ) -> Result<Self, PredictError> {
         let refused = |error: TractError| PredictError {
             what: format!("the reference executor (tract) does not take the model: {error:#}"),
-            remedy: "compare compact models with each other, or change the node that it names".into(),
+            remedy: "compare compact models with each other, or change the node that it names"
+                .into(),
         };
         let plan = load(path, &inputs, &outputs).map_err(refused)?;
         let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-        Ok(Oracle { plan, inputs, outputs, bytes })
+        Ok(Oracle {
+            plan,
+            inputs,
+            outputs,
+            bytes,
+        })
     }
 }
 
 fn load(path: &Path, inputs: &[Input], outputs: &[Output]) -> TractResult<Arc<TypedRunnableModel>> {
     let mut model = tract_onnx::onnx().model_for_path(path)?;
     model = model.with_input_names(inputs.iter().map(|input| &input.name))?;
-    model = model.with_output_names(outputs.iter().map(|output| &output.name))?;
+    model = model.with_outputs_by_name(outputs.iter().map(|output| &output.name))?;
     for (index, input) in inputs.iter().enumerate() {
         model.set_input_fact(index, f32::fact(&input.shape[..]).into())?;
         // Shapes in the file may be symbolic; ours are known.
@@ -63,19 +73,34 @@ impl Predict for Oracle {
             what: format!("the reference executor (tract) fails: {error:#}"),
             remedy: "check that the data fits the model's inputs".into(),
         })?;
-        Ok(Prediction { outputs, raw: Vec::new(), instructions: None })
+        Ok(Prediction {
+            outputs,
+            raw: Vec::new(),
+            instructions: None,
+        })
     }
 }
 
-fn run(plan: &Arc<TypedRunnableModel>, signature: &[Input], inputs: &[&[f32]]) -> TractResult<Vec<Vec<f32>>> {
+fn run(
+    plan: &Arc<TypedRunnableModel>,
+    signature: &[Input],
+    inputs: &[&[f32]],
+) -> TractResult<Vec<Vec<f32>>> {
     let tensors: TractResult<TVec<TValue>> = signature
         .iter()
         .zip(inputs)
         .map(|(input, values)| Ok(Tensor::from_shape(&input.shape, values)?.into()))
         .collect();
     let results = plan.run(tensors?)?;
-    results.iter().map(|result| {
-        let floats = result.cast_to::<f32>()?;
-        Ok(floats.to_plain_array_view::<f32>()?.iter().copied().collect())
-    }).collect()
+    results
+        .iter()
+        .map(|result| {
+            let floats = result.cast_to::<f32>()?;
+            Ok(floats
+                .to_plain_array_view::<f32>()?
+                .iter()
+                .copied()
+                .collect())
+        })
+        .collect()
 }

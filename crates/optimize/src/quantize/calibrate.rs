@@ -48,6 +48,23 @@ impl Executable {
         })
     }
 
+    /// Runs one sample and gives the first output as real numbers.
+    pub(crate) fn run(&mut self, sample: &Sample, output: &mut Vec<f32>) -> Result<(), Error> {
+        let mut session = self.runner.session().map_err(Error::refused)?;
+        for (index, values) in sample.iter().enumerate() {
+            session
+                .set_input_f32(index, values)
+                .map_err(Error::refused)?;
+        }
+        session.run();
+        let elements = session
+            .model()
+            .output(0)
+            .map_or(0, |tensor| tensor.shape.elements());
+        output.resize(elements, 0.0);
+        session.output_f32(0, output).map_err(Error::refused)
+    }
+
     /// Runs one sample and shows every value as real numbers when it is made, inputs first.
     pub(crate) fn watch(
         &mut self,
@@ -157,7 +174,7 @@ pub(crate) fn shown(graph: &Graph, mut id: ValueId) -> ValueId {
 }
 
 /// Adds the mean of every channel of one sample.
-fn add_means(means: &mut [f64], values: &[f32]) {
+pub(crate) fn add_means(means: &mut [f64], values: &[f32]) {
     let channels = means.len().max(1);
     let pixels = (values.len() / channels).max(1) as f64;
     for pixel in values.chunks(channels) {

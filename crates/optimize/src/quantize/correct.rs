@@ -9,7 +9,7 @@
 use super::Error;
 use super::apply::Biases;
 use super::assign::Assignment;
-use super::calibrate::{Executable, Float, Sample, Statistics, shown};
+use super::calibrate::{Executable, Float, Sample, Statistics, add_means, shown};
 use graph::{Graph, Kind, ValueId};
 use std::collections::HashMap;
 
@@ -82,35 +82,47 @@ fn corrected_bias(
     Some(corrected.collect())
 }
 
-/// The mean difference of each channel of `value` between the quantized graph and the float one.
-fn mean_error(
+/// The mean of every channel of values in the float graph.
+fn float_means(
     float: &mut Float,
-    quantized: &mut Executable,
+    channels: &HashMap<ValueId, usize>,
+    samples: &[Sample],
+) -> Result<HashMap<ValueId, Vec<f64>>, Error> {
+    let mut means: HashMap<ValueId, Vec<f64>> = HashMap::new();
+    for sample in samples {
+        float.watch(sample, &mut |id, values| {
+            if let Some(&channels) = channels.get(&id) {
+                let means = means.entry(id).or_insert_with(|| vec![0.0; channels]);
+                add_means(means, values);
+            }
+        })?;
+    }
+    let count = samples.len().max(1) as f64;
+    means.values_mut().flatten().for_each(|sum| *sum /= count);
+    Ok(means)
+}
+
+/// The mean of every channel of a value, as the graph up to it computes it.
+fn mean_up_to(
+    graph: &Graph,
     value: ValueId,
     channels: usize,
     samples: &[Sample],
 ) -> Result<Vec<f64>, Error> {
-    let mut sums = vec![0.0; channels.max(1)];
-    let mut expected = Vec::new();
-    let mut seen = 0usize;
+    let mut part = graph.clone();
+    part.outputs.clear();
+    part.add_output("value", value);
+    part.remove_dead();
+    let mut part = Executable::new(&part)?;
+    let mut means = vec![0.0; channels];
+    let mut values = Vec::new();
     for sample in samples {
-        float.watch(sample, &mut |id, values| {
-            if id == value {
-                expected.clear();
-                expected.extend_from_slice(values);
-            }
-        })?;
-        quantized.watch(sample, &mut |id, values| {
-            if id == value {
-                for (i, (has, wants)) in values.iter().zip(&expected).enumerate() {
-                    sums[i % channels.max(1)] += f64::from(has - wants);
-                }
-                seen += values.len();
-            }
-        })?;
+        part.run(sample, &mut values)?;
+        add_means(&mut means, &values);
     }
-    let count = (seen / channels.max(1)).max(1) as f64;
-    Ok(sums.into_iter().map(|sum| sum / count).collect())
+    let count = samples.len().max(1) as f64;
+    means.iter_mut().for_each(|sum| *sum /= count);
+    Ok(means)
 }
 
 /// Moves the bias of one layer after another by the mean error of its output, measured behind
@@ -122,21 +134,23 @@ pub(crate) fn measured_biases(
     start: &Biases,
 ) -> Result<Biases, Error> {
     let graph = judge.graph;
+    let output = |index: usize| graph.nodes[index].outputs.first().copied();
+    let channels = start
+        .iter()
+        .filter_map(|(&index, bias)| Some((output(index)?, bias.len())));
+    let expected = float_means(float, &channels.collect(), judge.samples)?;
     let mut biases = start.clone();
-    for (index, node) in graph.nodes.iter().enumerate() {
-        let Some(bias) = start.get(&index) else {
+    for index in 0..graph.nodes.len() {
+        let (Some(bias), Some(output)) = (start.get(&index), output(index)) else {
             continue;
         };
-        let Some(&output) = node.outputs.first() else {
+        let Some(wanted) = expected.get(&output) else {
             continue;
         };
         let corrected = super::apply::apply(graph, judge.assignment, judge.scales, &biases)?;
-        let mut quantized = Executable::new(&corrected)?;
-        let errors = mean_error(float, &mut quantized, output, bias.len(), judge.samples)?;
-        let moved = bias
-            .iter()
-            .zip(&errors)
-            .map(|(b, e)| (f64::from(*b) - e) as f32);
+        let has = mean_up_to(&corrected, output, bias.len(), judge.samples)?;
+        let moved = bias.iter().zip(has.iter().zip(wanted));
+        let moved = moved.map(|(&bias, (has, wanted))| (f64::from(bias) - (has - wanted)) as f32);
         biases.insert(index, moved.collect());
     }
     Ok(biases)
