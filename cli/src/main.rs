@@ -49,9 +49,23 @@ fn tool() -> String {
     concat!("modelopt ", env!("CARGO_PKG_VERSION")).to_string()
 }
 
+/// Says what went wrong in a line. Where the reader of the output has left, as `head` does, there is
+/// nothing to say.
+fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let text = panic.to_string();
+    if text.contains("failed printing to stdout") {
+        std::process::exit(0);
+    }
+    eprintln!(
+        "error: {}; this is a mistake in modelopt: please report it with the files that led to it",
+        text.replace('\n', " ")
+    );
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // A panic is a mistake of this program: say so, with its documented code.
+    std::panic::set_hook(Box::new(tell_panic));
+    // A panic is a mistake of this program: it has its documented code.
     let outcome = std::panic::catch_unwind(|| run(&arguments));
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -59,12 +73,7 @@ fn main() -> ExitCode {
             eprintln!("error: {}", failure.message);
             ExitCode::from(failure.code as u8)
         }
-        Err(_) => {
-            eprintln!(
-                "error: this is a mistake in modelopt; please report it with the files that led to it"
-            );
-            ExitCode::from(failure::Code::Internal as u8)
-        }
+        Err(_) => ExitCode::from(failure::Code::Internal as u8),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A compact model in the WebAssembly module, under Node: the npm package's own code runs it.
 
 use crate::Error;
-use evaluate::layout::{decode, encode, to_caller, to_tensor};
+use evaluate::layout::{decode, encode, to_tensor};
 use evaluate::{Facts, Input, Output, Predict, PredictError, Prediction, signature};
 use format::meta::Meta;
 use format::{Model, Tensor};
@@ -239,11 +239,11 @@ impl Predict for Node {
         for (signature, slot) in &self.outputs {
             let mut raw = vec![0; slot.tensor.bytes()];
             self.from.read_exact(&mut raw).map_err(failed)?;
-            let values = decode(&slot.tensor, &raw);
-            prediction
-                .outputs
-                .push(to_caller(&values, &signature.shape, &slot.axes));
-            prediction.raw.push(raw);
+            prediction.outputs.push(decode(&slot.tensor, &raw));
+            // The package answers in the caller's order; bits are compared in the tensor's.
+            let elements: Vec<&[u8]> = raw.chunks(slot.tensor.dtype.bytes()).collect();
+            let ordered = to_tensor(&elements, &signature.shape, &slot.axes);
+            prediction.raw.push(ordered.concat());
         }
         Ok(prediction)
     }

@@ -1,0 +1,228 @@
+//! The main job as a user types it, on the digits in the repository.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn demo(file: &str) -> String {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "demo", "digits"]
+        .iter()
+        .collect();
+    folder.join(file).display().to_string()
+}
+
+/// Runs a command in a folder; the exit code, the standard output, the standard error stream.
+fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("modelopt")
+        .unwrap()
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let (code, output, errors) = run(folder, &[arguments, &["--json"]].concat());
+    assert_eq!(code, 0, "{errors}");
+    serde_json::from_str(&output).unwrap()
+}
+
+/// Quantizes the digits into `digits.mopt`.
+fn quantize(folder: &Path) -> Value {
+    let (model, train) = (demo("digits.onnx"), demo("train.npy"));
+    let (test, labels) = (demo("test.npy"), demo("test_labels.npy"));
+    json(
+        folder,
+        &[
+            "quantize",
+            &model,
+            "--calib",
+            &train,
+            "--scale",
+            "0.0625",
+            "--eval",
+            &test,
+            "--labels",
+            &labels,
+            "--gate",
+            "top1>=-0.01@baseline",
+            "--report",
+            "report.html",
+        ],
+    )
+}
+
+#[test]
+fn the_digits_become_int8_and_keep_their_accuracy() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = quantize(folder.path());
+    assert_eq!(
+        made["float"],
+        Value::Array(vec![]),
+        "every node runs in int8"
+    );
+    let (before, after) = (
+        made["source_bytes"].as_u64().unwrap(),
+        made["bytes"].as_u64().unwrap(),
+    );
+    assert!(after * 2 < before, "{before} -> {after}");
+    assert!(made["evaluation"]["top1"].as_f64().unwrap() >= 0.98);
+    assert!(
+        made["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|layer| layer["macs"].is_u64())
+    );
+    let file = std::fs::metadata(folder.path().join("digits.mopt")).unwrap();
+    assert_eq!(file.len(), after);
+    let report = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(report.contains("Confusion matrix") && report.contains("passed: top1"));
+
+    let inspected = json(folder.path(), &["inspect", "digits.mopt"]);
+    assert_eq!(inspected["ram_bytes"], made["ram_bytes"]);
+    assert_eq!(inspected["inputs"][0]["preprocess"]["scale"], 0.0625);
+    assert!(inspected["figures"]["top1"].as_f64().unwrap() >= 0.98);
+
+    let (test, labels) = (demo("test.npy"), demo("test_labels.npy"));
+    let evaluated = json(
+        folder.path(),
+        &[
+            "evaluate",
+            "digits.mopt",
+            "--data",
+            &test,
+            "--labels",
+            &labels,
+        ],
+    );
+    assert_eq!(evaluated["top1"], made["evaluation"]["top1"]);
+    assert_eq!(evaluated["bytes"], made["bytes"]);
+    assert_eq!(evaluated["confusion"].as_array().unwrap().len(), 10);
+
+    let onnx = demo("digits.onnx");
+    let compared = json(
+        folder.path(),
+        &[
+            "compare",
+            &onnx,
+            "digits.mopt",
+            "--data",
+            &test,
+            "--labels",
+            &labels,
+        ],
+    );
+    assert!(
+        compared["a"]["top1"].as_f64().unwrap() > 0.99,
+        "the source gets the preprocessing stored in the other"
+    );
+    assert!(compared["b"]["agreement"].as_f64().unwrap() > 0.98);
+
+    let results = json(
+        folder.path(),
+        &["run", "digits.mopt", "--input", &test, "--limit", "2"],
+    );
+    assert_eq!(
+        results[1]["outputs"][0]["values"].as_array().unwrap().len(),
+        10
+    );
+    let (code, text, _) = run(
+        folder.path(),
+        &["run", "digits.mopt", "--input", &test, "--limit", "1"],
+    );
+    assert!(code == 0 && text.contains("probabilities"), "{text}");
+}
+
+#[test]
+fn tables_are_for_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, train) = (demo("digits.onnx"), demo("train.npy"));
+    let arguments = [
+        "quantize", &model, "--calib", &train, "--scale", "0.0625", "--limit", "50", "-o", "d.mopt",
+    ];
+    let (code, text, errors) = run(folder.path(), &arguments);
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        text.contains("SQNR dB") && text.contains("conv_2d") && text.contains("x smaller"),
+        "{text}"
+    );
+    assert!(text.ends_with("wrote d.mopt\n"), "{text}");
+    let (_, text, _) = run(folder.path(), &["inspect", &model]);
+    assert!(
+        text.contains("ram_bytes_int8") && text.contains("live bytes"),
+        "{text}"
+    );
+}
+
+#[test]
+fn float_models_stay_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = demo("digits.onnx");
+    let made = json(
+        folder.path(),
+        &["optimize", &model, "--scale", "0.0625", "-o", "float.mopt"],
+    );
+    assert!(made["nodes"].as_u64().unwrap() < made["nodes_before"].as_u64().unwrap());
+    let compared = json(
+        folder.path(),
+        &["compare", &model, "float.mopt", "--data", &demo("test.npy")],
+    );
+    assert_eq!(compared["b"]["agreement"], 1.0);
+    assert!(compared["b"]["difference_max"].as_f64().unwrap() < 1e-4);
+}
+
+#[test]
+fn a_gate_that_does_not_hold_keeps_the_file_from_being_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, train) = (demo("digits.onnx"), demo("train.npy"));
+    let (test, labels) = (demo("test.npy"), demo("test_labels.npy"));
+    let (code, _, errors) = run(
+        folder.path(),
+        &[
+            "quantize",
+            &model,
+            "--calib",
+            &train,
+            "--scale",
+            "0.0625",
+            "--eval",
+            &test,
+            "--labels",
+            &labels,
+            "--gate",
+            "top1>=1.5",
+        ],
+    );
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("top1>=1.5"), "{errors}");
+    assert!(!folder.path().join("digits.mopt").exists());
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [
+        "inspect", "optimize", "quantize", "evaluate", "compare", "run", "explain",
+    ] {
+        let (code, text, _) = run(folder.path(), &[command, "--help"]);
+        assert!(code == 0 && text.contains("Example"), "{command}: {text}");
+    }
+    let (code, text, _) = run(folder.path(), &["--help"]);
+    assert!(code == 0 && text.contains("Exit codes"), "{text}");
+    assert!(
+        json(folder.path(), &["ops"])["onnx"]
+            .as_array()
+            .unwrap()
+            .len()
+            > 50
+    );
+    assert_eq!(json(folder.path(), &["devices"])[0]["device"], "host");
+    assert_eq!(json(folder.path(), &["explain", "m4"])[0]["code"], "M4");
+}
