@@ -213,6 +213,13 @@ impl<'a> Session<'a> {
                 .for_each(|(to, from)| *to = from.get());
             return;
         }
+        if tensor.dtype == DType::I8 && tensor.scale > 0.0 {
+            for (value, cell) in values.iter_mut().zip(cells) {
+                let integer = i32::from(cell.get() as i8);
+                *value = (integer - tensor.zero_point) as f32 * tensor.scale;
+            }
+            return;
+        }
         for (i, value) in values.iter_mut().enumerate() {
             let from = cells.get(i * width..(i + 1) * width).unwrap_or(&[]);
             element

@@ -12,13 +12,46 @@ use std::collections::HashMap;
 /// Biases by node index, where bias correction replaces the model's own.
 pub(crate) type Biases = HashMap<usize, Vec<f32>>;
 
+/// The scales that suit each layer's weights best, by the weights' ids.
+pub(crate) type BestScales = HashMap<ValueId, Vec<f64>>;
+
+/// Everything that a float graph becomes an integer one by, but for corrected biases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe<'a> {
+    /// The float graph.
+    pub graph: &'a Graph,
+    /// What runs in int8.
+    pub assignment: &'a Assignment,
+    /// The scale of every activation.
+    pub scales: &'a HashMap<ValueId, Quantization>,
+    /// From [`best_scales`].
+    pub best: &'a BestScales,
+}
+
+/// Looks for the best scales once: it takes long, and a graph is quantized many times.
+pub(crate) fn best_scales(graph: &Graph) -> BestScales {
+    let weighted = graph.nodes.iter().filter(|node| has_weights(&node.kind));
+    let ids = weighted.filter_map(|node| node.inputs.get(1).copied().flatten());
+    ids.filter_map(|id| {
+        let weights = graph.value(id);
+        let values = weights.data.as_ref()?.f32().ok()?;
+        Some((id, weights::best_scales(values, weights.shape.dim(0))))
+    })
+    .collect()
+}
+
+fn has_weights(kind: &Kind) -> bool {
+    matches!(kind, Kind::Conv2d(_) | Kind::FullyConnected(_))
+}
+
 /// The quantized graph. Nodes and values keep their ids; conversions are added.
-pub(crate) fn apply(
-    float: &Graph,
-    assignment: &Assignment,
-    scales: &HashMap<ValueId, Quantization>,
-    biases: &Biases,
-) -> Result<Graph, Error> {
+pub(crate) fn apply(recipe: &Recipe<'_>, biases: &Biases) -> Result<Graph, Error> {
+    let Recipe {
+        graph: float,
+        assignment,
+        scales,
+        best,
+    } = *recipe;
     let mut graph = float.clone();
     let integers = integer_values(float, &assignment.integer);
     for &id in integers.keys() {
@@ -49,8 +82,8 @@ pub(crate) fn apply(
             converted.insert(*input, other);
             *input = other;
         }
-        if integer && matches!(node.kind, Kind::Conv2d(_) | Kind::FullyConnected(_)) {
-            quantize_weights(&mut graph, &mut node, biases.get(&index))?;
+        if integer && has_weights(&node.kind) {
+            quantize_weights(&mut graph, &mut node, best, biases.get(&index))?;
         }
         nodes.push(node);
     }
@@ -99,6 +132,7 @@ fn convert(
 fn quantize_weights(
     graph: &mut Graph,
     node: &mut graph::Node,
+    best: &BestScales,
     bias: Option<&Vec<f32>>,
 ) -> Result<(), Error> {
     let missing = || Error::Inconsistent(node.name.clone());
@@ -135,6 +169,7 @@ fn quantize_weights(
         input: from,
         output_scale: to.0,
         bias: held,
+        best: best.get(&id).ok_or_else(missing)?,
     };
     let quantized = weights::quantize(values, source.shape.dim(0), &layer);
     let constant = graph.add_constant(source.name, source.shape, Data::I8(quantized.values));

@@ -133,7 +133,7 @@ pub(crate) fn measured_biases(
     float: &mut Float,
     start: &Biases,
 ) -> Result<Biases, Error> {
-    let graph = judge.graph;
+    let graph = judge.recipe.graph;
     let output = |index: usize| graph.nodes[index].outputs.first().copied();
     let channels = start
         .iter()
@@ -147,7 +147,7 @@ pub(crate) fn measured_biases(
         let Some(wanted) = expected.get(&output) else {
             continue;
         };
-        let corrected = super::apply::apply(graph, judge.assignment, judge.scales, &biases)?;
+        let corrected = super::apply::apply(&judge.recipe, &biases)?;
         let has = mean_up_to(&corrected, output, bias.len(), judge.samples)?;
         let moved = bias.iter().zip(has.iter().zip(wanted));
         let moved = moved.map(|(&bias, (has, wanted))| (f64::from(bias) - (has - wanted)) as f32);

@@ -24,7 +24,7 @@ pub use calibrate::Sample;
 pub use histogram::Histogram;
 pub use range::Method;
 
-use apply::Biases;
+use apply::{Biases, Recipe};
 use assign::Assignment;
 use calibrate::{Float, Statistics};
 use correct::Fidelity;
@@ -34,6 +34,9 @@ use std::collections::HashMap;
 
 /// Samples that are kept in memory to compare layers on.
 const COMPARED_SAMPLES: usize = 32;
+
+/// Samples that are read before they run.
+const CHUNK_SAMPLES: usize = 16;
 
 /// What to do.
 pub struct Options<'a> {
@@ -147,35 +150,34 @@ pub fn quantize(
     if let Some(equal) = equal {
         variants.push(Variant::new(equal)?);
     }
+    let mut all = kept.iter().cloned().map(Ok).chain(samples);
     let mut count = 0;
-    for sample in kept.iter().cloned().map(Ok).chain(samples) {
-        let sample = sample?;
-        for variant in &mut variants {
-            variant.statistics.add(
-                &variant.graph,
-                &assignment.group,
-                &mut variant.float,
-                &sample,
-            )?;
+    loop {
+        let chunk: Result<Vec<Sample>, Error> = all.by_ref().take(CHUNK_SAMPLES).collect();
+        let chunk = chunk?;
+        if chunk.is_empty() {
+            break;
         }
-        count += 1;
+        in_parallel(variants.iter_mut(), |variant| {
+            variant.add(&assignment, &chunk)
+        })?;
+        count += chunk.len();
         progress(count);
     }
     if count == 0 {
         return Err(Error::NoSamples);
     }
-    let mut best: Option<Candidate> = None;
-    for (equalized, variant) in variants.into_iter().enumerate() {
-        let mut candidate = variant.finish(&assignment, &mut float, &kept, options)?;
-        candidate.equalized = equalized > 0;
-        if best
-            .as_ref()
-            .is_none_or(|best| candidate.quality > best.quality)
-        {
-            best = Some(candidate);
-        }
-    }
-    let best = best.ok_or(Error::NoSamples)?;
+    let how = (options.method, options.bias_correction);
+    let candidates = in_parallel(variants, |variant| {
+        let mut float = Float::new(graph)?;
+        variant.finish(&assignment, &mut float, &kept, how)
+    })?;
+    // The first of equals: the graph as it was.
+    let best = candidates.into_iter().enumerate().reduce(|best, next| {
+        let is_better = next.1.quality > best.1.quality;
+        if is_better { next } else { best }
+    });
+    let (equalized, best) = best.ok_or(Error::NoSamples)?;
     let layers = layers(graph, &best.graph, &best.fidelity, &best.biases);
     Ok(Quantized {
         graph: best.graph,
@@ -184,7 +186,24 @@ pub fn quantize(
         samples: count,
         corrections: best.corrections,
         aligned: best.aligned,
-        equalized: best.equalized,
+        equalized: equalized > 0,
+    })
+}
+
+/// Works on every item on a thread of its own; the results are in the items' order.
+fn in_parallel<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T>,
+    work: impl Fn(T) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let items = items.into_iter();
+        let threads: Vec<_> = items.map(|item| scope.spawn(move || work(item))).collect();
+        let results = threads.into_iter().map(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.collect()
     })
 }
 
@@ -202,7 +221,6 @@ struct Candidate {
     biases: Biases,
     corrections: [usize; 2],
     aligned: usize,
-    equalized: bool,
     quality: f64,
 }
 
@@ -216,27 +234,41 @@ impl Variant {
         })
     }
 
+    /// Feeds samples through the graph.
+    fn add(&mut self, assignment: &Assignment, samples: &[Sample]) -> Result<(), Error> {
+        for sample in samples {
+            let (graph, float) = (&self.graph, &mut self.float);
+            self.statistics
+                .add(graph, &assignment.group, float, sample)?;
+        }
+        Ok(())
+    }
+
     /// Quantizes with the statistics gathered; `float` is the model as it was.
     fn finish(
         mut self,
         assignment: &Assignment,
         float: &mut Float,
         kept: &[Sample],
-        options: &Options<'_>,
+        (method, correct): (Method, bool),
     ) -> Result<Candidate, Error> {
         self.statistics.finish();
-        let (scales, aligned) = scales(&self.graph, assignment, &self.statistics, options.method);
-        let judge = Judge {
+        let (scales, aligned) = scales(&self.graph, assignment, &self.statistics, method);
+        let recipe = Recipe {
             graph: &self.graph,
             assignment,
             scales: &scales,
+            best: &apply::best_scales(&self.graph),
+        };
+        let judge = Judge {
+            recipe,
             samples: kept,
         };
         // Inner values of an equalized graph differ from the original's by their factors.
         let own = &mut self.float;
         let plain = judge.try_biases(own, &Biases::new())?;
         let (mut best, mut corrections) = ((plain.0, plain.1, Biases::new()), [0, 0]);
-        if options.bias_correction {
+        if correct {
             let proposed = correct::biases(&self.graph, &best.0, assignment, &self.statistics);
             let count = proposed.len();
             best = judge.best(own, (best.0, best.1), proposed)?;
@@ -245,14 +277,12 @@ impl Variant {
         let (graph, _, biases) = best;
         let quality = judge.quality(&Fidelity::measure(float, &graph, kept)?);
         let fidelity = Fidelity::measure(own, &graph, kept)?;
-        let equalized = false;
         Ok(Candidate {
             graph,
             fidelity,
             biases,
             corrections,
             aligned,
-            equalized,
             quality,
         })
     }
@@ -260,9 +290,7 @@ impl Variant {
 
 /// Compares corrected graphs with the plain one.
 struct Judge<'a> {
-    graph: &'a Graph,
-    assignment: &'a Assignment,
-    scales: &'a HashMap<ValueId, Quantization>,
+    recipe: Recipe<'a>,
     samples: &'a [Sample],
 }
 
@@ -286,16 +314,17 @@ impl Judge<'_> {
     }
 
     fn try_biases(&self, float: &mut Float, biases: &Biases) -> Result<(Graph, Fidelity), Error> {
-        let graph = apply::apply(self.graph, self.assignment, self.scales, biases)?;
+        let graph = apply::apply(&self.recipe, biases)?;
         let fidelity = Fidelity::measure(float, &graph, self.samples)?;
         Ok((graph, fidelity))
     }
 
     /// The worst output's signal to noise ratio.
     fn quality(&self, fidelity: &Fidelity) -> f64 {
-        let outputs = self.graph.outputs.iter();
+        let graph = self.recipe.graph;
+        let outputs = graph.outputs.iter();
         let ratios =
-            outputs.filter_map(|port| fidelity.sqnr_db(calibrate::shown(self.graph, port.value)));
+            outputs.filter_map(|port| fidelity.sqnr_db(calibrate::shown(graph, port.value)));
         ratios.fold(f64::INFINITY, f64::min)
     }
 }
@@ -346,7 +375,13 @@ pub fn preview(graph: &Graph) -> Result<Graph, Error> {
     let ids = (0..graph.values.len()).map(ValueId);
     let mut scales = ids.map(|id| (id, unit.clone())).collect();
     fix_scales(graph, &assignment, &mut scales);
-    apply::apply(graph, &assignment, &scales, &Biases::new())
+    let recipe = Recipe {
+        graph,
+        assignment: &assignment,
+        scales: &scales,
+        best: &apply::best_scales(graph),
+    };
+    apply::apply(&recipe, &Biases::new())
 }
 
 /// Operators whose output has the same range whatever the data.

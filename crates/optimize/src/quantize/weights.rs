@@ -21,6 +21,8 @@ pub(crate) struct Layer<'a> {
     pub output_scale: f32,
     /// The real bias of every output channel; empty for none.
     pub bias: &'a [f32],
+    /// What [`best_scales`] found for the weights.
+    pub best: &'a [f64],
 }
 
 /// Quantizes `[outputs, ...]` weights.
@@ -31,7 +33,7 @@ pub(crate) struct Layer<'a> {
 /// largest channel's adds little noise, and its bias then counts fewer of them.
 pub(crate) fn quantize(values: &[f32], outputs: usize, layer: &Layer<'_>) -> Weights {
     let row = (values.len() / outputs.max(1)).max(1);
-    let best: Vec<f64> = values.chunks(row).map(best_scale).collect();
+    let best = layer.best;
     let largest = best.iter().copied().fold(0.0, f64::max);
     let largest = if largest > 0.0 { largest } else { 1.0 };
     let mut first = None;
@@ -57,6 +59,13 @@ pub(crate) fn quantize(values: &[f32], outputs: usize, layer: &Layer<'_>) -> Wei
     }
     // No floor helps: the layer keeps its finest scales and takes wide records.
     first.unwrap_or_else(|| round(values, row, best.iter().map(|_| largest as f32).collect()))
+}
+
+/// For every channel of `[outputs, ...]` weights the scale with the least squared error, 0 for a
+/// channel of zeros.
+pub(crate) fn best_scales(values: &[f32], outputs: usize) -> Vec<f64> {
+    let row = (values.len() / outputs.max(1)).max(1);
+    values.chunks(row).map(best_scale).collect()
 }
 
 /// Scales rounded up to exact multipliers.
@@ -147,27 +156,32 @@ fn best_scale(weights: &[f32]) -> f64 {
 mod tests {
     use super::*;
 
-    fn layer(bias: &[f32]) -> Layer<'_> {
+    fn layer<'a>(bias: &'a [f32], best: &'a [f64]) -> Layer<'a> {
         Layer {
             input: (0.02, -128),
             output_scale: 1.0,
             bias,
+            best,
         }
+    }
+
+    fn quantized(values: &[f32], outputs: usize, bias: &[f32]) -> Weights {
+        quantize(values, outputs, &layer(bias, &best_scales(values, outputs)))
     }
 
     /// A bias of 3,000 output steps in a channel of tiny weights would need 32 bits.
     #[test]
     fn a_large_bias_raises_the_scale_of_its_channel() {
-        let free = quantize(&[1.0, 0.001], 2, &layer(&[]));
-        let bound = quantize(&[1.0, 0.001], 2, &layer(&[0.0, 3000.0]));
+        let free = quantized(&[1.0, 0.001], 2, &[]);
+        let bound = quantized(&[1.0, 0.001], 2, &[0.0, 3000.0]);
         assert_eq!(free.quantization.scales[0], bound.quantization.scales[0]);
         assert!(bound.quantization.scales[1] > 4.0 * free.quantization.scales[1]);
-        assert!(has_high_records(&bound, 1, &layer(&[0.0, 3000.0])));
+        assert!(has_high_records(&bound, 1, &layer(&[0.0, 3000.0], &[])));
     }
 
     #[test]
     fn scales_are_per_channel_and_zero_channels_are_harmless() {
-        let weights = quantize(&[1.0, -1.0, 0.0, 0.0, 0.5, 0.25], 3, &layer(&[]));
+        let weights = quantized(&[1.0, -1.0, 0.0, 0.0, 0.5, 0.25], 3, &[]);
         assert_eq!(weights.values[2..4], [0, 0]);
         assert_eq!(weights.quantization.scales.len(), 3);
         for (i, real) in [1.0f32, -1.0, 0.0, 0.0, 0.5, 0.25].into_iter().enumerate() {
@@ -182,7 +196,7 @@ mod tests {
 
     #[test]
     fn scales_make_multipliers_exact() {
-        let weights = quantize(&[0.3, 0.07, 0.011], 3, &layer(&[]));
+        let weights = quantized(&[0.3, 0.07, 0.011], 3, &[]);
         let factors: Vec<f64> = weights
             .quantization
             .scales

@@ -104,22 +104,12 @@ pub fn channel_operand(
         .ok_or("the weights are not quantized")?;
     let count = sums.len();
     let unit = |c: usize| f64::from(input_scale) * f64::from(weight_scales.scale(c));
-    let factors: Vec<f64> = (0..count)
-        .map(|c| unit(c) / f64::from(output_scale))
+    let units: Vec<f64> = (0..count).map(unit).collect();
+    let factors: Vec<f64> = units
+        .iter()
+        .map(|unit| unit / f64::from(output_scale))
         .collect();
-    let mut biases = Vec::with_capacity(count);
-    for (c, &sum) in sums.iter().enumerate() {
-        let own = match bias.and_then(|b| b.data) {
-            None => 0,
-            Some(Data::F32(values)) => {
-                (f64::from(*values.get(c).unwrap_or(&0.0)) / unit(c)).round() as i64
-            }
-            Some(other) => *other.to_i64()?.get(c).unwrap_or(&0),
-        };
-        let folded = own - i64::from(input_zero) * sum;
-        let narrow = i32::try_from(folded);
-        biases.push(narrow.map_err(|_| std::format!("bias {c} does not fit 32 bits: {folded}"))?);
-    }
+    let biases = integer_biases(bias, &units, input_zero, sums)?;
     let [min, max] = activation_limits_i8(activation, output_scale, output_zero);
     let zero_point = output_zero as i16;
     let requantize = Requantize {
@@ -166,6 +156,32 @@ pub fn channel_operand(
             ..requantize
         },
     ))
+}
+
+/// Biases in units of the accumulator, the input's zero point folded in.
+fn integer_biases(
+    bias: Option<&Operand<'_>>,
+    units: &[f64],
+    input_zero: i32,
+    sums: &[i64],
+) -> Result<Vec<i32>, String> {
+    let own: Vec<i64> = match bias.and_then(|bias| bias.data) {
+        None => Vec::new(),
+        Some(Data::F32(values)) => {
+            let pairs = values.iter().zip(units);
+            pairs
+                .map(|(&bias, unit)| (f64::from(bias) / unit).round() as i64)
+                .collect()
+        }
+        Some(other) => other.to_i64()?,
+    };
+    let fold = |(channel, &sum): (usize, &i64)| {
+        let own = own.get(channel).copied().unwrap_or(0);
+        let folded = own.saturating_sub(i64::from(input_zero) * sum);
+        let narrow = i32::try_from(folded);
+        narrow.map_err(|_| std::format!("bias {channel} does not fit 32 bits: {folded}"))
+    };
+    sums.iter().enumerate().map(fold).collect()
 }
 
 /// Whether channels with these real factors and these biases have high-word records: the
