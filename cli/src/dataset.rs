@@ -125,6 +125,9 @@ pub(crate) struct ReadArguments {
     /// Labels, where they are in a file of their own
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
+    /// Leave out the labels that the data brings, where they are not the model's
+    #[arg(long, conflicts_with = "labels")]
+    no_labels: bool,
     /// Use at most this many samples, spread evenly over the data
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -142,6 +145,7 @@ impl ReadArguments {
     ) -> Self {
         ReadArguments {
             labels,
+            no_labels: false,
             limit,
             window,
         }
@@ -160,6 +164,7 @@ pub(crate) fn open(path: &Path, inputs: &[Input], how: &ReadArguments) -> Result
         .collect();
     let options = data::Options {
         labels: how.labels.clone(),
+        is_unlabelled: how.no_labels,
         limit: how.limit,
         window: how.window,
     };

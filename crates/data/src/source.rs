@@ -35,6 +35,8 @@ impl Expected {
 pub struct Options {
     /// A file of labels beside the data.
     pub labels: Option<PathBuf>,
+    /// Leaves out the labels and class names that the data brings.
+    pub is_unlabelled: bool,
     /// The most samples to use, spread evenly over the set.
     pub limit: Option<usize>,
     /// For files of plain f32 values: a sample is this many consecutive rows, and the next one
@@ -81,6 +83,7 @@ pub struct Source {
     labels: Option<Labels>,
     labels_path: Option<PathBuf>,
     wanted: Wanted,
+    is_unlabelled: bool,
 }
 
 impl std::fmt::Debug for Source {
@@ -100,6 +103,7 @@ impl Source {
         let total = reader.len();
         let labels = match &options.labels {
             Some(file) => Some(labels::read(file)?),
+            None if options.is_unlabelled => None,
             None => reader.labels()?,
         };
         if let Some(labels) = &labels
@@ -129,6 +133,7 @@ impl Source {
             labels,
             labels_path: options.labels.clone(),
             wanted,
+            is_unlabelled: options.is_unlabelled,
         })
     }
 
@@ -147,6 +152,7 @@ impl Source {
     pub fn class_names(&self) -> &[String] {
         match &self.labels {
             Some(labels) => &labels.names,
+            None if self.is_unlabelled => &[],
             None => self.reader.class_names(),
         }
     }
@@ -175,6 +181,9 @@ impl Source {
         let samples = self.reader.read(self.wanted)?;
         Ok(samples.zip(self.wanted.iter()).map(|(sample, index)| {
             let mut sample = sample?;
+            if self.is_unlabelled {
+                sample.label = None;
+            }
             if let Some(labels) = &self.labels {
                 sample.label = labels.indices.get(index).copied();
             }

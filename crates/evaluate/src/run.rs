@@ -220,7 +220,7 @@ impl Totals {
             (Task::Classes(classes), Some(label)) => {
                 if !self.classification.add(label, output) {
                     return Err(Error::Case(format!(
-                        "sample '{}' has label {label}, but the model has {classes} classes, 0 to {}; check the labels",
+                        "sample '{}' has label {label}, but the model has {classes} classes, 0 to {}; check the labels, or leave them out with --no-labels",
                         sample.name,
                         classes - 1
                     )));

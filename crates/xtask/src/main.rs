@@ -2,6 +2,7 @@
 
 mod ci;
 mod cross;
+mod figures;
 mod process;
 mod setup;
 mod sizes;
@@ -28,6 +29,8 @@ enum Command {
     Ci,
     /// Check the source for what the compiler does not: layers, lengths, unsafe code, links, …
     Tidy,
+    /// Quantize and evaluate the real models beside the repository, and print one table.
+    Figures,
     /// Print the section sizes of firmware images and WebAssembly modules.
     Sizes(sizes::Arguments),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Ci => ci::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
+        Command::Figures => figures::run(&workspace),
         Command::Sizes(arguments) => sizes::run(&workspace, &arguments),
     };
     match outcome {

@@ -1,0 +1,170 @@
+//! `cargo xtask figures`: the main job on real models, as one table of what it reaches.
+//!
+//! Models and data are beside the repository, in `../shared` or the folder that MODELOPT_SHARED
+//! names; everything is measured by the program itself, as a user would type it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// A model, its data, and what it is to reach.
+struct Subject {
+    name: &'static str,
+    model: &'static str,
+    calibration: &'static str,
+    evaluation: &'static str,
+    quantize: &'static [&'static str],
+    compare: &'static [&'static str],
+    bytes_max: u64,
+    /// The metric of the result that counts, and its bound.
+    goal: (&'static str, Bound),
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+const PIXELS: &str = "0.00392156862745098";
+
+const SUBJECTS: &[Subject] = &[
+    Subject {
+        name: "keywords (KWS)",
+        model: "kws_ds_cnn_f32.onnx",
+        calibration: "kws/test_inputs_f32.npy",
+        evaluation: "kws/test_inputs_f32.npy",
+        quantize: &[],
+        compare: &["--labels", "DATA/kws/test_labels.npy"],
+        bytes_max: 27_000,
+        goal: ("top1", Bound::AtLeast(0.911)),
+    },
+    Subject {
+        name: "images (IC)",
+        model: "ic_resnet8_f32.onnx",
+        calibration: "cifar10/train.tar.gz",
+        evaluation: "cifar10/test.tar.gz",
+        quantize: &[],
+        compare: &[],
+        bytes_max: 81_000,
+        goal: ("top1", Bound::AtLeast(0.7530)),
+    },
+    Subject {
+        name: "persons (VWW)",
+        model: "vww_mobilenet_v1_025_f32.onnx",
+        calibration: "cifar10/train.tar.gz",
+        evaluation: "cifar10/test.tar.gz",
+        quantize: &["--scale", PIXELS],
+        compare: &["--no-labels", "--limit", "1000"],
+        bytes_max: 232_000,
+        goal: ("agreement", Bound::AtLeast(0.98)),
+    },
+    Subject {
+        name: "anomalies (AD)",
+        model: "ad_autoencoder_f32.onnx",
+        calibration: "anomaly/normal_id_01_f32_le.bin",
+        evaluation: "anomaly/normal_id_01_f32_le.bin",
+        quantize: &["--window", "5"],
+        compare: &["--window", "5"],
+        bytes_max: 274_000,
+        goal: ("reconstruction_deviation_max", Bound::AtMost(0.02)),
+    },
+];
+
+/// Builds the program, runs it on every model, prints the table.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let shared = std::env::var_os("MODELOPT_SHARED")
+        .map_or_else(|| workspace.root.join("../shared"), PathBuf::from);
+    if !shared.join("models").is_dir() {
+        bail!(
+            "{} has no models; name their folder in MODELOPT_SHARED",
+            shared.display()
+        );
+    }
+    let mut build = workspace.command("cargo");
+    process::run(build.args([
+        "build",
+        "--locked",
+        "--release",
+        "--quiet",
+        "--package",
+        "modelopt",
+    ]))?;
+    let target = workspace.metadata(&workspace.root)?.target_directory;
+    let program = target.join("release").join("modelopt").into_std_path_buf();
+    let out = target.join("figures").into_std_path_buf();
+    std::fs::create_dir_all(&out)?;
+    println!(
+        "\n| model | float | int8 | goal | reached | file, bytes | at most | RAM, bytes | quantize, s |\n\
+         |---|---|---|---|---|---|---|---|---|"
+    );
+    for subject in SUBJECTS {
+        println!(
+            "{}",
+            row(subject, &program, &shared, &out).context(subject.name)?
+        );
+    }
+    Ok(())
+}
+
+fn row(subject: &Subject, program: &Path, shared: &Path, out: &Path) -> Result<String> {
+    let model = shared.join("models").join(subject.model);
+    let data = shared.join("data");
+    let compact = out.join(subject.model).with_extension("mopt");
+    let placed = |argument: &&str| argument.replace("DATA", &data.to_string_lossy());
+    let start = Instant::now();
+    let mut quantize = Command::new(program);
+    quantize
+        .arg("quantize")
+        .arg(&model)
+        .arg("--calib")
+        .arg(data.join(subject.calibration));
+    quantize
+        .arg("-o")
+        .arg(&compact)
+        .args(subject.quantize.iter().map(placed));
+    let made = json(&mut quantize)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let mut compare = Command::new(program);
+    compare
+        .arg("compare")
+        .arg(&model)
+        .arg(&compact)
+        .arg("--data")
+        .arg(data.join(subject.evaluation));
+    let compared = json(compare.args(subject.compare.iter().map(placed)))?;
+    let (metric, bound) = subject.goal;
+    let number = |side: &str, metric: &str| compared[side][metric].as_f64();
+    let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
+    let plain = if number("b", "top1").is_some() {
+        "top1"
+    } else {
+        "rmse"
+    };
+    let value = number("b", metric).with_context(|| format!("no metric {metric}"))?;
+    let (goal, is_met) = match bound {
+        Bound::AtLeast(least) => (format!("{metric} ≥ {least}"), value >= least),
+        Bound::AtMost(most) => (format!("{metric} ≤ {most}"), value <= most),
+    };
+    let bytes = made["bytes"].as_u64().context("no bytes")?;
+    let verdict = if is_met { "yes" } else { "no" };
+    Ok(format!(
+        "| {} | {} | {} | {goal} | {verdict}: {value:.4} | {bytes} | {} | {} | {seconds:.2} |",
+        subject.name,
+        shown(number("a", plain)),
+        shown(number("b", plain)),
+        subject.bytes_max,
+        made["ram_bytes"],
+    ))
+}
+
+fn json(command: &mut Command) -> Result<Value> {
+    let text = process::capture(command.arg("--json"))?;
+    serde_json::from_str(&text).context("the program printed no JSON")
+}
