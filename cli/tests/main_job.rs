@@ -84,7 +84,12 @@ fn the_digits_become_int8_and_keep_their_accuracy() {
     assert_eq!(file.len(), after);
     let report = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(report.contains("Confusion matrix") && report.contains("passed: top1"));
+}
 
+#[test]
+fn the_file_tells_what_it_is_and_scores_as_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = quantize(folder.path());
     let inspected = json(folder.path(), &["inspect", "digits.mopt"]);
     assert_eq!(inspected["ram_bytes"], made["ram_bytes"]);
     assert_eq!(inspected["inputs"][0]["preprocess"]["scale"], 0.0625);
@@ -105,7 +110,13 @@ fn the_digits_become_int8_and_keep_their_accuracy() {
     assert_eq!(evaluated["top1"], made["evaluation"]["top1"]);
     assert_eq!(evaluated["bytes"], made["bytes"]);
     assert_eq!(evaluated["confusion"].as_array().unwrap().len(), 10);
+}
 
+#[test]
+fn the_file_agrees_with_its_source_and_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    quantize(folder.path());
+    let (test, labels) = (demo("test.npy"), demo("test_labels.npy"));
     let onnx = demo("digits.onnx");
     let compared = json(
         folder.path(),

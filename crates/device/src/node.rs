@@ -14,14 +14,20 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 /// A compact model in a process of Node.
 #[derive(Debug)]
 pub struct Node {
-    child: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    process: Process,
     greeting: Greeting,
     inputs: Vec<(Input, Slot)>,
     outputs: Vec<(Output, Slot)>,
     signature: (Vec<Input>, Vec<Output>),
     facts: Facts,
+}
+
+/// A process that ends with its value.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
     /// Keeps the model's file until the process ends.
     _file: tempfile::NamedTempFile,
 }
@@ -84,20 +90,8 @@ fn failed(what: impl std::fmt::Display) -> PredictError {
     }
 }
 
-impl Node {
-    /// Starts Node with the package's module, the one without SIMD if asked, and loads a model.
-    pub fn open(model: &[u8], is_scalar: bool) -> Result<Self, PredictError> {
-        if let Some(what) = missing() {
-            let (what, remedy) = what.split_once("; ").unwrap_or((&what, ""));
-            return Err(PredictError {
-                what: what.into(),
-                remedy: remedy.into(),
-            });
-        }
-        let aligned = AlignedBytes::copy_of(model);
-        let view = Model::new(aligned.bytes()).map_err(Error::from)?;
-        let meta = Meta::of(&view).map_err(Error::from)?;
-        let signature = signature(&meta, &view);
+impl Process {
+    fn start(model: &[u8], is_scalar: bool) -> Result<(Self, Greeting), PredictError> {
         let mut file = tempfile::NamedTempFile::new().map_err(failed)?;
         file.write_all(model)
             .and_then(|()| file.flush())
@@ -117,14 +111,39 @@ impl Node {
         let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed("its streams are missing"));
         };
-        let mut from = BufReader::new(from);
+        let from = BufReader::new(from);
+        let mut process = Process {
+            child,
+            to,
+            from,
+            _file: file,
+        };
         let mut line = String::new();
-        from.read_line(&mut line).map_err(failed)?;
+        process.from.read_line(&mut line).map_err(failed)?;
         let greeting: Greeting = serde_json::from_str(&line)
             .map_err(|_| failed(format!("it began with '{}'", line.trim())))?;
-        if let Some(error) = &greeting.error {
-            return Err(failed(error));
+        match &greeting.error {
+            Some(error) => Err(failed(error)),
+            None => Ok((process, greeting)),
         }
+    }
+}
+
+impl Node {
+    /// Starts Node with the package's module, the one without SIMD if asked, and loads a model.
+    pub fn open(model: &[u8], is_scalar: bool) -> Result<Self, PredictError> {
+        if let Some(what) = missing() {
+            let (what, remedy) = what.split_once("; ").unwrap_or((&what, ""));
+            return Err(PredictError {
+                what: what.into(),
+                remedy: remedy.into(),
+            });
+        }
+        let aligned = AlignedBytes::copy_of(model);
+        let view = Model::new(aligned.bytes()).map_err(Error::from)?;
+        let meta = Meta::of(&view).map_err(Error::from)?;
+        let signature = signature(&meta, &view);
+        let (process, greeting) = Process::start(model, is_scalar)?;
         let slot = |tensor: Option<Tensor>, axes: &[u8]| {
             tensor.map(|tensor| Slot {
                 tensor,
@@ -148,15 +167,12 @@ impl Node {
         ];
         let (inputs, outputs) = (inputs.collect(), outputs.collect());
         Ok(Node {
-            child,
-            to,
-            from,
+            process,
             greeting,
             inputs,
             outputs,
             signature,
             facts,
-            _file: file,
         })
     }
 
@@ -191,7 +207,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended already; nothing is left to be told.
         let _ = self.child.kill();
@@ -221,12 +237,13 @@ impl Predict for Node {
 
     fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError> {
         let request = self.request(inputs)?;
-        self.to
+        self.process
+            .to
             .write_all(&request)
-            .and_then(|()| self.to.flush())
+            .and_then(|()| self.process.to.flush())
             .map_err(failed)?;
         let mut length = [0; 4];
-        self.from.read_exact(&mut length).map_err(failed)?;
+        self.process.from.read_exact(&mut length).map_err(failed)?;
         let expected: usize = self
             .outputs
             .iter()
@@ -238,7 +255,7 @@ impl Predict for Node {
         let mut prediction = Prediction::default();
         for (signature, slot) in &self.outputs {
             let mut raw = vec![0; slot.tensor.bytes()];
-            self.from.read_exact(&mut raw).map_err(failed)?;
+            self.process.from.read_exact(&mut raw).map_err(failed)?;
             prediction.outputs.push(decode(&slot.tensor, &raw));
             // The package answers in the caller's order; bits are compared in the tensor's.
             let elements: Vec<&[u8]> = raw.chunks(slot.tensor.dtype.bytes()).collect();

@@ -11,6 +11,7 @@ mod predict;
 mod report;
 mod run;
 pub mod table;
+mod totals;
 
 pub use gate::{Gate, Verdict, judge};
 pub use host::Host;

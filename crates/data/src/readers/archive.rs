@@ -37,11 +37,11 @@ fn archive(path: &Path) -> Result<tar::Archive<Box<dyn Read>>, Error> {
     Ok(tar::Archive::new(file))
 }
 
+/// Sees the name, the content and the size of an image; `false` ends the visit.
+type Visit<'a> = dyn FnMut(String, &mut dyn Read, u64) -> Result<bool, Error> + 'a;
+
 /// Calls `visit` with the name and the content of every image, until it returns `false`.
-fn visit(
-    path: &Path,
-    visit: &mut dyn FnMut(String, &mut dyn Read, u64) -> Result<bool, Error>,
-) -> Result<(), Error> {
+fn visit(path: &Path, visit: &mut Visit<'_>) -> Result<(), Error> {
     let mut archive = archive(path)?;
     for entry in archive
         .entries()
