@@ -5,13 +5,14 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::x86;
-use crate::{AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, scalar};
+use crate::{AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, helium, scalar};
 
 /// Bytes of scratch memory that [`conv_2d`] needs.
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
         Architecture::Avx2 => x86::i8::conv_2d_scratch_bytes(_geometry),
+        Architecture::Helium => helium::conv_2d_scratch_bytes(_geometry),
         _ => 0,
     }
 }
@@ -40,6 +41,9 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
     if let Some(avx2) = x86::Avx2::detect() {
         return x86::i8::conv_2d(avx2, operands);
     }
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    helium::conv_2d(operands);
+    #[cfg(not(all(target_arch = "arm", feature = "helium")))]
     scalar::i8::conv_2d(operands);
 }
 

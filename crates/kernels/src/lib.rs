@@ -16,6 +16,7 @@
 extern crate std;
 
 pub mod f32;
+mod helium;
 pub mod i8;
 pub mod memory;
 mod operands;

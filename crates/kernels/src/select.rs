@@ -43,6 +43,9 @@ impl Architecture {
     /// The set that this build uses on this machine.
     #[inline]
     pub fn current() -> Architecture {
+        if cfg!(all(target_arch = "arm", feature = "helium")) {
+            return Architecture::Helium;
+        }
         #[cfg(target_arch = "x86_64")]
         if crate::x86::Avx2::detect().is_some() {
             return Architecture::Avx2;

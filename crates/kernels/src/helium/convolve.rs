@@ -1,0 +1,213 @@
+//! Convolutions: which windows the loops see, and where they are.
+
+use super::copy::{helium_copy_rows, helium_fill};
+use super::plan::{Kind, PIXELS, conv_2d_scratch_bytes, is_in_place, window_bytes};
+use super::product::{Product, helium_product_1, helium_product_3};
+use crate::memory::overlaps;
+use crate::scalar::{position, taps_inside};
+use crate::{Channels, Conv2dI8, scalar};
+
+/// Channels whose sums are on the stack at a time, where a rule is not that of the high word.
+const SUMS: usize = 32;
+
+/// Operands whose sizes were compared with the geometry.
+pub(super) struct Checked<'a> {
+    pub(super) operands: &'a Conv2dI8<'a>,
+    pub(super) scratch: *mut i8,
+}
+
+impl<'a> Checked<'a> {
+    fn new(operands: &'a Conv2dI8<'a>) -> Option<Self> {
+        let geometry = &operands.geometry;
+        let [input, output] = [geometry.input, geometry.output].map(|n| n[0] * n[1] * n[2]);
+        let requantize = &operands.requantize;
+        let channels = match operands.channels {
+            Channels::High(words) => words.len(),
+            Channels::Wide(words) => words.len() / 3,
+        };
+        let scratch = operands.binding.scratch;
+        let fits = operands.input.len() >= input
+            && operands.output.len() >= output
+            && output > 0
+            && operands.weights.len() >= geometry.output[2].checked_mul(geometry.taps())?
+            && channels >= geometry.output[2]
+            && requantize.bias_shift <= 11
+            && requantize.multiplier_shift <= 19
+            && scratch.len() >= conv_2d_scratch_bytes(geometry);
+        fits.then_some(Checked {
+            operands,
+            scratch: scratch.as_ptr().cast_mut().cast(),
+        })
+    }
+}
+
+/// See [`crate::i8::conv_2d`].
+pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
+    let kind = Kind::of(&operands.geometry);
+    match kind.and_then(|kind| Some((kind, Checked::new(operands)?))) {
+        Some((Kind::Product, checked)) => products(&checked),
+        _ => scalar::i8::conv_2d(operands),
+    }
+}
+
+/// Pixel by pixel in the order of the output, a few at a time. All windows of a group are read
+/// (staged) before any of its outputs is written where input and output overlap, so that a group
+/// may cross the end of a row.
+fn products(checked: &Checked<'_>) {
+    let Conv2dI8 {
+        geometry,
+        input,
+        output,
+        ..
+    } = *checked.operands;
+    let [rows, columns, outputs] = geometry.output;
+    let stages = !is_in_place(&geometry) || rows > 1 && overlaps(&input, output);
+    let step = window_bytes(&geometry);
+    let first: *mut i8 = output.as_ptr().cast_mut().cast();
+    let mut windows = [input.as_ptr(); PIXELS];
+    let (mut count, mut done) = (0, 0);
+    for y in 0..rows {
+        let tap_rows = taps_inside(&geometry, 0, y);
+        for x in 0..columns {
+            windows[count] = if stages {
+                // SAFETY: scratch memory has room for as many windows as a group has.
+                let to = unsafe { checked.scratch.add(count * step) };
+                stage(checked, [y, x], &tap_rows, to);
+                to
+            } else {
+                let pixel =
+                    position(&geometry, 0, y, 0) * geometry.input[1] + position(&geometry, 1, x, 0);
+                // SAFETY: in place, every pixel's position is inside the input.
+                unsafe { input.as_ptr().add(pixel * geometry.input[2]) }
+            };
+            count += 1;
+            let is_last = y + 1 == rows && x + 1 == columns;
+            if count == PIXELS || is_last {
+                // SAFETY: `done + count` pixels are inside the output.
+                let to = unsafe { first.add(done * outputs) };
+                group(checked.operands, &windows, count, to);
+                done += count;
+                count = 0;
+            }
+        }
+    }
+}
+
+/// Copies the window of output pixel `at`, padding included.
+fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &core::ops::Range<usize>, to: *mut i8) {
+    let Conv2dI8 {
+        geometry,
+        input,
+        input_zero_point,
+        ..
+    } = *checked.operands;
+    let [_, input_columns, channels] = geometry.input;
+    let [kernel_rows, kernel_columns] = geometry.window.kernel;
+    let columns = taps_inside(&geometry, 1, at[1]);
+    let [_, dilation] = geometry.window.dilation;
+    if rows.len() < kernel_rows || columns.len() < kernel_columns {
+        // SAFETY: a window's place has at least `taps` bytes, and there are taps.
+        unsafe { helium_fill(to, i32::from(input_zero_point), geometry.taps()) };
+    }
+    if rows.is_empty() || columns.is_empty() {
+        return;
+    }
+    let row = position(&geometry, 0, at[0], rows.start) * input_columns;
+    let from = (row + position(&geometry, 1, at[1], columns.start)) * channels;
+    let row_step = geometry.window.dilation[0] * input_columns * channels;
+    let start = (rows.start * kernel_columns + columns.start) * channels;
+    // SAFETY: taps inside the image are at positions inside the input, and at places inside the
+    // window; with a dilation, rows of one tap each are copied one kernel row after another.
+    unsafe {
+        let (from, to) = (input.as_ptr().add(from), to.add(start));
+        if dilation == 1 {
+            let bytes = columns.len() * channels;
+            let to_step = kernel_columns * channels;
+            helium_copy_rows(to, from, bytes, to_step, row_step, rows.len());
+        } else {
+            for row in 0..rows.len() {
+                let to = to.add(row * kernel_columns * channels);
+                let from = from.add(row * row_step);
+                helium_copy_rows(
+                    to,
+                    from,
+                    channels,
+                    channels,
+                    dilation * channels,
+                    columns.len(),
+                );
+            }
+        }
+    }
+}
+
+/// All outputs of one to three pixels from `to` on.
+fn group(operands: &Conv2dI8<'_>, windows: &[*const i8; PIXELS], count: usize, to: *mut i8) {
+    let outputs = operands.geometry.output[2];
+    let requantize = &operands.requantize;
+    let last = count.saturating_sub(1);
+    let mut product = Product {
+        // A pixel too few repeats the last one.
+        windows: [windows[0], windows[1.min(last)], windows[2.min(last)]],
+        weights: operands.weights.as_ptr(),
+        taps: operands.geometry.taps(),
+        outputs,
+        channels: core::ptr::null(),
+        // SAFETY: `count` pixels from `to` on are inside the output.
+        to: [0, 1, 2].map(|pixel: usize| unsafe { to.add(pixel.min(last) * outputs) }),
+        bias_shift: i32::from(requantize.bias_shift),
+        multiplier_shift: i32::from(requantize.multiplier_shift) - 20,
+        zero_point: i32::from(requantize.zero_point),
+        min: i32::from(requantize.min),
+        max: i32::from(requantize.max),
+    };
+    match operands.channels {
+        Channels::High(words) => {
+            product.channels = words.as_ptr();
+            // SAFETY: windows have `taps` bytes; weights, channels and outputs were compared
+            // with the geometry by `Checked`.
+            unsafe { multiply(&mut product, count) };
+        }
+        Channels::Wide(_) => wide(operands, product, count),
+    }
+}
+
+/// # Safety
+///
+/// All addresses must be those of operands as long as [`Product`] says.
+unsafe fn multiply(product: &mut Product, count: usize) {
+    // SAFETY: as the caller promises. Both routines keep what the calling convention asks for.
+    unsafe {
+        if count == 1 {
+            helium_product_1(product);
+        } else {
+            helium_product_3(product);
+        }
+    }
+}
+
+/// Sums by vectors, scaled one at a time: for the rules with wide channels.
+fn wide(operands: &Conv2dI8<'_>, product: Product, count: usize) {
+    let outputs = operands.geometry.output[2];
+    let taps = product.taps;
+    let mut sums = [[0i32; SUMS]; PIXELS];
+    for first in (0..outputs).step_by(SUMS) {
+        let some = SUMS.min(outputs - first);
+        let mut part = Product {
+            weights: product.weights.wrapping_add(first * taps),
+            outputs: some,
+            to: sums.each_mut().map(|sums| sums.as_mut_ptr().cast()),
+            ..product
+        };
+        // SAFETY: as in `group`, for `some` channels from `first` on; `sums` has room for them.
+        unsafe { multiply(&mut part, count) };
+        for (pixel, sums) in sums.iter().enumerate().take(count) {
+            for (channel, sum) in (first..first + some).zip(sums) {
+                let sum = sum + operands.channels.bias(&operands.requantize, channel);
+                let value = operands.channels.finish(&operands.requantize, channel, sum);
+                // SAFETY: `to` has places for all outputs of the pixel.
+                unsafe { product.to[pixel].add(channel).write(value) };
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The M-profile vector extension (Cortex-M55, M85): loops in assembly, which stable Rust has no
+//! intrinsics for. Everything is bit-identical to the scalar loops.
+
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+mod convolve;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+mod copy;
+mod plan;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+mod product;
+
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+pub(crate) use convolve::conv_2d;
+pub(crate) use plan::conv_2d_scratch_bytes;
