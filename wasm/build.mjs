@@ -50,3 +50,5 @@ for (const { file, flags } of VARIANTS) {
   console.log(`pkg/${file}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} compressed`);
 }
 process.stdout.write(cargo(['run', '--quiet', '--package', 'modelopt-wasm', '--example', 'fixtures', '--', `${folder}test/fixtures`]));
+// The demonstration's model is one of them.
+copyFileSync(`${folder}test/fixtures/digits.mopt`, `${folder}demo/digits.mopt`);

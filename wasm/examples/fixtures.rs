@@ -4,6 +4,7 @@
 //! Every layer of the int8 network is an output, so a difference shows where it begins.
 
 use compile::{Options, compile};
+use evaluate::Predict;
 use format::fixed::Rounding;
 use format::meta::{Manifest, Meta, Port, Preprocess};
 use format::{ABSENT, NodeRecord, ParamsWriter, Place, TensorRecord, Writer};
@@ -40,10 +41,11 @@ fn main() -> Result<()> {
     }
     write(folder, "float", &float_network()?)?;
     write(folder, "accumulator", &accumulator()?)?;
+    write_digits(folder)?;
     std::fs::write(folder.join("unknown_operator.mopt"), broken(9_999)?)?;
     std::fs::write(folder.join("bad_operand.mopt"), broken(conv_2d::I8.code)?)?;
     println!(
-        "{}: 5 models with {CASES} inputs each, 2 that are refused",
+        "{}: 6 models with {CASES} inputs each, 2 that are refused",
         folder.display()
     );
     Ok(())
@@ -351,7 +353,10 @@ fn write(folder: &Path, name: &str, file: &[u8]) -> Result<()> {
             let tensor = model.output(index).ok_or("the output is missing")?;
             let mut bytes = vec![0; tensor.bytes()];
             session.output(index, &mut bytes)?;
-            stored.insert(port.name.clone(), elements(tensor.dtype, &bytes)?);
+            let parts: Vec<&[u8]> = bytes.chunks(tensor.dtype.bytes()).collect();
+            let shape: Vec<usize> = port.shape.iter().map(|&size| size as usize).collect();
+            let ordered = evaluate::layout::to_caller(&parts, &shape, &port.axes).concat();
+            stored.insert(port.name.clone(), elements(tensor.dtype, &ordered)?);
         }
         cases.push(json!({ "inputs": inputs, "stored": stored }));
     }
@@ -360,6 +365,25 @@ fn write(folder: &Path, name: &str, file: &[u8]) -> Result<()> {
         folder.join(format!("{name}.json")),
         serde_json::to_string(&cases)?,
     )?;
+    Ok(())
+}
+
+/// The digits of the repository's demonstration, and what the host answers to real images.
+fn write_digits(folder: &Path) -> Result<()> {
+    let digits = modelopt_tests::digits();
+    let file = digits.quantized()?;
+    let mut host = evaluate::Host::new(&file)?;
+    let (input, output) = (host.inputs()[0].name.clone(), host.outputs()[0].name.clone());
+    let mut cases = Vec::new();
+    for sample in digits.samples(Some(CASES))? {
+        let prediction = host.predict(&[&sample])?;
+        let stored: Vec<i8> = prediction.raw[0].iter().map(|&byte| byte as i8).collect();
+        cases.push(json!({
+            "inputs": { input.clone(): sample }, "stored": { output.clone(): stored },
+        }));
+    }
+    std::fs::write(folder.join("digits.mopt"), file)?;
+    std::fs::write(folder.join("digits.json"), serde_json::to_string(&cases)?)?;
     Ok(())
 }
 
