@@ -1,5 +1,6 @@
 //! Convolutions: which windows the loops see, and where they are.
 
+use super::channelwise::depthwise;
 use super::copy::{helium_copy_rows, helium_fill};
 use super::plan::{Kind, PIXELS, conv_2d_scratch_bytes, is_in_place, window_bytes};
 use super::product::{Product, helium_product_1, helium_product_3};
@@ -8,7 +9,7 @@ use crate::scalar::{position, taps_inside};
 use crate::{Channels, Conv2dI8, scalar};
 
 /// Channels whose sums are on the stack at a time, where a rule is not that of the high word.
-const SUMS: usize = 32;
+pub(super) const SUMS: usize = 32;
 
 /// Operands whose sizes were compared with the geometry.
 pub(super) struct Checked<'a> {
@@ -33,7 +34,11 @@ impl<'a> Checked<'a> {
             && channels >= geometry.output[2]
             && requantize.bias_shift <= 11
             && requantize.multiplier_shift <= 19
-            && scratch.len() >= conv_2d_scratch_bytes(geometry);
+            && scratch.len() >= conv_2d_scratch_bytes(geometry)
+            && scratch
+                .as_ptr()
+                .addr()
+                .is_multiple_of(align_of::<*const i8>());
         fits.then_some(Checked {
             operands,
             scratch: scratch.as_ptr().cast_mut().cast(),
@@ -46,7 +51,8 @@ pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
     let kind = Kind::of(&operands.geometry);
     match kind.and_then(|kind| Some((kind, Checked::new(operands)?))) {
         Some((Kind::Product, checked)) => products(&checked),
-        _ => scalar::i8::conv_2d(operands),
+        Some((Kind::Depthwise, checked)) => depthwise(&checked),
+        None => scalar::i8::conv_2d(operands),
     }
 }
 

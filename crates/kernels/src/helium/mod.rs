@@ -2,9 +2,13 @@
 //! intrinsics for. Everything is bit-identical to the scalar loops.
 
 #[cfg(all(target_arch = "arm", feature = "helium"))]
+mod channelwise;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
 mod convolve;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 mod copy;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+mod depthwise;
 mod plan;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 mod product;
