@@ -1,15 +1,19 @@
 //! Float kernels. Sums may be associated differently on each architecture: results agree to
 //! rounding, not to the bit.
 
-#[cfg(target_arch = "x86_64")]
-use crate::x86;
 use crate::{Architecture, Conv2dF32, Geometry, scalar};
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use crate::{simd128::Simd128, tiled};
+#[cfg(target_arch = "x86_64")]
+use crate::{tiled, x86};
 
 /// Bytes of scratch memory that [`conv_2d`] needs.
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::f32::conv_2d_scratch_bytes(_geometry),
+        Architecture::Avx2 => tiled::f32::conv_2d_scratch_bytes(_geometry),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Architecture::Simd128 => tiled::f32::conv_2d_scratch_bytes(_geometry),
         _ => 0,
     }
 }
@@ -18,7 +22,9 @@ pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -
 pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::f32::conv_2d_prepared_bytes(_geometry),
+        Architecture::Avx2 => tiled::f32::conv_2d_prepared_bytes(_geometry),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Architecture::Simd128 => tiled::f32::conv_2d_prepared_bytes(_geometry),
         _ => 0,
     }
 }
@@ -27,7 +33,13 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
 pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[f32], _prepared: &mut [u8]) {
     match Architecture::current() {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::f32::prepare_conv_2d(_geometry, _weights, _prepared),
+        Architecture::Avx2 => {
+            tiled::f32::prepare_conv_2d::<x86::Avx2>(_geometry, _weights, _prepared)
+        }
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Architecture::Simd128 => {
+            tiled::f32::prepare_conv_2d::<Simd128>(_geometry, _weights, _prepared)
+        }
         _ => {}
     }
 }
@@ -36,7 +48,11 @@ pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[f32], _prepared: &mut [
 pub fn conv_2d(operands: &Conv2dF32<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = x86::Avx2::detect() {
-        return x86::f32::conv_2d(avx2, operands);
+        return tiled::f32::conv_2d(avx2, operands);
+    }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if let Some(simd128) = Simd128::detect() {
+        return tiled::f32::conv_2d(simd128, operands);
     }
     scalar::f32::conv_2d(operands);
 }

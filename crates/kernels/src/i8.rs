@@ -3,15 +3,22 @@
 //! `*_scratch_bytes` and `*_prepared_bytes` are pure functions that answer for any architecture,
 //! so that a host can plan for a microcontroller.
 
-#[cfg(target_arch = "x86_64")]
-use crate::x86;
 use crate::{AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, helium, scalar};
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use crate::{
+    simd128::{self, Simd128},
+    tiled,
+};
+#[cfg(target_arch = "x86_64")]
+use crate::{tiled, x86};
 
 /// Bytes of scratch memory that [`conv_2d`] needs.
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::i8::conv_2d_scratch_bytes(_geometry),
+        Architecture::Avx2 => tiled::i8::conv_2d_scratch_bytes(_geometry),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Architecture::Simd128 => tiled::i8::conv_2d_scratch_bytes(_geometry),
         Architecture::Helium => helium::conv_2d_scratch_bytes(_geometry),
         _ => 0,
     }
@@ -21,7 +28,9 @@ pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -
 pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::i8::conv_2d_prepared_bytes(_geometry),
+        Architecture::Avx2 => tiled::i8::conv_2d_prepared_bytes::<x86::Avx2>(_geometry),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Architecture::Simd128 => tiled::i8::conv_2d_prepared_bytes::<Simd128>(_geometry),
         _ => 0,
     }
 }
@@ -30,7 +39,13 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
 pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[i8], _prepared: &mut [u8]) {
     match Architecture::current() {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::i8::prepare_conv_2d(_geometry, _weights, _prepared),
+        Architecture::Avx2 => {
+            tiled::i8::prepare_conv_2d::<x86::Avx2>(_geometry, _weights, _prepared)
+        }
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Architecture::Simd128 => {
+            tiled::i8::prepare_conv_2d::<Simd128>(_geometry, _weights, _prepared)
+        }
         _ => {}
     }
 }
@@ -39,7 +54,11 @@ pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[i8], _prepared: &mut [u
 pub fn conv_2d(operands: &Conv2dI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = x86::Avx2::detect() {
-        return x86::i8::conv_2d(avx2, operands);
+        return tiled::i8::conv_2d(avx2, operands);
+    }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if let Some(simd128) = Simd128::detect() {
+        return tiled::i8::conv_2d(simd128, operands);
     }
     #[cfg(all(target_arch = "arm", feature = "helium"))]
     helium::conv_2d(operands);
@@ -53,6 +72,10 @@ pub fn add(operands: &AddI8<'_>) {
     if let Some(avx2) = x86::Avx2::detect() {
         return x86::i8::add(avx2, operands);
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if Simd128::detect().is_some() {
+        return simd128::i8::add(operands);
+    }
     scalar::i8::add(operands);
 }
 
@@ -61,6 +84,10 @@ pub fn average_pool_2d(operands: &PoolI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = x86::Avx2::detect() {
         return x86::i8::average_pool_2d(avx2, operands);
+    }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if Simd128::detect().is_some() {
+        return simd128::i8::average_pool_2d(operands);
     }
     scalar::i8::average_pool_2d(operands);
 }
@@ -71,6 +98,10 @@ pub fn max_pool_2d(operands: &PoolI8<'_>) {
     if let Some(avx2) = x86::Avx2::detect() {
         return x86::i8::max_pool_2d(avx2, operands);
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if Simd128::detect().is_some() {
+        return simd128::i8::max_pool_2d(operands);
+    }
     scalar::i8::max_pool_2d(operands);
 }
 
@@ -78,7 +109,11 @@ pub fn max_pool_2d(operands: &PoolI8<'_>) {
 pub fn lookup(operands: &LineI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if x86::Avx2::detect().is_some() {
-        return x86::i8::lookup(operands);
+        return tiled::i8::lookup(operands);
+    }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if Simd128::detect().is_some() {
+        return tiled::i8::lookup(operands);
     }
     scalar::i8::lookup(operands);
 }

@@ -22,6 +22,15 @@ pub mod memory;
 mod operands;
 mod scalar;
 mod select;
+#[cfg(any(test, feature = "self-test"))]
+pub mod self_test;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+mod tiled;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

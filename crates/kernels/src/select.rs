@@ -50,6 +50,10 @@ impl Architecture {
         if crate::x86::Avx2::detect().is_some() {
             return Architecture::Avx2;
         }
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        if crate::simd128::Simd128::detect().is_some() {
+            return Architecture::Simd128;
+        }
         Architecture::Scalar
     }
 }

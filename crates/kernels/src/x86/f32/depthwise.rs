@@ -1,8 +1,10 @@
 //! Depthwise convolutions: 8 channels in a vector, up to 4 pixels at once.
 
-use super::tile::{Strip, first_lanes, limit, store};
+use super::tile::{first_lanes, limit, store};
 use crate::Geometry;
-use crate::x86::plan::tiles;
+use crate::tiled::f32::Strip;
+use crate::tiled::plan::tiles;
+use crate::tiled::unrolled;
 use core::arch::x86_64::*;
 
 /// Computes every channel of a strip with weights `[KH, KW, O]` in place.

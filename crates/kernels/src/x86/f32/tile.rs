@@ -1,32 +1,9 @@
 //! The register tile: up to 6 pixels by 8 or 16 outputs.
 
-use crate::Geometry;
-use crate::x86::plan::{Runs, blocks, padded_outputs, tiles};
+use crate::tiled::f32::{Strip, Weights};
+use crate::tiled::plan::{Runs, blocks, padded_outputs, tiles};
+use crate::tiled::unrolled;
 use core::arch::x86_64::*;
-
-/// Consecutive pixels of one output row.
-pub(super) struct Strip<'a> {
-    /// The first pixel's staged row under each row of the window.
-    pub(super) rows: &'a [*const f32],
-    /// The runs in every row.
-    pub(super) runs: Runs,
-    /// Elements between the windows of neighbours.
-    pub(super) step: usize,
-    /// Pixels.
-    pub(super) pixels: usize,
-    /// The first pixel's outputs.
-    pub(super) output: *mut f32,
-}
-
-/// What a convolution multiplies by and ends with.
-pub(super) struct Weights<'a> {
-    /// `[groups][blocks][taps][8 or 16]`.
-    pub(super) packed: *const f32,
-    pub(super) geometry: &'a Geometry,
-    /// One per output channel; empty for none.
-    pub(super) bias: &'a [f32],
-    pub(super) limits: [f32; 2],
-}
 
 /// One block of outputs.
 struct Block {
@@ -41,56 +18,52 @@ struct Block {
     channels: usize,
 }
 
-impl Weights<'_> {
-    /// Computes every output channel of a strip.
-    ///
-    /// # Safety
-    ///
-    /// For every row, `row + (pixels - 1) * step` starts a window's runs (`runs` of one group
-    /// at each group's offset) of readable floats; `output` has room for all channels of the
-    /// pixels; `packed` is what `prepare_conv_2d` wrote for the geometry.
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn strip(&self, strip: &Strip<'_>) {
-        let geometry = self.geometry;
-        let (taps, channels) = (geometry.taps(), geometry.output[2]);
-        let group_outputs = channels / geometry.groups;
-        for group in 0..geometry.groups {
-            for (first, width) in blocks(group_outputs) {
-                let mut block = Block {
-                    // SAFETY: whole groups and whole blocks of 16 lie before this block.
-                    weights: unsafe {
-                        self.packed
-                            .add((group * padded_outputs(geometry) + first) * taps)
-                    },
-                    bias: [0.0; 16],
-                    limits: self.limits,
-                    offset: group * (geometry.input[2] / geometry.groups),
-                    valid: width.min(group_outputs - first),
-                    channels,
-                };
-                let channel = group * group_outputs + first;
-                let known = self.bias.get(channel..).unwrap_or(&[]);
-                block
-                    .bias
-                    .iter_mut()
-                    .zip(known)
-                    .for_each(|(to, &from)| *to = from);
-                // SAFETY: the caller's promise; `channel + valid <= channels`.
-                unsafe {
-                    let output = strip.output.add(channel);
-                    match width {
-                        16 => block_tiles::<2>(strip, &block, output),
-                        _ => block_tiles::<1>(strip, &block, output),
-                    }
+/// Computes every output channel of a strip.
+///
+/// # Safety
+///
+/// As `Tiles::strip`.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn strip(weights: &Weights<'_>, strip: &Strip<'_>) {
+    let geometry = weights.geometry;
+    let (taps, channels) = (geometry.taps(), geometry.output[2]);
+    let group_outputs = channels / geometry.groups;
+    for group in 0..geometry.groups {
+        for (first, width) in blocks(group_outputs, 16) {
+            let mut block = Block {
+                // SAFETY: whole groups and whole blocks of 16 lie before this block.
+                weights: unsafe {
+                    weights
+                        .packed
+                        .add((group * padded_outputs(geometry) + first) * taps)
+                },
+                bias: [0.0; 16],
+                limits: weights.limits,
+                offset: group * (geometry.input[2] / geometry.groups),
+                valid: width.min(group_outputs - first),
+                channels,
+            };
+            let channel = group * group_outputs + first;
+            let known = weights.bias.get(channel..).unwrap_or(&[]);
+            block
+                .bias
+                .iter_mut()
+                .zip(known)
+                .for_each(|(to, &from)| *to = from);
+            // SAFETY: the caller's promise; `channel + valid <= channels`.
+            unsafe {
+                let output = strip.output.add(channel);
+                match width {
+                    16 => block_tiles::<2>(strip, &block, output),
+                    _ => block_tiles::<1>(strip, &block, output),
                 }
             }
         }
     }
 }
-
 /// # Safety
 ///
-/// As [`Weights::strip`], for one block of `8 * N` outputs that starts at `output`.
+/// As [`strip`], for one block of `8 * N` outputs that starts at `output`.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn block_tiles<const N: usize>(strip: &Strip<'_>, block: &Block, output: *mut f32) {
     for (first, size) in tiles(strip.pixels, 6) {

@@ -1,9 +1,10 @@
 //! Depthwise convolutions: 16 channels by up to 4 pixels, two taps in one multiplication.
 
 use super::finish::Finish;
-use super::tile::Strip;
 use crate::Conv2dI8;
-use crate::x86::plan::{DEPTHWISE_TAPS_MAX, tiles};
+use crate::tiled::i8::Strip;
+use crate::tiled::plan::{DEPTHWISE_TAPS_MAX, tiles};
+use crate::tiled::unrolled;
 use core::arch::x86_64::*;
 
 /// Computes every channel of a strip.

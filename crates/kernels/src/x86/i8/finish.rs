@@ -166,7 +166,7 @@ impl Finish {
     }
 }
 
-/// The words of a block in the order of its sums (see [`super::pack`]).
+/// The words of a block in the order of its sums (see `Tiles::output_at`).
 #[target_feature(enable = "avx2,fma")]
 fn in_order(words: &[u32; 16], width: usize) -> [__m256i; 2] {
     let at = words.as_ptr();

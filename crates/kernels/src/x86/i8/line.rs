@@ -1,9 +1,8 @@
-//! Element by element: sums and tables.
+//! Element by element: sums.
 
 use crate::x86::Avx2;
-use crate::{AddI8, LineI8, scalar};
+use crate::{AddI8, scalar};
 use core::arch::x86_64::*;
-use core::cell::Cell;
 
 /// See [`crate::i8::add`].
 pub(crate) fn add(_avx2: Avx2, operands: &AddI8<'_>) {
@@ -58,28 +57,4 @@ pub(super) fn narrow(first: __m256i, second: __m256i) -> __m128i {
         _mm256_castsi256_si128(words),
         _mm256_extracti128_si256::<1>(words),
     )
-}
-
-/// See [`crate::i8::lookup`]. One load per element is as fast as 16 shuffles per 32 elements;
-/// knowing that the table has every index is what counts.
-pub(crate) fn lookup(operands: &LineI8<'_>) {
-    let Some(Ok(table)) = operands.table.get(..256).map(<&[i8; 256]>::try_from) else {
-        return scalar::i8::lookup(operands);
-    };
-    let length = operands.output.len().min(operands.input.len());
-    let (input, output) = (operands.input.as_ptr(), operands.output.as_ptr());
-    for i in 0..length {
-        // SAFETY: `i` is inside both views; plain reads and `Cell` writes may alias.
-        unsafe {
-            Cell::set(
-                &*output.add(i),
-                table[usize::from(input.add(i).read() as u8)],
-            )
-        };
-    }
-    scalar::i8::lookup(&LineI8 {
-        input: operands.input.part(length, 0),
-        output: operands.output.get(length..).unwrap_or(&[]),
-        ..*operands
-    });
 }

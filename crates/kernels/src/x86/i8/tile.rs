@@ -1,30 +1,10 @@
 //! The register tile: up to 6 pixels by 8 or 16 outputs.
 
 use super::finish::Finish;
-use super::pack::weights_per_output;
-use crate::Conv2dI8;
-use crate::x86::plan::{Runs, blocks, padded_outputs, tiles};
+use crate::tiled::i8::{Strip, Weights, weights_per_output};
+use crate::tiled::plan::{Runs, blocks, padded_outputs, tiles};
+use crate::tiled::unrolled;
 use core::arch::x86_64::*;
-
-/// Consecutive pixels of one output row.
-pub(super) struct Strip<'a> {
-    /// The first pixel's staged row under each row of the window.
-    pub(super) rows: &'a [*const i16],
-    /// Elements between the windows of neighbours.
-    pub(super) step: usize,
-    /// Pixels.
-    pub(super) pixels: usize,
-    /// The first pixel's outputs.
-    pub(super) output: *mut i8,
-}
-
-/// Packed weights of a convolution and what they belong to.
-pub(super) struct Weights<'a> {
-    /// As [`super::pack`] lays them out.
-    pub(super) packed: *const i16,
-    pub(super) operands: &'a Conv2dI8<'a>,
-    pub(super) runs: Runs,
-}
 
 /// One block of outputs.
 struct Block {
@@ -37,51 +17,46 @@ struct Block {
     channels: usize,
 }
 
-impl Weights<'_> {
-    /// Computes every output channel of a strip.
-    ///
-    /// # Safety
-    ///
-    /// For every row, `row + (pixels - 1) * step` starts a window's runs of readable elements,
-    /// one element behind them included; `output` has room for all channels of the pixels;
-    /// `packed` is what `prepare_conv_2d` wrote for the geometry.
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn strip(&self, strip: &Strip<'_>) {
-        let geometry = &self.operands.geometry;
-        let channels = geometry.output[2];
-        let group_outputs = channels / geometry.groups;
-        let each = weights_per_output(geometry, &self.runs);
-        for group in 0..geometry.groups {
-            for (first, width) in blocks(group_outputs) {
-                let channel = group * group_outputs + first;
-                let valid = width.min(group_outputs - first);
-                let start = (group * padded_outputs(geometry) + first) * each;
-                let block = Block {
-                    // SAFETY: whole groups and whole blocks of 16 lie before this block.
-                    weights: unsafe { self.packed.add(start) },
-                    finish: Finish::new(self.operands, channel, width, valid),
-                    runs: self.runs,
-                    offset: group * (geometry.input[2] / geometry.groups),
-                    channels,
-                };
-                // SAFETY: the caller's promise; `channel + valid <= channels`.
-                unsafe {
-                    let output = strip.output.add(channel);
-                    match (width, block.finish.is_high()) {
-                        (16, true) => block_tiles::<2, true>(strip, &block, output),
-                        (_, true) => block_tiles::<1, true>(strip, &block, output),
-                        (16, false) => block_tiles::<2, false>(strip, &block, output),
-                        (_, false) => block_tiles::<1, false>(strip, &block, output),
-                    }
+/// Computes every output channel of a strip.
+///
+/// # Safety
+///
+/// As `Tiles::strip`.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
+    let geometry = &weights.operands.geometry;
+    let channels = geometry.output[2];
+    let group_outputs = channels / geometry.groups;
+    let each = weights_per_output(geometry, &weights.runs);
+    for group in 0..geometry.groups {
+        for (first, width) in blocks(group_outputs, 16) {
+            let channel = group * group_outputs + first;
+            let valid = width.min(group_outputs - first);
+            let start = (group * padded_outputs(geometry) + first) * each;
+            let block = Block {
+                // SAFETY: whole groups and whole blocks of 16 lie before this block.
+                weights: unsafe { weights.packed.add(start) },
+                finish: Finish::new(weights.operands, channel, width, valid),
+                runs: weights.runs,
+                offset: group * (geometry.input[2] / geometry.groups),
+                channels,
+            };
+            // SAFETY: the caller's promise; `channel + valid <= channels`.
+            unsafe {
+                let output = strip.output.add(channel);
+                match (width, block.finish.is_high()) {
+                    (16, true) => block_tiles::<2, true>(strip, &block, output),
+                    (_, true) => block_tiles::<1, true>(strip, &block, output),
+                    (16, false) => block_tiles::<2, false>(strip, &block, output),
+                    (_, false) => block_tiles::<1, false>(strip, &block, output),
                 }
             }
         }
     }
 }
-
 /// # Safety
 ///
-/// As [`Weights::strip`], for one block of `8 * N` outputs that starts at `output`.
+/// As [`strip`], for one block of `8 * N` outputs that starts at `output`.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn block_tiles<const N: usize, const HIGH: bool>(
     strip: &Strip<'_>,

@@ -1,7 +1,8 @@
 //! One pixel: a vector times the file's weights `[O, I]` in place.
 
-use super::stage;
+use super::widen::widen;
 use crate::Conv2dI8;
+use crate::tiled::i8::fill;
 use core::arch::x86_64::*;
 
 /// Every output of a fully connected layer.
@@ -15,8 +16,8 @@ pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, staged: *mut i16) {
     let [inputs, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
     // SAFETY: the caller's promise; `first + R <= outputs` in each call.
     unsafe {
-        stage::widen(operands.input.as_ptr(), staged, inputs);
-        stage::fill(staged.add(inputs), inputs.next_multiple_of(16) - inputs, 0);
+        widen(operands.input.as_ptr(), staged, inputs);
+        fill(staged.add(inputs), inputs.next_multiple_of(16) - inputs, 0);
         let mut first = 0;
         while first + 4 <= outputs {
             dots::<4>(operands, staged, first);

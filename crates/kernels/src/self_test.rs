@@ -1,92 +1,100 @@
-//! Every kernel against plain Rust, with guards round all memory it may write.
+//! Every kernel of the running architecture against plain Rust, with guards round all memory
+//! that it may write. Host tests run it, and so does a module that is built for WebAssembly.
 
-use super::Avx2;
 use crate::memory::In;
 use crate::{
-    AddI8, Binding, Channels, Conv2dF32, Conv2dI8, Geometry, LineI8, PoolI8, Window, scalar,
+    AddI8, Architecture, Binding, Channels, Conv2dF32, Conv2dI8, Geometry, LineI8, PoolI8, Window,
+    scalar,
 };
 use core::cell::Cell;
 use format::fixed::{Channel, Requantize, Rounding};
-use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-fn detect() -> Option<Avx2> {
-    let avx2 = Avx2::detect();
-    if avx2.is_none() {
-        std::println!("skipped: this machine has no AVX2 and FMA");
-    }
-    avx2
+/// Compares every kernel of [`Architecture::current`] with plain Rust for one random case.
+///
+/// # Panics
+///
+/// When results differ, or memory changed that a kernel must not touch.
+pub fn check_random_case(seed: u64) {
+    let mut next = noise(seed);
+    let mut below = |end: usize| (next() % end as u64) as usize;
+    let window = [4, 4, 3, 3, 2, 2].map(|end| below(end) + 1);
+    let mut shape = [13, 13, 4, 4, 3, 3].map(&mut below);
+    shape[0] += 1;
+    shape[1] += 1;
+    let geometry = geometry(
+        window,
+        shape,
+        [below(19) + 1, below(39) + 1, below(3) + 1, below(6)],
+    );
+    let case = Case {
+        seed,
+        rounding: [Rounding::High, Rounding::Single, Rounding::Double][below(3)],
+        extreme: below(2) == 0,
+        unusual: below(2) == 0,
+        zero_point: below(256) as u8 as i8,
+        overlap: below(2) == 0,
+    };
+    check_i8(geometry, case);
+    check_f32(geometry, seed, case.overlap, case.extreme);
+    check_pool(geometry, case, below(2) == 0);
+    let factors = [below(1 << 23), below(1 << 23)].map(|factor| factor as i32 - (1 << 22));
+    check_line(below(200), seed, factors, below(31) as u8, below(20));
 }
 
 /// Elements before and behind every buffer that must stay as they are.
 const GUARD: usize = 16;
 
 /// A convolution of any kind: plain, grouped, depthwise with a multiplier, fully connected.
-pub(super) fn geometries() -> impl Strategy<Value = Geometry> {
-    let window = (
-        1usize..5,
-        1usize..5,
-        1usize..4,
-        1usize..4,
-        1usize..3,
-        1usize..3,
-    );
-    let shape = (
-        1usize..14,
-        1usize..14,
-        0usize..4,
-        0usize..4,
-        0usize..3,
-        0usize..3,
-    );
-    let channels = (1usize..20, 1usize..40, 1usize..4, 0usize..6);
-    (window, shape, channels).prop_map(|(window, shape, (inputs, outputs, groups, kind))| {
-        let (kh, kw, sy, sx, dy, dx) = window;
-        let (h, w, top, left, bottom, right) = shape;
-        let mut geometry = Geometry {
-            input: [h, w, inputs],
-            output: [0, 0, outputs],
-            window: Window {
-                kernel: [kh, kw],
-                stride: [sy, sx],
-                dilation: [dy, dx],
-                padding: [top, left],
-            },
-            groups: 1,
-        };
-        match kind {
-            0 => geometry.window = POINTWISE,
-            1 => {
-                geometry.window = POINTWISE;
-                geometry.input = [1, 1, inputs * 7];
-            }
-            2 => {
-                geometry.groups = groups;
-                geometry.input[2] = inputs * groups;
-                geometry.output[2] = outputs.div_ceil(groups) * groups;
-            }
-            3 | 4 => {
-                geometry.groups = outputs;
-                geometry.input[2] = outputs;
-                geometry.output[2] = outputs * if kind == 3 { 1 } else { groups };
-            }
-            _ => {}
+/// `window` is kernel, stride and dilation; `shape` is the image and the padding before and
+/// behind it; `channels` are inputs, outputs, groups and the kind.
+fn geometry(window: [usize; 6], shape: [usize; 6], channels: [usize; 4]) -> Geometry {
+    let [kh, kw, sy, sx, dy, dx] = window;
+    let [h, w, top, left, bottom, right] = shape;
+    let [inputs, outputs, groups, kind] = channels;
+    let mut geometry = Geometry {
+        input: [h, w, inputs],
+        output: [0, 0, outputs],
+        window: Window {
+            kernel: [kh, kw],
+            stride: [sy, sx],
+            dilation: [dy, dx],
+            padding: [top, left],
+        },
+        groups: 1,
+    };
+    match kind {
+        0 => geometry.window = POINTWISE,
+        1 => {
+            geometry.window = POINTWISE;
+            geometry.input = [1, 1, inputs * 7];
         }
-        for (axis, behind) in [bottom, right].into_iter().enumerate() {
-            let window = &geometry.window;
-            let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-            let behind = if window.kernel == [1, 1] { 0 } else { behind };
-            let padded = geometry.input[axis] + window.padding[axis] + behind;
-            // A window that does not fit: make the image larger.
-            if padded < reach {
-                geometry.input[axis] += reach - padded;
-            }
-            let padded = padded.max(reach);
-            geometry.output[axis] = (padded - reach) / window.stride[axis] + 1;
+        2 => {
+            geometry.groups = groups;
+            geometry.input[2] = inputs * groups;
+            geometry.output[2] = outputs.div_ceil(groups) * groups;
         }
-        geometry
-    })
+        3 | 4 => {
+            geometry.groups = outputs;
+            geometry.input[2] = outputs;
+            geometry.output[2] = outputs * if kind == 3 { 1 } else { groups };
+        }
+        _ => {}
+    }
+    for (axis, behind) in [bottom, right].into_iter().enumerate() {
+        let window = &geometry.window;
+        let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        let behind = if window.kernel == [1, 1] { 0 } else { behind };
+        let padded = geometry.input[axis] + window.padding[axis] + behind;
+        // A window that does not fit: make the image larger.
+        if padded < reach {
+            geometry.input[axis] += reach - padded;
+        }
+        let padded = padded.max(reach);
+        geometry.output[axis] = (padded - reach) / window.stride[axis] + 1;
+    }
+    geometry
 }
 
 const POINTWISE: Window = Window {
@@ -97,7 +105,7 @@ const POINTWISE: Window = Window {
 };
 
 /// Numbers from a seed, uniform over 64 bits.
-pub(super) fn noise(mut seed: u64) -> impl FnMut() -> u64 {
+fn noise(mut seed: u64) -> impl FnMut() -> u64 {
     move || {
         seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -107,7 +115,7 @@ pub(super) fn noise(mut seed: u64) -> impl FnMut() -> u64 {
 }
 
 /// The planner's distance: where an input may start behind the output's start, in elements.
-pub(super) fn distance(geometry: &Geometry) -> usize {
+fn distance(geometry: &Geometry) -> usize {
     let row = geometry.input[1] * geometry.input[2];
     let output_row = geometry.output[1] * geometry.output[2];
     let window = &geometry.window;
@@ -120,19 +128,19 @@ pub(super) fn distance(geometry: &Geometry) -> usize {
         .unwrap_or(0)
 }
 
-pub(super) fn elements(shape: [usize; 3]) -> usize {
+fn elements(shape: [usize; 3]) -> usize {
     shape.iter().product()
 }
 
 /// An arena with the input at its place; the output's place; the whole without the guards.
-pub(super) struct Arena<T> {
-    pub(super) memory: Vec<T>,
-    pub(super) input: usize,
-    pub(super) output: usize,
+struct Arena<T> {
+    memory: Vec<T>,
+    input: usize,
+    output: usize,
 }
 
 /// Places input and output as the planner does: apart, or as near as the contract allows.
-pub(super) fn arena<T: Copy>(
+fn arena<T: Copy>(
     input: &[T],
     output_elements: usize,
     distance: Option<usize>,
@@ -152,7 +160,7 @@ pub(super) fn arena<T: Copy>(
 
 impl<T: Copy + PartialEq> Arena<T> {
     /// The output, once the guards are found as they were.
-    pub(super) fn result(&self, outputs: usize, distance: Option<usize>, guard: T) -> Vec<T> {
+    fn result(&self, outputs: usize, distance: Option<usize>, guard: T) -> Vec<T> {
         let (end, behind) = (self.memory.len() - GUARD, self.output + outputs);
         assert!(
             self.memory[..GUARD]
@@ -172,18 +180,18 @@ impl<T: Copy + PartialEq> Arena<T> {
 }
 
 /// Bytes at a multiple of 16 between guards.
-pub(super) struct Guarded {
+struct Guarded {
     words: Vec<u128>,
     bytes: usize,
 }
 
 impl Guarded {
-    pub(super) fn new(bytes: usize) -> Self {
+    fn new(bytes: usize) -> Self {
         let words = vec![u128::from_ne_bytes([0xA5; 16]); bytes.div_ceil(16) + 2];
         Guarded { words, bytes }
     }
 
-    pub(super) fn bytes(&mut self) -> &mut [u8] {
+    fn bytes(&mut self) -> &mut [u8] {
         let words = &mut self.words[..];
         // SAFETY: u128 has no padding, and u8 needs no alignment.
         let all = unsafe {
@@ -192,7 +200,7 @@ impl Guarded {
         &mut all[16..16 + self.bytes]
     }
 
-    pub(super) fn is_intact(&mut self) -> bool {
+    fn is_intact(&mut self) -> bool {
         let bytes = self.bytes;
         let whole = self.words.len() * 16;
         // SAFETY: as above.
@@ -205,7 +213,6 @@ impl Guarded {
 }
 
 fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
-    let Some(avx2) = detect() else { return };
     let mut next = noise(seed);
     let mut values = |n: usize| -> Vec<f32> {
         (0..n)
@@ -216,9 +223,15 @@ fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
     let weights = values(geometry.output[2] * geometry.taps());
     let bias = values(if has_bias { geometry.output[2] } else { 0 });
     let outputs = elements(geometry.output);
-    let mut scratch = Guarded::new(super::f32::conv_2d_scratch_bytes(&geometry));
-    let mut prepared = Guarded::new(super::f32::conv_2d_prepared_bytes(&geometry));
-    super::f32::prepare_conv_2d(&geometry, &weights, prepared.bytes());
+    let mut scratch = Guarded::new(crate::f32::conv_2d_scratch_bytes(
+        &geometry,
+        Architecture::current(),
+    ));
+    let mut prepared = Guarded::new(crate::f32::conv_2d_prepared_bytes(
+        &geometry,
+        Architecture::current(),
+    ));
+    crate::f32::prepare_conv_2d(&geometry, &weights, prepared.bytes());
     let guard = 12345.0;
     let mut run = |distance: Option<usize>, judge: bool| {
         let mut place = arena(&input, outputs, distance, guard);
@@ -238,7 +251,7 @@ fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
         if judge {
             scalar::f32::conv_2d(&operands);
         } else {
-            super::f32::conv_2d(avx2, &operands);
+            crate::f32::conv_2d(&operands);
         }
         let end = place.memory.len() - GUARD;
         assert!(
@@ -281,25 +294,6 @@ struct Case {
     overlap: bool,
 }
 
-fn cases() -> impl Strategy<Value = Case> {
-    let rounding = prop_oneof![
-        Just(Rounding::High),
-        Just(Rounding::Single),
-        Just(Rounding::Double)
-    ];
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (any::<u64>(), rounding, flags, any::<i8>()).prop_map(
-        |(seed, rounding, (extreme, unusual, overlap), zero_point)| Case {
-            seed,
-            rounding,
-            extreme,
-            unusual,
-            zero_point,
-            overlap,
-        },
-    )
-}
-
 /// Channel records with multipliers that bring sums of so many taps into the range of int8.
 fn records(
     case: &Case,
@@ -333,7 +327,6 @@ fn records(
 }
 
 fn check_i8(geometry: Geometry, case: Case) {
-    let Some(avx2) = detect() else { return };
     let mut next = noise(case.seed);
     let mut values = |n: usize| -> Vec<i8> {
         let value = |bits: u64| match case.extreme {
@@ -355,9 +348,15 @@ fn check_i8(geometry: Geometry, case: Case) {
         max: if case.unusual { a.max(b) } else { 127 },
     };
     let outputs = elements(geometry.output);
-    let mut scratch = Guarded::new(super::i8::conv_2d_scratch_bytes(&geometry));
-    let mut prepared = Guarded::new(super::i8::conv_2d_prepared_bytes(&geometry));
-    super::i8::prepare_conv_2d(&geometry, &weights, prepared.bytes());
+    let mut scratch = Guarded::new(crate::i8::conv_2d_scratch_bytes(
+        &geometry,
+        Architecture::current(),
+    ));
+    let mut prepared = Guarded::new(crate::i8::conv_2d_prepared_bytes(
+        &geometry,
+        Architecture::current(),
+    ));
+    crate::i8::prepare_conv_2d(&geometry, &weights, prepared.bytes());
     let guard = 77;
     let mut run = |distance: Option<usize>, judge: bool| {
         let mut place = arena(&input, outputs, distance, guard);
@@ -381,7 +380,7 @@ fn check_i8(geometry: Geometry, case: Case) {
         if judge {
             scalar::i8::conv_2d(&operands);
         } else {
-            super::i8::conv_2d(avx2, &operands);
+            crate::i8::conv_2d(&operands);
         }
         place.result(outputs, distance, guard)
     };
@@ -400,7 +399,6 @@ fn check_i8(geometry: Geometry, case: Case) {
 
 /// A pool with the window of any convolution.
 fn check_pool(mut geometry: Geometry, case: Case, average: bool) {
-    let Some(avx2) = detect() else { return };
     let mut next = noise(case.seed);
     geometry.output[2] = geometry.input[2];
     let value = |bits: u64| {
@@ -432,9 +430,9 @@ fn check_pool(mut geometry: Geometry, case: Case, average: bool) {
         };
         match (average, judge) {
             (true, true) => scalar::i8::average_pool_2d(&operands),
-            (true, false) => super::i8::average_pool_2d(avx2, &operands),
+            (true, false) => crate::i8::average_pool_2d(&operands),
             (false, true) => scalar::i8::max_pool_2d(&operands),
-            (false, false) => super::i8::max_pool_2d(avx2, &operands),
+            (false, false) => crate::i8::max_pool_2d(&operands),
         }
         place.result(outputs, distance, guard)
     };
@@ -449,7 +447,6 @@ fn check_pool(mut geometry: Geometry, case: Case, average: bool) {
 
 /// Sums and tables, apart and with the output over the first input.
 fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8, ahead: usize) {
-    let Some(avx2) = detect() else { return };
     let mut next = noise(seed);
     let mut values = |n: usize| -> Vec<i8> { (0..n).map(|_| next() as i8).collect() };
     let (input, other, table) = (values(length), values(length), values(256));
@@ -471,7 +468,7 @@ fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8, ahead: usi
             if judge {
                 scalar::i8::add(&operands)
             } else {
-                super::i8::add(avx2, &operands)
+                crate::i8::add(&operands)
             }
         } else {
             let operands = LineI8 {
@@ -482,7 +479,7 @@ fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8, ahead: usi
             if judge {
                 scalar::i8::lookup(&operands)
             } else {
-                super::i8::lookup(&operands)
+                crate::i8::lookup(&operands)
             }
         }
         place.result(length, distance, guard)
@@ -494,32 +491,100 @@ fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8, ahead: usi
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn float_convolutions_agree(g in geometries(), seed: u64, overlap: bool, bias: bool) {
-        check_f32(g, seed, overlap, bias);
+    fn skips() -> bool {
+        let plain = Architecture::current() == Architecture::Scalar;
+        if plain {
+            std::println!("skipped: this machine has no vector kernels");
+        }
+        plain
     }
 
-    #[test]
-    fn integer_pools_are_equal(g in geometries(), case in cases(), average: bool) {
-        check_pool(g, case, average);
+    fn geometries() -> impl Strategy<Value = Geometry> {
+        let window = (
+            1usize..5,
+            1usize..5,
+            1usize..4,
+            1usize..4,
+            1usize..3,
+            1usize..3,
+        );
+        let shape = (
+            1usize..14,
+            1usize..14,
+            0usize..4,
+            0usize..4,
+            0usize..3,
+            0usize..3,
+        );
+        let channels = (1usize..20, 1usize..40, 1usize..4, 0usize..6);
+        (window, shape, channels).prop_map(|(window, shape, channels)| {
+            geometry(window.into(), shape.into(), channels.into())
+        })
     }
 
-    #[test]
-    fn integer_sums_and_tables_are_equal(
-        length in 0usize..200,
-        seed: u64,
-        factors in [-(1i32 << 22)..1 << 22, -(1i32 << 22)..1 << 22],
-        shift in 0u8..31,
-        ahead in 0usize..20,
-    ) {
-        check_line(length, seed, factors, shift, ahead);
+    fn cases() -> impl Strategy<Value = Case> {
+        let rounding = prop_oneof![
+            Just(Rounding::High),
+            Just(Rounding::Single),
+            Just(Rounding::Double)
+        ];
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+        (any::<u64>(), rounding, flags, any::<i8>()).prop_map(
+            |(seed, rounding, (extreme, unusual, overlap), zero_point)| Case {
+                seed,
+                rounding,
+                extreme,
+                unusual,
+                zero_point,
+                overlap,
+            },
+        )
     }
 
-    #[test]
-    fn integer_convolutions_are_equal(g in geometries(), case in cases()) {
-        check_i8(g, case);
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+        #[test]
+        fn float_convolutions_agree(g in geometries(), seed: u64, overlap: bool, bias: bool) {
+            if skips() {
+                return Ok(());
+            }
+            check_f32(g, seed, overlap, bias);
+        }
+
+        #[test]
+        fn integer_pools_are_equal(g in geometries(), case in cases(), average: bool) {
+            if skips() {
+                return Ok(());
+            }
+            check_pool(g, case, average);
+        }
+
+        #[test]
+        fn integer_sums_and_tables_are_equal(
+            length in 0usize..200,
+            seed: u64,
+            factors in [-(1i32 << 22)..1 << 22, -(1i32 << 22)..1 << 22],
+            shift in 0u8..31,
+            ahead in 0usize..20,
+        ) {
+            if skips() {
+                return Ok(());
+            }
+            check_line(length, seed, factors, shift, ahead);
+        }
+
+        #[test]
+        fn integer_convolutions_are_equal(g in geometries(), case in cases()) {
+            if skips() {
+                return Ok(());
+            }
+            check_i8(g, case);
+        }
     }
 }

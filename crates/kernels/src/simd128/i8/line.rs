@@ -1,0 +1,47 @@
+//! Element by element: sums.
+
+use crate::{AddI8, scalar};
+use core::arch::wasm32::*;
+
+/// See [`crate::i8::add`].
+pub(crate) fn add(operands: &AddI8<'_>) {
+    let [a, b] = operands.inputs;
+    let whole = operands.output.len().min(a.len()).min(b.len()) / 8 * 8;
+    // SAFETY: `whole` is within all three operands.
+    unsafe { add_whole(operands, whole) };
+    scalar::i8::add(&AddI8 {
+        inputs: operands.inputs.map(|input| input.part(whole, input.len())),
+        output: operands.output.get(whole..).unwrap_or(&[]),
+        ..*operands
+    });
+}
+
+/// # Safety
+///
+/// `whole` is a multiple of 8 and no more than any operand's length.
+unsafe fn add_whole(operands: &AddI8<'_>, whole: usize) {
+    let [a, b] = operands.inputs.map(|input| input.as_ptr());
+    let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
+    let [fa, fb] = operands.factors.map(|factor| i32x4_splat(factor));
+    let offset = i32x4_splat(operands.offset);
+    let shift = u32::from(operands.shift);
+    let [low, high] = operands.limits.map(|limit| i8x16_splat(limit));
+    let sum = |x: v128, y: v128| {
+        let products = i32x4_add(i32x4_mul(x, fa), i32x4_mul(y, fb));
+        i32x4_shr(i32x4_add(products, offset), shift)
+    };
+    for i in (0..whole).step_by(8) {
+        // SAFETY: `i + 8 <= whole`. Elements are read before any of them is written, so inputs
+        // that start at or behind the output's start may overlap it, as in plain Rust.
+        unsafe {
+            let x = i16x8_load_extend_i8x8(a.add(i));
+            let y = i16x8_load_extend_i8x8(b.add(i));
+            let first = sum(i32x4_extend_low_i16x8(x), i32x4_extend_low_i16x8(y));
+            let second = sum(i32x4_extend_high_i16x8(x), i32x4_extend_high_i16x8(y));
+            let wide = i16x8_narrow_i32x4(first, second);
+            let bytes = i8x16_narrow_i16x8(wide, wide);
+            let limited = i8x16_min(i8x16_max(bytes, low), high);
+            v128_store64_lane::<0>(limited, to.add(i).cast());
+        }
+    }
+}

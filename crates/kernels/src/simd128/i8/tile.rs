@@ -1,0 +1,124 @@
+//! The register tile: up to 4 pixels by 8 outputs.
+
+use super::finish::Finish;
+use crate::tiled::i8::{Strip, Weights, weights_per_output};
+use crate::tiled::plan::{Runs, blocks, padded_outputs, tiles};
+use crate::tiled::unrolled;
+use core::arch::wasm32::*;
+
+/// One block of outputs.
+struct Block {
+    weights: *const i8,
+    finish: Finish,
+    runs: Runs,
+    /// Elements between a run's start and the group's first channel.
+    offset: usize,
+    /// Output channels of a pixel.
+    channels: usize,
+}
+
+/// Computes every output channel of a strip.
+///
+/// # Safety
+///
+/// As `Tiles::strip`.
+pub(super) unsafe fn strip(weights: &Weights<'_, i8>, strip: &Strip<'_>) {
+    let geometry = &weights.operands.geometry;
+    let channels = geometry.output[2];
+    let group_outputs = channels / geometry.groups;
+    let each = weights_per_output(geometry, &weights.runs);
+    for group in 0..geometry.groups {
+        for (first, _) in blocks(group_outputs, 8) {
+            let channel = group * group_outputs + first;
+            let valid = (group_outputs - first).min(8);
+            let start = (group * padded_outputs(geometry) + first) * each;
+            let block = Block {
+                // SAFETY: whole groups and whole blocks of 8 lie before this block.
+                weights: unsafe { weights.packed.add(start) },
+                finish: Finish::new(weights.operands, channel, valid),
+                runs: weights.runs,
+                offset: group * (geometry.input[2] / geometry.groups),
+                channels,
+            };
+            // SAFETY: the caller's promise; `channel + valid <= channels`.
+            unsafe {
+                let output = strip.output.add(channel);
+                if block.finish.is_high() {
+                    block_tiles::<true>(strip, &block, output);
+                } else {
+                    block_tiles::<false>(strip, &block, output);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`strip`], for one block of 8 outputs that starts at `output`.
+unsafe fn block_tiles<const HIGH: bool>(strip: &Strip<'_>, block: &Block, output: *mut i8) {
+    for (first, size) in tiles(strip.pixels, 4) {
+        let from = first * strip.step + block.offset;
+        // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
+        unsafe {
+            let to = output.add(first * block.channels);
+            match size {
+                1 => tile::<1, HIGH>(strip, block, from, to),
+                2 => tile::<2, HIGH>(strip, block, from, to),
+                3 => tile::<3, HIGH>(strip, block, from, to),
+                _ => tile::<4, HIGH>(strip, block, from, to),
+            }
+        }
+    }
+}
+
+/// `M` pixels by 8 outputs.
+///
+/// # Safety
+///
+/// As [`block_tiles`]; `from` is the first pixel's offset in every row.
+unsafe fn tile<const M: usize, const HIGH: bool>(
+    strip: &Strip<'_>,
+    block: &Block,
+    from: usize,
+    output: *mut i8,
+) {
+    let mut sums = [block.finish.bias; M];
+    let Runs {
+        per_row,
+        apart,
+        length,
+    } = block.runs;
+    let mut weights = block.weights;
+    for &row in strip.rows {
+        for run in 0..per_row {
+            // SAFETY: the caller promises runs at these places for M pixels, one more element
+            // behind a run of odd length, and weights for every pair of taps.
+            unsafe {
+                let mut start = row.add(from + run * apart);
+                for _ in 0..length.div_ceil(2) {
+                    let w = [
+                        i16x8_load_extend_i8x8(weights),
+                        i16x8_load_extend_i8x8(weights.add(8)),
+                    ];
+                    weights = weights.add(16);
+                    unrolled!(m in 0..M {
+                        let value = v128_load32_splat(start.add(m * strip.step).cast());
+                        let [first, second] = sums[m];
+                        sums[m] = [
+                            i32x4_add(first, i32x4_dot_i16x8(value, w[0])),
+                            i32x4_add(second, i32x4_dot_i16x8(value, w[1])),
+                        ];
+                    });
+                    start = start.add(2);
+                }
+            }
+        }
+    }
+    unrolled!(m in 0..M {
+        // SAFETY: the block's outputs of pixel `m` exist from here on.
+        unsafe {
+            block.finish.store::<HIGH>(sums[m], output.add(m * block.channels));
+        }
+    });
+}
