@@ -3,7 +3,7 @@
 //! `*_scratch_bytes` and `*_prepared_bytes` are pure functions that answer for any architecture,
 //! so that a host can plan for a microcontroller.
 
-use crate::{AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, helium, scalar};
+use crate::{AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, armv7em, helium, scalar};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use crate::{
     simd128::{self, Simd128},
@@ -19,6 +19,7 @@ pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -
         Architecture::Avx2 => tiled::i8::conv_2d_scratch_bytes(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::i8::conv_2d_scratch_bytes(_geometry),
+        Architecture::Armv7em => armv7em::conv_2d_scratch_bytes(_geometry),
         Architecture::Helium => helium::conv_2d_scratch_bytes(_geometry),
         _ => 0,
     }
@@ -62,7 +63,9 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
     }
     #[cfg(all(target_arch = "arm", feature = "helium"))]
     helium::conv_2d(operands);
-    #[cfg(not(all(target_arch = "arm", feature = "helium")))]
+    #[cfg(armv7em)]
+    armv7em::i8::conv_2d(operands);
+    #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
     scalar::i8::conv_2d(operands);
 }
 

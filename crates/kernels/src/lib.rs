@@ -15,6 +15,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod armv7em;
 pub mod f32;
 mod helium;
 pub mod i8;

@@ -54,6 +54,9 @@ impl Architecture {
         if crate::simd128::Simd128::detect().is_some() {
             return Architecture::Simd128;
         }
+        if cfg!(armv7em) {
+            return Architecture::Armv7em;
+        }
         Architecture::Scalar
     }
 }

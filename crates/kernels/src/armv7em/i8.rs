@@ -1,0 +1,39 @@
+//! int8 kernels: sizes are compared with the geometry before any loop runs.
+
+use super::plan::{Kind, conv_2d_scratch_bytes};
+use super::{conv, depthwise};
+use crate::memory::cells_as;
+use crate::{Channels, Conv2dI8, scalar};
+
+/// The kind of loop and its working memory, where all operands have the geometry's sizes.
+fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
+    let geometry = &operands.geometry;
+    let scratch = cells_as::<u32>(operands.binding.scratch)?;
+    let [input, output] = [geometry.input, geometry.output].map(|n| n[0] * n[1] * n[2]);
+    let requantize = &operands.requantize;
+    let channels = match operands.channels {
+        Channels::High(words) => words.len(),
+        Channels::Wide(words) => words.len() / 3,
+    };
+    let fits = operands.input.len() >= input
+        && operands.output.len() >= output
+        && geometry.groups > 0
+        && operands.weights.len() >= geometry.output[2].checked_mul(geometry.taps())?
+        && channels >= geometry.output[2]
+        && requantize.bias_shift <= 11
+        && requantize.multiplier_shift <= 19
+        && scratch.len() * 4 >= conv_2d_scratch_bytes(geometry);
+    fits.then_some((Kind::of(geometry), scratch.as_ptr().cast_mut().cast()))
+}
+
+/// See [`crate::i8::conv_2d`].
+pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
+    // SAFETY: `check` compared the sizes with the geometry.
+    unsafe {
+        match check(operands) {
+            Some((Kind::Gathered, scratch)) => conv::multiply(operands, scratch),
+            Some((Kind::Depthwise, scratch)) => depthwise::multiply(operands, scratch),
+            _ => scalar::i8::conv_2d(operands),
+        }
+    }
+}

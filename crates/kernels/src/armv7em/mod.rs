@@ -1,0 +1,21 @@
+//! Cortex-M with the DSP extension: two products of 16 bits in one instruction. Weights are used
+//! where they lie in flash.
+
+#[cfg(any(armv7em, test))]
+mod conv;
+#[cfg(any(armv7em, test))]
+mod depthwise;
+#[cfg(any(armv7em, test))]
+mod dsp;
+#[cfg(any(armv7em, test))]
+mod finish;
+#[cfg(any(armv7em, test))]
+mod gather;
+#[cfg(any(armv7em, test))]
+pub(crate) mod i8;
+mod plan;
+
+pub(crate) use plan::conv_2d_scratch_bytes;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Which loop a convolution takes, and the working memory of it. Pure, so that a host can plan.
+
+use crate::Geometry;
+
+/// Taps of a depthwise window: their addresses are on the stack.
+pub(super) const DEPTHWISE_TAPS_MAX: usize = 50;
+
+/// Pixels of a tile.
+pub(super) const PIXELS: usize = 4;
+
+/// The loop of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Windows are gathered, unless they are pixels of the input, and multiplied with the
+    /// weights of one channel after another.
+    Gathered,
+    /// Each channel on its own.
+    Depthwise,
+    /// Plain Rust.
+    Scalar,
+}
+
+impl Kind {
+    pub(super) fn of(geometry: &Geometry) -> Kind {
+        let [_, _, channels] = geometry.input;
+        let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
+        if !(geometry.groups > 1 && geometry.is_depthwise()) {
+            return Kind::Gathered;
+        }
+        let fits = channels >= 4 && geometry.output[2] == channels && taps <= DEPTHWISE_TAPS_MAX;
+        if fits { Kind::Depthwise } else { Kind::Scalar }
+    }
+}
+
+/// Bytes of the window of one pixel and group, in whole words.
+pub(super) fn window_bytes(geometry: &Geometry) -> usize {
+    geometry.taps().next_multiple_of(4)
+}
+
+/// Pairs of taps of a depthwise window.
+pub(super) fn tap_pairs(geometry: &Geometry) -> usize {
+    let [rows, columns] = geometry.window.kernel;
+    (rows * columns).div_ceil(2)
+}
+
+/// Bytes of the weights of a depthwise convolution, widened to 16 bits.
+pub(super) fn widened_bytes(geometry: &Geometry) -> usize {
+    geometry.input[2].div_ceil(4) * tap_pairs(geometry) * 16
+}
+
+/// Whether the window of a pixel is the same pixel of the input.
+pub(super) fn is_in_place(geometry: &Geometry) -> bool {
+    geometry.is_pointwise() && geometry.input[..2] == geometry.output[..2]
+}
+
+/// Windows that are widened at once.
+pub(super) fn places(geometry: &Geometry) -> usize {
+    let pixels = geometry.output[0] * geometry.output[1];
+    let outputs = geometry.output[2] / geometry.groups.max(1);
+    if pixels == 1 && outputs >= 4 {
+        1
+    } else {
+        PIXELS
+    }
+}
+
+/// Bytes of working memory.
+pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
+    match Kind::of(geometry) {
+        Kind::Scalar => 0,
+        Kind::Depthwise => widened_bytes(geometry) + geometry.input[2].next_multiple_of(4),
+        Kind::Gathered => {
+            let window = window_bytes(geometry);
+            let gathered = if is_in_place(geometry) { 0 } else { window };
+            window * 2 * places(geometry) + gathered
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Every loop against plain Rust, with guards round all memory it may write. The instructions are
+//! those of the model; the boards' tests run the real ones.
+
+use super::conv_2d_scratch_bytes;
+use crate::memory::In;
+use crate::{Binding, Channels, Conv2dI8, Geometry, Window, scalar};
+use core::cell::Cell;
+use format::fixed::{Requantize, Rounding};
+use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
+
+/// Elements before and behind every buffer that must stay as they are.
+const GUARD: usize = 16;
+
+/// Numbers from a seed (SplitMix64 by Steele, Lea and Flood).
+fn noise(mut seed: u64) -> impl FnMut() -> u64 {
+    move || {
+        seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+fn elements(shape: [usize; 3]) -> usize {
+    shape.iter().product()
+}
+
+/// The planner's distance: where an input may start behind the output's start, in bytes.
+fn distance(geometry: &Geometry) -> usize {
+    let row = geometry.input[1] * geometry.input[2];
+    let output_row = geometry.output[1] * geometry.output[2];
+    let window = &geometry.window;
+    (0..geometry.output[0])
+        .map(|y| {
+            let first = (y * window.stride[0]).saturating_sub(window.padding[0]);
+            ((y + 1) * output_row).saturating_sub(first.min(geometry.input[0]) * row)
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+/// What a convolution connects.
+#[derive(Clone, Copy, Debug)]
+enum Connection {
+    Pointwise,
+    Vector,
+    Full,
+    Grouped,
+    Depthwise,
+    Multiplied,
+}
+
+/// Convolutions of every kind.
+fn geometries() -> impl Strategy<Value = Geometry> {
+    let connection = prop_oneof![
+        Just(Connection::Pointwise),
+        Just(Connection::Vector),
+        Just(Connection::Full),
+        Just(Connection::Grouped),
+        Just(Connection::Depthwise),
+        Just(Connection::Multiplied),
+    ];
+    let pair = |range: core::ops::Range<usize>| prop::array::uniform2(range);
+    let window = (pair(1..5), pair(1..4), pair(1..3), pair(0..4));
+    let shape = (pair(1..12), pair(0..3), 1usize..24, 1usize..20, 1usize..4);
+    (connection, window, shape).prop_map(|(connection, window, shape)| {
+        let (kernel, stride, dilation, padding) = window;
+        let (size, behind, inputs, outputs, groups) = shape;
+        let [unit, none] = [[1, 1], [0, 0]];
+        let point = Window {
+            kernel: unit,
+            stride: unit,
+            dilation: unit,
+            padding: none,
+        };
+        let window = Window {
+            kernel,
+            stride,
+            dilation,
+            padding,
+        };
+        let (size, channels, outputs, groups, window) = match connection {
+            Connection::Pointwise => (size, inputs, outputs, 1, point),
+            Connection::Vector => (unit, inputs * 5, outputs, 1, point),
+            Connection::Full => (size, inputs, outputs, 1, window),
+            Connection::Grouped => (size, inputs * groups, outputs * groups, groups, window),
+            Connection::Depthwise => (size, inputs, inputs, inputs, window),
+            Connection::Multiplied => (size, inputs, inputs * groups, inputs, window),
+        };
+        let mut geometry = Geometry {
+            input: [size[0], size[1], channels],
+            output: [0, 0, outputs],
+            window,
+            groups,
+        };
+        for (axis, behind) in behind.into_iter().enumerate() {
+            let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+            let behind = if window == point { 0 } else { behind };
+            let padded = geometry.input[axis] + window.padding[axis] + behind;
+            // A window that does not fit: make the image larger.
+            geometry.input[axis] += reach.saturating_sub(padded);
+            geometry.output[axis] = (padded.max(reach) - reach) / window.stride[axis] + 1;
+        }
+        geometry
+    })
+}
+
+/// How the values of a test are chosen.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    seed: u64,
+    rounding: Rounding,
+    /// Values are -128 and 127 only.
+    extreme: bool,
+    zero_point: i8,
+    limits: [i8; 2],
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let rounding = prop_oneof![
+        3 => Just(Rounding::High),
+        1 => Just(Rounding::Single),
+        1 => Just(Rounding::Double)
+    ];
+    let limits = prop_oneof![Just([-128, 127]), Just([-3, 90]), Just([5, 5])];
+    (any::<u64>(), rounding, any::<bool>(), any::<i8>(), limits).prop_map(
+        |(seed, rounding, extreme, zero_point, limits)| Case {
+            seed,
+            rounding,
+            extreme,
+            zero_point,
+            limits,
+        },
+    )
+}
+
+/// Values, channel records and rules of one convolution.
+struct Problem {
+    geometry: Geometry,
+    case: Case,
+    input: Vec<i8>,
+    weights: Vec<i8>,
+    narrow: Vec<u32>,
+    wide: Vec<i32>,
+}
+
+impl Problem {
+    fn new(geometry: Geometry, case: Case) -> Self {
+        let mut next = noise(case.seed);
+        let mut values = |count: usize| -> Vec<i8> {
+            let value = |word: u64| match (case.extreme, word % 2) {
+                (false, _) => (word >> 9) as i8,
+                (true, 0) => -128,
+                (true, _) => 127,
+            };
+            (0..count).map(|_| value(next())).collect()
+        };
+        let outputs = geometry.output[2];
+        let (input, weights) = (
+            values(elements(geometry.input)),
+            values(outputs * geometry.taps()),
+        );
+        let record = |word: u64| {
+            [
+                (word >> 45) as i32 - (1 << 18),
+                (word >> 34) as i32 | 1 << 30,
+                -(word as i32 & 7) - 5,
+            ]
+        };
+        Problem {
+            geometry,
+            case,
+            input,
+            weights,
+            narrow: (0..outputs).map(|_| next() as u32).collect(),
+            wide: (0..outputs).flat_map(|_| record(next())).collect(),
+        }
+    }
+
+    /// The output, with the input as far behind it as told, or apart.
+    fn run(&self, distance: Option<usize>, compute: fn(&Conv2dI8<'_>)) -> Vec<i8> {
+        let guard = 0x5A;
+        let outputs = elements(self.geometry.output);
+        let from = GUARD + distance.unwrap_or(outputs + GUARD);
+        let end = (from + self.input.len()).max(GUARD + outputs);
+        let mut memory = vec![guard; end + GUARD];
+        memory[from..from + self.input.len()].copy_from_slice(&self.input);
+        let scratch_words = conv_2d_scratch_bytes(&self.geometry).div_ceil(4);
+        let mut scratch = vec![u32::MAX - 7; scratch_words + 8];
+        let cells = Cell::from_mut(&mut memory[..]).as_slice_of_cells();
+        let bytes = crate::memory::as_bytes_mut(&mut scratch[4..4 + scratch_words]);
+        let rounding = self.case.rounding;
+        compute(&Conv2dI8 {
+            geometry: self.geometry,
+            input: In::from_cells(&cells[from..from + self.input.len()]),
+            output: &cells[GUARD..GUARD + outputs],
+            weights: &self.weights,
+            channels: match rounding {
+                Rounding::High => Channels::High(&self.narrow),
+                _ => Channels::Wide(&self.wide),
+            },
+            requantize: Requantize {
+                rounding,
+                bias_shift: (self.case.seed % 4) as u8,
+                multiplier_shift: (self.case.seed % 20) as u8,
+                zero_point: i16::from(self.case.zero_point) / 2,
+                min: i16::from(self.case.limits[0]),
+                max: i16::from(self.case.limits[1]),
+            },
+            input_zero_point: self.case.zero_point,
+            binding: Binding {
+                prepared: &[],
+                scratch: Cell::from_mut(bytes).as_slice_of_cells(),
+            },
+        });
+        let outside = memory[..GUARD].iter().chain(&memory[end..]);
+        assert!(outside.copied().all(|byte| byte == guard));
+        let around = scratch[..4].iter().chain(&scratch[4 + scratch_words..]);
+        assert!(around.copied().all(|word| word == u32::MAX - 7));
+        memory[GUARD..GUARD + outputs].to_vec()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn convolutions_are_equal(geometry in geometries(), case in cases()) {
+        let problem = Problem::new(geometry, case);
+        let expected = problem.run(None, scalar::i8::conv_2d);
+        prop_assert_eq!(&problem.run(None, super::i8::conv_2d), &expected);
+        prop_assert_eq!(&problem.run(Some(distance(&geometry)), super::i8::conv_2d), &expected);
+    }
+}
