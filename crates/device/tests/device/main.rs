@@ -1,5 +1,6 @@
 //! Compact models on emulated boards.
 
 mod boards;
+mod layers;
 mod network;
 mod serial;

@@ -37,11 +37,16 @@ impl Random {
     }
 }
 
-fn shape(dims: &[u32]) -> Shape {
+pub(crate) fn shape(dims: &[u32]) -> Shape {
     Shape::new(dims).unwrap()
 }
 
-fn push(graph: &mut Graph, kind: impl Into<Kind>, inputs: &[ValueId], to: (f32, i32)) -> ValueId {
+pub(crate) fn push(
+    graph: &mut Graph,
+    kind: impl Into<Kind>,
+    inputs: &[ValueId],
+    to: (f32, i32),
+) -> ValueId {
     let name = format!("node {}", graph.nodes.len());
     let id = graph.push(name, kind, inputs).unwrap()[0];
     graph.value_mut(id).quantization = Some(Quantization::per_tensor(to.0, to.1));
