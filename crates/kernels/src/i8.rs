@@ -92,6 +92,9 @@ pub fn average_pool_2d(operands: &PoolI8<'_>) {
     if Simd128::detect().is_some() {
         return simd128::i8::average_pool_2d(operands);
     }
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    helium::average_pool_2d(operands);
+    #[cfg(not(all(target_arch = "arm", feature = "helium")))]
     scalar::i8::average_pool_2d(operands);
 }
 

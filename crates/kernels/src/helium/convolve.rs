@@ -56,9 +56,9 @@ pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
     }
 }
 
-/// Pixel by pixel in the order of the output, a few at a time. All windows of a group are read
-/// (staged) before any of its outputs is written where input and output overlap, so that a group
-/// may cross the end of a row.
+/// Pixel by pixel in the order of the output, a few at a time. Where input and output overlap,
+/// all windows of a group that crosses the end of a row are staged before any of its outputs is
+/// written.
 fn products(checked: &Checked<'_>) {
     let Conv2dI8 {
         geometry,
@@ -67,7 +67,9 @@ fn products(checked: &Checked<'_>) {
         ..
     } = *checked.operands;
     let [rows, columns, outputs] = geometry.output;
-    let stages = !is_in_place(&geometry) || rows > 1 && overlaps(&input, output);
+    let is_in_place = is_in_place(&geometry);
+    let overlaps = overlaps(&input, output);
+    let mut stages = !is_in_place;
     let step = window_bytes(&geometry);
     let first: *mut i8 = output.as_ptr().cast_mut().cast();
     let mut windows = [input.as_ptr(); PIXELS];
@@ -75,6 +77,9 @@ fn products(checked: &Checked<'_>) {
     for y in 0..rows {
         let tap_rows = taps_inside(&geometry, 0, y);
         for x in 0..columns {
+            if count == 0 && is_in_place {
+                stages = overlaps && x + PIXELS > columns && y + 1 < rows;
+            }
             windows[count] = if stages {
                 // SAFETY: scratch memory has room for as many windows as a group has.
                 let to = unsafe { checked.scratch.add(count * step) };

@@ -11,8 +11,12 @@ mod copy;
 mod depthwise;
 mod plan;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
+mod pool;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
 mod product;
 
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 pub(crate) use convolve::conv_2d;
 pub(crate) use plan::conv_2d_scratch_bytes;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+pub(crate) use pool::average_pool_2d;
