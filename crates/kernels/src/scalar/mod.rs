@@ -67,11 +67,14 @@ impl Taps<'_> {
     pub fn sum_i8(&self, image: &crate::memory::In<'_, i8>, channel: usize) -> i32 {
         let [_, input_columns, channels] = self.geometry.input;
         let mut sum = 0;
+        let step = self.geometry.window.dilation[1] * channels;
+        let column = position(self.geometry, 1, self.at[1], self.columns.start);
         for row in self.rows.clone() {
             let row = position(self.geometry, 0, self.at[0], row) * input_columns;
-            for column in self.columns.clone() {
-                let pixel = row + position(self.geometry, 1, self.at[1], column);
-                sum += i32::from(image.get(pixel * channels + channel));
+            let mut at = (row + column) * channels + channel;
+            for _ in self.columns.clone() {
+                sum += i32::from(image.get(at));
+                at += step;
             }
         }
         sum
