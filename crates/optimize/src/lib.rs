@@ -1,6 +1,7 @@
 //! Passes over the graph, one file each. Every pass keeps the meaning of the model, except
 //! [`quantize`], which says by how much it changes it.
 
+mod dead_channels;
 mod fold;
 mod fuse;
 mod layout;
@@ -19,7 +20,7 @@ pub struct Pass {
 }
 
 /// The passes, in the order in which they run.
-pub const PASSES: [Pass; 5] = [
+pub const PASSES: [Pass; 6] = [
     Pass {
         name: "fold",
         about: "compute what depends on constants only",
@@ -44,6 +45,11 @@ pub const PASSES: [Pass; 5] = [
         name: "activation",
         about: "fuse activations",
         run: fuse::activation,
+    },
+    Pass {
+        name: "dead-channels",
+        about: "remove channels that nothing depends on",
+        run: dead_channels::run,
     },
 ];
 
