@@ -203,3 +203,18 @@ fn gives_the_hosts_bits(spec: &str, kernels: &str) {
 fn a_cortex_m55_gives_the_hosts_bits_for_every_layer() {
     gives_the_hosts_bits("qemu:mps3-an547", "helium");
 }
+
+#[test]
+fn a_cortex_m4_gives_the_hosts_bits_for_every_layer() {
+    gives_the_hosts_bits("qemu:mps2-an386", "armv7em");
+}
+
+#[test]
+fn a_cortex_m7_gives_the_hosts_bits_for_every_layer() {
+    gives_the_hosts_bits("qemu:mps2-an500", "armv7em");
+}
+
+#[test]
+fn a_cortex_m33_gives_the_hosts_bits_for_every_layer() {
+    gives_the_hosts_bits("qemu:mps2-an505", "armv7em");
+}

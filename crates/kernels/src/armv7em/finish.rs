@@ -78,7 +78,7 @@ impl<'a> Finish<'a> {
     /// # Safety
     ///
     /// The outputs are writable, and the channel has a record.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) unsafe fn pixels(&self, channel: usize, sums: &[i32], to: *mut i8, apart: usize) {
         let mut to = to;
         if let Some((rule, words)) = self.high() {
