@@ -32,11 +32,11 @@ function cargo(args, flags) {
   return stdout.toString();
 }
 
-/** The module that cargo says it made. */
-function modulePath(messages) {
+/** The module of this name that cargo says it made. */
+function modulePath(messages, name) {
   const artifacts = messages.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
   const files = artifacts.flatMap((artifact) => artifact.filenames ?? []);
-  return files.find((file) => file.endsWith('modelopt_wasm.wasm'));
+  return files.find((file) => file.endsWith(`${name}.wasm`));
 }
 
 mkdirSync(`${folder}pkg`, { recursive: true });
@@ -45,10 +45,17 @@ for (const { file, flags } of VARIANTS) {
     'build', '--package', 'modelopt-wasm', '--lib', '--target', 'wasm32-unknown-unknown',
     '--profile', 'wasm', '--message-format', 'json-render-diagnostics', '--quiet',
   ], flags);
-  copyFileSync(modulePath(messages), `${folder}pkg/${file}`);
+  copyFileSync(modulePath(messages, 'modelopt_wasm'), `${folder}pkg/${file}`);
   const bytes = readFileSync(`${folder}pkg/${file}`);
   console.log(`pkg/${file}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} compressed`);
 }
 process.stdout.write(cargo(['run', '--quiet', '--package', 'modelopt-wasm', '--example', 'fixtures', '--', `${folder}test/fixtures`]));
 // The demonstration's model is one of them.
 copyFileSync(`${folder}test/fixtures/digits.mopt`, `${folder}demo/digits.mopt`);
+
+// Kernels against kernels, for the tests.
+const messages = cargo([
+  'build', '--package', 'modelopt-kernels', '--example', 'self_test', '--features', 'self-test',
+  '--target', 'wasm32-unknown-unknown', '--profile', 'wasm', '--message-format', 'json-render-diagnostics', '--quiet',
+], VARIANTS[1].flags);
+copyFileSync(modulePath(messages, 'self_test'), `${folder}test/fixtures/self_test.wasm`);
