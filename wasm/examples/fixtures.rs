@@ -373,7 +373,10 @@ fn write_digits(folder: &Path) -> Result<()> {
     let digits = modelopt_tests::digits();
     let file = digits.quantized()?;
     let mut host = evaluate::Host::new(&file)?;
-    let (input, output) = (host.inputs()[0].name.clone(), host.outputs()[0].name.clone());
+    let (input, output) = (
+        host.inputs()[0].name.clone(),
+        host.outputs()[0].name.clone(),
+    );
     let mut cases = Vec::new();
     for sample in digits.samples(Some(CASES))? {
         let prediction = host.predict(&[&sample])?;
