@@ -85,6 +85,19 @@ fn convolution(
     push(graph, kind, &[x, w, b], (0.02, zero_point))
 }
 
+fn pool(random: &mut Random, window: Window2d) -> Kind {
+    let activation = Activation::None;
+    match random.below(2) {
+        0 => MaxPool2d { window, activation }.into(),
+        _ => AveragePool2d {
+            window,
+            count_include_pad: false,
+            activation,
+        }
+        .into(),
+    }
+}
+
 /// A model of one layer, or of a convolution and a sum, that takes and gives int8.
 fn layer(random: &mut Random) -> Vec<u8> {
     let graph = &mut Graph::default();
@@ -120,26 +133,13 @@ fn layer(random: &mut Random) -> Vec<u8> {
             push(graph, kind, &[x, w, b], (0.02, to))
         }
         7 => {
-            let pool: Kind = match random.below(2) {
-                0 => MaxPool2d {
-                    window,
-                    activation: Activation::None,
-                }
-                .into(),
-                _ => AveragePool2d {
-                    window,
-                    count_include_pad: false,
-                    activation: Activation::None,
-                }
-                .into(),
-            };
+            let pool = pool(random, window);
             push(graph, pool, &[x], (0.01, zero_point))
         }
         8 => {
             let y = convolution(graph, random, x, dense, [inputs, inputs, 1], to);
-            let function = Function::Add;
             let sum = Binary {
-                function,
+                function: Function::Add,
                 activation: Activation::None,
             };
             push(graph, sum, &[x, y], (0.015, i32::from(byte(random))))
