@@ -148,18 +148,26 @@ impl<'a> Session<'a> {
     /// Runs the plan once and calls `after` behind each node: for profiles and for calibration.
     pub fn run_with(&mut self, after: &mut dyn FnMut(&Session<'_>, &Node<'_>)) {
         let architecture = Architecture::current();
+        // On microcontrollers weights are used in place and scratch is in the plan: no operator
+        // needs to be asked.
+        let has_prepared = !self.prepared.is_empty();
+        let has_extra = self.memory.len() > self.model.arena_bytes();
         let mut packed = 0;
         for node in self.model.nodes() {
             let Some(op) = find(self.ops, node.code()) else {
                 continue;
             };
-            let prepared_bytes = (op.prepared_bytes)(&node, architecture);
+            let prepared_bytes = match has_prepared {
+                true => (op.prepared_bytes)(&node, architecture),
+                false => 0,
+            };
             let prepared = self
                 .prepared
                 .get(packed..packed + prepared_bytes)
                 .unwrap_or(&[]);
             packed += prepared_bytes.next_multiple_of(ALIGNMENT);
-            let needs_extra = (op.scratch_bytes)(&node, architecture) > node.scratch_bytes();
+            let needs_extra =
+                has_extra && (op.scratch_bytes)(&node, architecture) > node.scratch_bytes();
             let scratch = if needs_extra {
                 let start = self.model.arena_bytes().next_multiple_of(ALIGNMENT);
                 self.memory.get(start..)
