@@ -130,7 +130,8 @@ fn heat_map(evaluation: &Evaluation) -> String {
         return String::new();
     }
     let (cell, left, top) = (32, 110, 90);
-    let (width, height) = (left + count * cell + 10, top + count * cell + 10);
+    // Names of columns lean to the right.
+    let (width, height) = (left + count * cell + 60, top + count * cell + 10);
     let mut svg = format!(
         "<h2>Confusion matrix</h2>\n<p>Rows are right classes, columns predicted ones.</p>\n<div class=\"scroll\"><svg width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"confusion matrix\">\n"
     );
@@ -160,9 +161,10 @@ fn heat_map(evaluation: &Evaluation) -> String {
             );
             if value > 0 {
                 let (x, y) = (at_x + cell / 2, at_y + cell / 2 + 4);
+                let ink = if share > 0.5 { "paper" } else { "ink" };
                 let _ = writeln!(
                     svg,
-                    "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{value}</text>"
+                    "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\" style=\"fill:var(--{ink})\">{value}</text>"
                 );
             }
         }
