@@ -105,6 +105,7 @@ impl Subject {
         let samples = self.samples(Some(100))?;
         let stored =
             |values: &Vec<f32>| -> Sample { vec![layout::to_tensor(values, &shape, &port.axes)] };
+        let compared: Vec<Sample> = samples.iter().step_by(4).map(stored).collect();
         let mut samples = samples.iter().map(|values| Ok(stored(values)));
         let options = quantize::Options {
             method: Method::default(),
@@ -112,7 +113,7 @@ impl Subject {
             equalize: true,
             keep_float: &|_| false,
         };
-        let quantized = quantize::quantize(&graph, &mut samples, &options, &mut |_| ())?;
+        let quantized = quantize::quantize(&graph, &compared, &mut samples, &options, &mut |_| ())?;
         let options = compile::Options {
             preprocess: vec![self.preprocess.clone()],
             ..compile::Options::default()

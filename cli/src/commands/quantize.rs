@@ -163,6 +163,10 @@ fn quantized(
     )?;
     let bar = progress::bar("calibrating", calibration.len());
     let axes: Vec<Vec<u8>> = graph.inputs.iter().map(|port| port.axes.clone()).collect();
+    let mut compared = Vec::new();
+    for sample in calibration.some_samples(quantize::COMPARED_SAMPLES)? {
+        compared.push(stored(&sample?.values, inputs, &axes));
+    }
     let mut failure = None;
     let mut samples = calibration.samples()?.map_while(|sample| match sample {
         Ok(sample) => Some(Ok(stored(&sample.values, inputs, &axes))),
@@ -177,9 +181,8 @@ fn quantized(
         equalize: !arguments.no_equalize,
         keep_float: &|name| arguments.keep_float.iter().any(|kept| kept == name),
     };
-    let quantized = quantize::quantize(&graph, &mut samples, &options, &mut |count| {
-        bar.set_position(count as u64)
-    });
+    let mut progress = |count| bar.set_position(count as u64);
+    let quantized = quantize::quantize(&graph, &compared, &mut samples, &options, &mut progress);
     bar.finish_and_clear();
     drop(samples);
     if let Some(failure) = failure {

@@ -178,8 +178,20 @@ impl Source {
 
     /// The samples, from the first on; may be called again.
     pub fn samples(&self) -> Result<impl Iterator<Item = Result<Sample, Error>> + '_, Error> {
-        let samples = self.reader.read(self.wanted)?;
-        Ok(samples.zip(self.wanted.iter()).map(|(sample, index)| {
+        self.some_samples(self.wanted.count)
+    }
+
+    /// At most `count` samples, spread evenly over the set.
+    pub fn some_samples(
+        &self,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Result<Sample, Error>> + '_, Error> {
+        let wanted = Wanted {
+            count: count.min(self.wanted.count),
+            ..self.wanted
+        };
+        let samples = self.reader.read(wanted)?;
+        Ok(samples.zip(wanted.iter()).map(|(sample, index)| {
             let mut sample = sample?;
             if self.is_unlabelled {
                 sample.label = None;

@@ -32,8 +32,8 @@ use graph::{Graph, Kind, Quantization, ValueId};
 use runtime::ops::unary::Function;
 use std::collections::HashMap;
 
-/// Samples that are kept in memory to compare layers on.
-const COMPARED_SAMPLES: usize = 32;
+/// Samples that are worth comparing layers on.
+pub const COMPARED_SAMPLES: usize = 32;
 
 /// Samples that are read before they run.
 const CHUNK_SAMPLES: usize = 16;
@@ -127,33 +127,32 @@ pub struct Quantized {
 /// Quantizes an optimized float graph. `progress` is told the number of samples seen.
 ///
 /// Two variants are made, with and without equalized channels, each with its best bias
-/// correction; the one whose output is closer to the float model's is returned.
+/// correction; the one whose output is closer to the float model's is returned. `compared` are
+/// the samples on which closeness is measured, about [`COMPARED_SAMPLES`] from all over the data;
+/// they are kept in memory, while `samples` are not.
 pub fn quantize(
     graph: &Graph,
+    compared: &[Sample],
     samples: &mut dyn Iterator<Item = Result<Sample, Error>>,
     options: &Options<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Quantized, Error> {
     let assignment = assign::assign(graph, options.keep_float);
     let mut float = Float::new(graph)?;
-    let mut kept = Vec::new();
-    while kept.len() < COMPARED_SAMPLES
-        && let Some(sample) = samples.next()
-    {
-        kept.push(sample?);
+    if compared.is_empty() {
+        return Err(Error::NoSamples);
     }
     let equal = match options.equalize {
-        true => equalize::equalize(graph, &mut float, &kept)?,
+        true => equalize::equalize(graph, &mut float, compared)?,
         false => None,
     };
     let mut variants = vec![Variant::new(graph.clone())?];
     if let Some(equal) = equal {
         variants.push(Variant::new(equal)?);
     }
-    let mut all = kept.iter().cloned().map(Ok).chain(samples);
     let mut count = 0;
     loop {
-        let chunk: Result<Vec<Sample>, Error> = all.by_ref().take(CHUNK_SAMPLES).collect();
+        let chunk: Result<Vec<Sample>, Error> = (&mut *samples).take(CHUNK_SAMPLES).collect();
         let chunk = chunk?;
         if chunk.is_empty() {
             break;
@@ -170,7 +169,7 @@ pub fn quantize(
     let how = (options.method, options.bias_correction);
     let candidates = in_parallel(variants, |variant| {
         let mut float = Float::new(graph)?;
-        variant.finish(&assignment, &mut float, &kept, how)
+        variant.finish(&assignment, &mut float, compared, how)
     })?;
     // The first of equals: the graph as it was.
     let best = candidates.into_iter().enumerate().reduce(|best, next| {
@@ -249,7 +248,7 @@ impl Variant {
         mut self,
         assignment: &Assignment,
         float: &mut Float,
-        kept: &[Sample],
+        compared: &[Sample],
         (method, correct): (Method, bool),
     ) -> Result<Candidate, Error> {
         self.statistics.finish();
@@ -262,7 +261,7 @@ impl Variant {
         };
         let judge = Judge {
             recipe,
-            samples: kept,
+            samples: compared,
         };
         // Inner values of an equalized graph differ from the original's by their factors.
         let own = &mut self.float;
@@ -275,8 +274,8 @@ impl Variant {
             corrections = [best.2.len(), count - best.2.len()];
         }
         let (graph, _, biases) = best;
-        let quality = judge.quality(&Fidelity::measure(float, &graph, kept)?);
-        let fidelity = Fidelity::measure(own, &graph, kept)?;
+        let quality = judge.quality(&Fidelity::measure(float, &graph, compared)?);
+        let fidelity = Fidelity::measure(own, &graph, compared)?;
         Ok(Candidate {
             graph,
             fidelity,
