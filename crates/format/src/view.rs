@@ -371,7 +371,12 @@ pub struct Params<'a> {
     at: usize,
 }
 
-impl Params<'_> {
+impl<'a> Params<'a> {
+    /// Reads from the first byte on.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Params { bytes, at: 0 }
+    }
+
     /// The next byte.
     pub fn u8(&mut self) -> u8 {
         let value = self.bytes.get(self.at).copied().unwrap_or(0);

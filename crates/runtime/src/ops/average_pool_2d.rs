@@ -32,7 +32,8 @@ fn run_scaled(run: &Run<'_>) {
         return;
     };
     let (multiplier, shift) = (params.i32(), params.i32().clamp(-31, 30));
-    let [low, high] = [params.i16(), params.i16()].map(i32::from);
+    let low = i32::from(params.i16());
+    let high = i32::from(params.i16()).max(low);
     let (Some(from), Some(to)) = (run.node.input(0), run.node.output(0)) else { return };
     let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
     let [rows, columns, channels] = geometry.output;
@@ -87,7 +88,7 @@ pub(crate) fn run_pool(run: &Run<'_>, pool: fn(&PoolI8<'_>)) {
     let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
         return;
     };
-    let limits = [params.u8() as i8, params.u8() as i8];
+    let limits = super::limits_i8(&mut params);
     let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
     for (start, length, range) in images(&run.node, &geometry) {
         let output = output.get(range).unwrap_or(&[]);

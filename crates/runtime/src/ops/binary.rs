@@ -35,7 +35,7 @@ fn run_add(run: &Run<'_>) {
     let factors = [i32::from(params.i16()), i32::from(params.i16())];
     let offset = params.i32();
     let shift = params.u8() & 31;
-    let limits = [params.u8() as i8, params.u8() as i8];
+    let limits = super::limits_i8(&mut params);
     kernels::i8::add(&AddI8 {
         inputs: [run.input(0), run.input(1)],
         output: run.output(0),

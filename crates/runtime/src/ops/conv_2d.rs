@@ -118,13 +118,17 @@ fn requantize(node: &Node<'_>) -> Requantize {
 
 /// Reads what [`encode_requantize`] wrote.
 pub(crate) fn decode_requantize(params: &mut Params<'_>) -> Requantize {
+    let rounding = Rounding::from_code(params.u8()).unwrap_or(Rounding::High);
+    let (bias_shift, multiplier_shift) = (params.u8().min(11), params.u8().min(19));
+    let zero_point = i16::from(params.u8() as i8);
+    let [min, max] = super::limits_i8(params).map(i16::from);
     Requantize {
-        rounding: Rounding::from_code(params.u8()).unwrap_or(Rounding::High),
-        bias_shift: params.u8().min(11),
-        multiplier_shift: params.u8().min(19),
-        zero_point: i16::from(params.u8() as i8),
-        min: i16::from(params.u8() as i8),
-        max: i16::from(params.u8() as i8),
+        rounding,
+        bias_shift,
+        multiplier_shift,
+        zero_point,
+        min,
+        max,
     }
 }
 

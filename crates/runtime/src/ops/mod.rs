@@ -9,6 +9,13 @@ mod walk;
 mod window;
 pub use window::Window2d;
 
+/// Reads the smallest and the largest int8 output. In a damaged file the second may be below the
+/// first; kernels never see that.
+pub(crate) fn limits_i8(params: &mut format::Params<'_>) -> [i8; 2] {
+    let low = params.u8() as i8;
+    [low, (params.u8() as i8).max(low)]
+}
+
 macro_rules! operators {
     ($($module:ident: $attributes:ident [$($op:ident),*];)*) => {
         $(pub mod $module;)*
@@ -61,4 +68,18 @@ operators! {
     reshape: Reshape [];
     quantize: Quantize [F32_TO_I8];
     dequantize: Dequantize [I8_TO_F32];
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    /// A file may say anything, and `clamp` panics where limits are crossed.
+    #[test]
+    fn crossed_limits_are_uncrossed() {
+        let mut params = format::ParamsWriter::default();
+        params.u8(5).u8(-7i8 as u8).u8(0).u8(9);
+        let bytes = params.finish();
+        let mut params = format::Params::new(&bytes);
+        assert_eq!(super::limits_i8(&mut params), [5, 5]);
+        assert_eq!(super::limits_i8(&mut params), [0, 9]);
+    }
 }
