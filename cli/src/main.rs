@@ -38,8 +38,10 @@ enum Command {
     Compare(commands::compare::Arguments),
     Run(commands::run::Arguments),
     /// List the operators that models may have
+    #[command(after_help = "Example:\n  modelopt ops --json")]
     Ops,
     /// List the places where models can run
+    #[command(after_help = "Example:\n  modelopt devices")]
     Devices,
     Explain(commands::explain::Arguments),
 }

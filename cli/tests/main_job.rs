@@ -220,7 +220,8 @@ fn a_gate_that_does_not_hold_keeps_the_file_from_being_written() {
 fn every_command_has_help_with_an_example() {
     let folder = tempfile::tempdir().unwrap();
     for command in [
-        "inspect", "optimize", "quantize", "evaluate", "compare", "run", "explain",
+        "inspect", "optimize", "quantize", "evaluate", "compare", "run", "explain", "ops",
+        "devices",
     ] {
         let (code, text, _) = run(folder.path(), &[command, "--help"]);
         assert!(code == 0 && text.contains("Example"), "{command}: {text}");
