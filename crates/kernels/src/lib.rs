@@ -1,6 +1,6 @@
 //! Inner loops per architecture, behind safe functions over slices. ALL unsafe code is here.
 //!
-//! An operator calls one function of [`i8`] or [`f32`](mod@f32); which architecture's loop runs is
+//! An operator calls one function of [`i8`], [`i16`] or [`f32`](mod@f32); which architecture's loop runs is
 //! decided in `select.rs` and nowhere else, and [`Architecture::name`] tells which it was. The
 //! scalar loops are always there, work everywhere, and judge the others in tests.
 //!
@@ -18,6 +18,7 @@ extern crate std;
 mod armv7em;
 pub mod f32;
 mod helium;
+pub mod i16;
 pub mod i8;
 pub mod memory;
 mod operands;
@@ -36,7 +37,8 @@ mod tiled;
 mod x86;
 
 pub use operands::{
-    AddI8, Binding, Channels, Conv2dF32, Conv2dI8, Geometry, LineI8, PoolI8, Window,
+    AddI8, AddI16, Binding, Channels, Conv2dF32, Conv2dI8, Conv2dI16, Conv2dInteger, Geometry,
+    Integer, LineI8, LineI16, PoolI8, Window,
 };
 pub use scalar::{Taps, padded_taps, pool_taps};
 pub use select::Architecture;

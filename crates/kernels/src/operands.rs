@@ -1,6 +1,6 @@
 //! What kernels take: geometry, channel parameters, operands.
 
-use crate::memory::In;
+use crate::memory::{In, Plain};
 use core::cell::Cell;
 use format::fixed::{
     Channel, ChannelWide, Requantize, Rounding, requantize_double, requantize_high,
@@ -76,9 +76,15 @@ impl Channels<'_> {
         }
     }
 
-    /// The output of `channel` for a finished accumulator.
+    /// The int8 output of `channel` for a finished accumulator.
     #[inline(always)]
     pub fn finish(&self, requantize: &Requantize, channel: usize, accumulator: i32) -> i8 {
+        self.requantized(requantize, channel, accumulator) as i8
+    }
+
+    /// The output of `channel` for a finished accumulator, within the limits of `requantize`.
+    #[inline(always)]
+    pub fn requantized(&self, requantize: &Requantize, channel: usize, accumulator: i32) -> i32 {
         let scaled = match self {
             Channels::High(words) => {
                 let word = words.get(channel).copied().unwrap_or(0);
@@ -97,7 +103,7 @@ impl Channels<'_> {
             }
         };
         let moved = scaled.saturating_add(i32::from(requantize.zero_point));
-        moved.clamp(i32::from(requantize.min), i32::from(requantize.max)) as i8
+        moved.clamp(i32::from(requantize.min), i32::from(requantize.max))
     }
 
     /// The wide record of `channel`, where there is one.
@@ -125,28 +131,54 @@ pub struct Binding<'a> {
     pub scratch: &'a [Cell<u8>],
 }
 
-/// An int8 convolution of one image. Weights are `[O, KH, KW, I / groups]`; for a depthwise
-/// convolution (`groups == I`) they are `[KH, KW, O]`. The bias already holds
+/// The type of an activation.
+pub trait Integer: Plain + Default + Into<i32> {
+    /// From a number that is within the type's range.
+    fn from_clamped(value: i32) -> Self;
+}
+
+impl Integer for i8 {
+    #[inline(always)]
+    fn from_clamped(value: i32) -> Self {
+        value as i8
+    }
+}
+
+impl Integer for i16 {
+    #[inline(always)]
+    fn from_clamped(value: i32) -> Self {
+        value as i16
+    }
+}
+
+/// A convolution of one image with int8 weights. Weights are `[O, KH, KW, I / groups]`; for a
+/// depthwise convolution (`groups == I`) they are `[KH, KW, O]`. The bias already holds
 /// `-input_zero_point * sum(weights)`, and padded taps count as `input_zero_point`.
 #[derive(Clone, Copy, Debug)]
-pub struct Conv2dI8<'a> {
+pub struct Conv2dInteger<'a, T: Copy> {
     /// Shapes.
     pub geometry: Geometry,
     /// `[H, W, I]`.
-    pub input: In<'a, i8>,
+    pub input: In<'a, T>,
     /// `[H, W, O]`.
-    pub output: &'a [Cell<i8>],
+    pub output: &'a [Cell<T>],
     /// See above.
     pub weights: &'a [i8],
     /// One per output channel.
     pub channels: Channels<'a>,
-    /// How accumulators become outputs.
+    /// How accumulators become outputs; its limits are within the range of `T`.
     pub requantize: Requantize,
     /// The value of padded taps.
-    pub input_zero_point: i8,
+    pub input_zero_point: T,
     /// Memory of the session.
     pub binding: Binding<'a>,
 }
+
+/// int8 activations.
+pub type Conv2dI8<'a> = Conv2dInteger<'a, i8>;
+
+/// int16 activations. The caller sees to it that weights are small enough for sums of 32 bits.
+pub type Conv2dI16<'a> = Conv2dInteger<'a, i16>;
 
 /// A float convolution of one image, with the same weight layouts.
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +219,24 @@ pub struct AddI8<'a> {
     pub limits: [i8; 2],
 }
 
+/// The sum of two int16 tensors of equal shape:
+/// `clamp(round_half_up((a * factor_a + b * factor_b + offset) / 2^shift))`, in 64 bits.
+#[derive(Clone, Copy, Debug)]
+pub struct AddI16<'a> {
+    /// The operands.
+    pub inputs: [In<'a, i16>; 2],
+    /// The sum.
+    pub output: &'a [Cell<i16>],
+    /// Integer factors of the operands.
+    pub factors: [i32; 2],
+    /// Added to the products: zero points and rounding.
+    pub offset: i64,
+    /// Shift to the right.
+    pub shift: u8,
+    /// Smallest and largest output.
+    pub limits: [i16; 2],
+}
+
 /// An int8 pool of one image; input and output share scale and zero point.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolI8<'a> {
@@ -210,4 +260,16 @@ pub struct LineI8<'a> {
     pub output: &'a [Cell<i8>],
     /// 256 outputs.
     pub table: &'a [i8],
+}
+
+/// An int16 tensor mapped element by element through a function given at every 128th input,
+/// with straight lines between: `table[i]` is the output for `128 * i - 32,768`.
+#[derive(Clone, Copy, Debug)]
+pub struct LineI16<'a> {
+    /// Elements.
+    pub input: In<'a, i16>,
+    /// As many elements.
+    pub output: &'a [Cell<i16>],
+    /// 513 outputs.
+    pub table: &'a [i16],
 }

@@ -1,7 +1,9 @@
 //! Plain Rust loops: correct on every target, and the judge of the others.
 
 pub(crate) mod f32;
+pub(crate) mod i16;
 pub(crate) mod i8;
+mod integer;
 
 use crate::Geometry;
 use core::ops::Range;
