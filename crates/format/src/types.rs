@@ -112,12 +112,15 @@ pub struct Shape {
 
 impl Shape {
     /// A shape from its dimensions; `None` above [`MAX_RANK`].
-    pub fn new(dims: &[u32]) -> Option<Self> {
+    pub const fn new(dims: &[u32]) -> Option<Self> {
         let mut shape = Shape {
             dims: [1; MAX_RANK],
             rank: dims.len() as u8,
         };
-        shape.dims.get_mut(..dims.len())?.copy_from_slice(dims);
+        let Some((place, _)) = shape.dims.split_at_mut_checked(dims.len()) else {
+            return None;
+        };
+        place.copy_from_slice(dims);
         Some(shape)
     }
 

@@ -63,9 +63,39 @@ impl Tensor {
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
     model: Model<'a>,
-    record: &'a [u8],
+    source: Source<'a>,
     /// Position in the plan.
     pub index: usize,
+}
+
+/// Where a node is described.
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    /// In a record of the file. The decoder comes along as a pointer, so that programs without
+    /// files do not link it.
+    Record {
+        bytes: &'a [u8],
+        tensor: fn(&Model<'a>, u16) -> Option<Tensor>,
+    },
+    /// In the program.
+    Program(&'a ProgramNode<'a>),
+}
+
+/// A node that is part of a program instead of a file: what its record says, decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct ProgramNode<'a> {
+    /// The operator's code.
+    pub code: u16,
+    /// The input operands, `None` where one is left out.
+    pub inputs: &'a [Option<Tensor>],
+    /// The output operands.
+    pub outputs: &'a [Tensor],
+    /// The operator's own parameters, as in the file.
+    pub params: &'a [u8],
+    /// Byte offset in the arena of the memory that the operator may use while it runs.
+    pub scratch_offset: usize,
+    /// Bytes of that memory.
+    pub scratch_bytes: usize,
 }
 
 impl<'a> Model<'a> {
@@ -141,7 +171,7 @@ impl<'a> Model<'a> {
             if scratch_end.is_none_or(|end| end > self.arena_bytes()) {
                 return Err(Error::new(Reason::Node, index));
             }
-            consumed += node.record.len();
+            consumed += node.record().len();
         }
         if consumed != self.nodes.len() {
             return Err(Error::new(Reason::Node, self.node_count()));
@@ -224,7 +254,7 @@ impl<'a> Model<'a> {
         let mut at = 0;
         (0..self.node_count()).map_while(move |index| {
             let node = model.node_at(at, index)?;
-            at += node.record.len();
+            at += node.record().len();
             Some(node)
         })
     }
@@ -246,9 +276,13 @@ impl<'a> Model<'a> {
         if params % 4 != 0 {
             return None;
         }
+        let source = Source::Record {
+            bytes: rest.get(..length)?,
+            tensor: Model::tensor,
+        };
         Some(Node {
             model: *self,
-            record: rest.get(..length)?,
+            source,
             index,
         })
     }
@@ -292,31 +326,67 @@ impl<'a> Model<'a> {
 pub(crate) const NODE_HEADER_BYTES: usize = 16;
 
 impl<'a> Node<'a> {
+    /// A node of a program, whose constant operands are in `constants`, aligned as a file's.
+    pub const fn of_program(node: &'a ProgramNode<'a>, constants: &'a [u8]) -> Self {
+        let model = Model {
+            bytes: &[],
+            tensors: &[],
+            nodes: &[],
+            constants,
+        };
+        Node {
+            model,
+            source: Source::Program(node),
+            index: 0,
+        }
+    }
+
+    /// The bytes in the file, of which a node of a program has none.
+    fn record(&self) -> &'a [u8] {
+        match self.source {
+            Source::Record { bytes, .. } => bytes,
+            Source::Program(_) => &[],
+        }
+    }
+
     /// The operator's code.
     pub fn code(&self) -> u16 {
-        u16_at(self.record, 0)
+        match self.source {
+            Source::Record { bytes, .. } => u16_at(bytes, 0),
+            Source::Program(node) => node.code,
+        }
     }
 
     /// The number of input operands, absent ones included.
     pub fn input_count(&self) -> usize {
-        usize::from(*self.record.get(2).unwrap_or(&0))
+        match self.source {
+            Source::Record { bytes, .. } => usize::from(*bytes.get(2).unwrap_or(&0)),
+            Source::Program(node) => node.inputs.len(),
+        }
     }
 
     /// The number of output operands.
     pub fn output_count(&self) -> usize {
-        usize::from(*self.record.get(3).unwrap_or(&0))
-    }
-
-    fn reference(&self, operand: usize) -> u16 {
-        u16_at(self.record, NODE_HEADER_BYTES + operand * 2)
+        match self.source {
+            Source::Record { bytes, .. } => usize::from(*bytes.get(3).unwrap_or(&0)),
+            Source::Program(node) => node.outputs.len(),
+        }
     }
 
     fn is_absent(&self, operand: usize) -> bool {
-        self.reference(operand) == ABSENT
+        u16_at(self.record(), NODE_HEADER_BYTES + operand * 2) == ABSENT
     }
 
     fn operand(&self, operand: usize) -> Option<Tensor> {
-        self.model.tensor(self.reference(operand))
+        match self.source {
+            Source::Record { bytes, tensor } => {
+                tensor(&self.model, u16_at(bytes, NODE_HEADER_BYTES + operand * 2))
+            }
+            Source::Program(node) => match operand.checked_sub(node.inputs.len()) {
+                None => *node.inputs.get(operand)?,
+                Some(output) => node.outputs.get(output).copied(),
+            },
+        }
     }
 
     /// Input operand `index`, `None` where it is absent.
@@ -339,25 +409,34 @@ impl<'a> Node<'a> {
 
     /// Byte offset in the arena of the memory that the operator may use while it runs.
     pub fn scratch_offset(&self) -> usize {
-        u32_at(self.record, 8) as usize
+        match self.source {
+            Source::Record { bytes, .. } => u32_at(bytes, 8) as usize,
+            Source::Program(node) => node.scratch_offset,
+        }
     }
 
     /// Bytes of that memory.
     pub fn scratch_bytes(&self) -> usize {
-        u32_at(self.record, 12) as usize
+        match self.source {
+            Source::Record { bytes, .. } => u32_at(bytes, 12) as usize,
+            Source::Program(node) => node.scratch_bytes,
+        }
     }
 
     /// The operator's own parameters.
     pub fn params(&self) -> Params<'a> {
-        let operands = self.input_count() + self.output_count();
-        let start = (NODE_HEADER_BYTES + operands * 2).next_multiple_of(4);
-        Params {
-            bytes: self.record.get(start..).unwrap_or(&[]),
-            at: 0,
-        }
+        let bytes = match self.source {
+            Source::Record { bytes, .. } => {
+                let operands = self.input_count() + self.output_count();
+                let start = (NODE_HEADER_BYTES + operands * 2).next_multiple_of(4);
+                bytes.get(start..).unwrap_or(&[])
+            }
+            Source::Program(node) => node.params,
+        };
+        Params { bytes, at: 0 }
     }
 
-    /// The model that this node belongs to.
+    /// The model that this node belongs to; for a node of a program, one of constants alone.
     pub fn model(&self) -> Model<'a> {
         self.model
     }
