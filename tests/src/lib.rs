@@ -108,6 +108,7 @@ impl Subject {
         let compared: Vec<Sample> = samples.iter().step_by(4).map(stored).collect();
         let mut samples = samples.iter().map(|values| Ok(stored(values)));
         let options = quantize::Options {
+            activations: quantize::Activations::Int8,
             method: Method::default(),
             bias_correction: true,
             equalize: true,

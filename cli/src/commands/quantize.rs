@@ -11,7 +11,7 @@ use evaluate::{Evaluation, Gate, Input, Verdict};
 use format::meta::Manifest;
 use graph::Graph;
 use import::Imported;
-use optimize::quantize::{self, Method, Quantized, Sample};
+use optimize::quantize::{self, Activations, Method, Quantized, Sample};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -49,6 +49,10 @@ pub(crate) struct Arguments {
     /// How ranges of activations are chosen: minmax, percentile[:99.99] or mse
     #[arg(long, default_value_t = Method::Mse)]
     method: Method,
+    /// The type of activations: int8, or int16 where the operator has it (twice the RAM, 256 times
+    /// as fine)
+    #[arg(long, value_name = "TYPE", default_value_t = Activations::Int8)]
+    activations: Activations,
     /// Leave biases as they are
     #[arg(long)]
     no_bias_correction: bool,
@@ -176,6 +180,7 @@ fn quantized(
         }
     });
     let options = quantize::Options {
+        activations: arguments.activations,
         method: arguments.method,
         bias_correction: !arguments.no_bias_correction,
         equalize: !arguments.no_equalize,
@@ -272,6 +277,9 @@ fn recipe(arguments: &Arguments) -> String {
         "quantize --method {} --limit {}",
         arguments.method, arguments.limit
     );
+    if arguments.activations != Activations::Int8 {
+        recipe.push_str(&format!(" --activations {}", arguments.activations));
+    }
     for (is_given, option) in [
         (arguments.no_bias_correction, " --no-bias-correction"),
         (arguments.no_equalize, " --no-equalize"),
@@ -358,7 +366,7 @@ fn as_json(
 ) -> Value {
     let layers: Vec<Value> = product.quantized.layers.iter().map(|layer| json!({
         "name": layer.name, "operator": layer.operator, "shape": layer.shape.dims(), "bytes": layer.bytes,
-        "macs": layer.macs, "scale": layer.output.map(|(scale, _)| scale), "zero_point": layer.output.map(|(_, zero)| zero),
+        "macs": layer.macs, "type": layer.dtype.name(), "scale": layer.output.map(|(scale, _)| scale), "zero_point": layer.output.map(|(_, zero)| zero),
         "sqnr_db": layer.sqnr_db, "bias_corrected": layer.corrected,
     })).collect();
     let float: Vec<Value> = product
@@ -391,9 +399,10 @@ fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
     let quantized = &product.quantized;
     let mut rows = table::table(
         &[
-            "node", "operator", "output", "bytes", "MACs", "scale", "zero", "SQNR dB", "bias",
+            "node", "operator", "output", "type", "bytes", "MACs", "scale", "zero", "SQNR dB",
+            "bias",
         ],
-        3,
+        4,
     );
     for layer in &quantized.layers {
         let (scale, zero) = layer
@@ -405,6 +414,7 @@ fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
             shortened(&layer.name),
             layer.operator.to_string(),
             layer.shape.to_string(),
+            layer.dtype.to_string(),
             grouped(layer.bytes as u64),
             grouped(layer.macs),
             scale,

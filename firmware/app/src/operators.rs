@@ -12,10 +12,14 @@ pub static OPERATORS: &[&Op] = ops::ALL;
 pub static OPERATORS: &[&Op] = &[
     #[cfg(feature = "conv_2d")]
     &ops::conv_2d::I8,
+    #[cfg(all(feature = "conv_2d", feature = "int16"))]
+    &ops::conv_2d::I16,
     #[cfg(all(feature = "conv_2d", feature = "float"))]
     &ops::conv_2d::F32,
     #[cfg(feature = "binary")]
     &ops::binary::ADD_I8,
+    #[cfg(all(feature = "binary", feature = "int16"))]
+    &ops::binary::ADD_I16,
     #[cfg(all(feature = "binary", feature = "float"))]
     &ops::binary::F32,
     #[cfg(feature = "average_pool_2d")]
@@ -30,6 +34,8 @@ pub static OPERATORS: &[&Op] = &[
     &ops::max_pool_2d::F32,
     #[cfg(feature = "unary")]
     &ops::unary::I8,
+    #[cfg(all(feature = "unary", feature = "int16"))]
+    &ops::unary::I16,
     #[cfg(all(feature = "unary", feature = "float"))]
     &ops::unary::F32,
     #[cfg(feature = "softmax")]
@@ -44,6 +50,12 @@ pub static OPERATORS: &[&Op] = &[
     &ops::pad::ANY,
     #[cfg(feature = "quantize")]
     &ops::quantize::F32_TO_I8,
+    #[cfg(all(feature = "quantize", feature = "int16"))]
+    &ops::quantize::F32_TO_I16,
+    #[cfg(feature = "quantize")]
+    &ops::quantize::RESCALE,
     #[cfg(feature = "dequantize")]
     &ops::dequantize::I8_TO_F32,
+    #[cfg(all(feature = "dequantize", feature = "int16"))]
+    &ops::dequantize::I16_TO_F32,
 ];

@@ -81,7 +81,7 @@ pub(crate) fn network() -> Vec<u8> {
         padding: [1, 1, 1, 1],
     };
     let x = graph.add_input("sound", DType::F32, shape(&[1, 8, 6, 2]));
-    let x = push(graph, Quantize, &[x], (0.008, 3));
+    let x = push(graph, Quantize { dtype: DType::I8 }, &[x], (0.008, 3));
     let [w, b] = weights(graph, random, &[4, 3, 3, 2]);
     let conv = |groups| Conv2d {
         window,

@@ -1,10 +1,11 @@
 //! Rewrites a float graph with chosen scales: integer values, integer weights, and conversions
-//! where int8 meets float.
+//! where types meet.
 
 use super::Error;
 use super::assign::{Assignment, integer_values};
+use super::range::Scales;
 use super::weights;
-use graph::{DType, Data, Graph, Kind, Quantization, Value, ValueId};
+use graph::{DType, Data, Graph, Kind, Value, ValueId};
 use runtime::ops::dequantize::Dequantize;
 use runtime::ops::quantize::Quantize;
 use std::collections::HashMap;
@@ -20,10 +21,10 @@ pub(crate) type BestScales = HashMap<ValueId, Vec<f64>>;
 pub(crate) struct Recipe<'a> {
     /// The float graph.
     pub graph: &'a Graph,
-    /// What runs in int8.
+    /// What runs in which type.
     pub assignment: &'a Assignment,
-    /// The scale of every activation.
-    pub scales: &'a HashMap<ValueId, Quantization>,
+    /// The scales of every activation.
+    pub scales: &'a HashMap<ValueId, Scales>,
     /// From [`best_scales`].
     pub best: &'a BestScales,
 }
@@ -53,36 +54,33 @@ pub(crate) fn apply(recipe: &Recipe<'_>, biases: &Biases) -> Result<Graph, Error
         best,
     } = *recipe;
     let mut graph = float.clone();
-    let integers = integer_values(float, &assignment.integer);
-    for &id in integers.keys() {
-        let quantization = scales.get(&id).cloned();
+    for (id, dtype) in integer_values(float, &assignment.types) {
         let value = graph.value_mut(id);
-        value.dtype = DType::I8;
-        value.quantization = quantization;
+        value.dtype = dtype;
+        value.quantization = scales.get(&id).and_then(|scales| scales.of(dtype));
     }
     let mut nodes = Vec::new();
-    let mut converted: HashMap<ValueId, ValueId> = HashMap::new();
+    let mut converted: HashMap<(ValueId, DType), ValueId> = HashMap::new();
     for (index, mut node) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
-        let integer = assignment.integer[index];
+        let dtype = assignment.types[index];
         for input in node.inputs.iter_mut().flatten() {
             let tensor = graph.value(*input);
-            let has = tensor.dtype == DType::I8;
-            if tensor.data.is_some()
-                || has == integer
-                || !matches!(tensor.dtype, DType::I8 | DType::F32)
-            {
+            let has = tensor.dtype;
+            let is_activation = matches!(has, DType::F32 | DType::I8 | DType::I16);
+            if tensor.data.is_some() || has == dtype || !is_activation {
                 continue;
             }
-            if let Some(&other) = converted.get(input) {
-                *input = other;
-                continue;
-            }
-            let (conversion, other) = convert(&mut graph, *input, integer, scales);
-            nodes.push(conversion);
-            converted.insert(*input, other);
-            *input = other;
+            *input = match converted.get(&(*input, dtype)) {
+                Some(&other) => other,
+                None => {
+                    let (conversion, other) = convert(&mut graph, *input, dtype, scales);
+                    nodes.push(conversion);
+                    converted.insert((*input, dtype), other);
+                    other
+                }
+            };
         }
-        if integer && has_weights(&node.kind) {
+        if dtype != DType::F32 && has_weights(&node.kind) {
             quantize_weights(&mut graph, &mut node, best, biases.get(&index))?;
         }
         nodes.push(node);
@@ -91,24 +89,20 @@ pub(crate) fn apply(recipe: &Recipe<'_>, biases: &Biases) -> Result<Graph, Error
     Ok(graph)
 }
 
-/// A node that turns a value into int8 or back, and its output.
+/// A node that turns a value into another type, and its output.
 fn convert(
     graph: &mut Graph,
     from: ValueId,
-    to_integer: bool,
-    scales: &HashMap<ValueId, Quantization>,
+    dtype: DType,
+    scales: &HashMap<ValueId, Scales>,
 ) -> (graph::Node, ValueId) {
     let source = graph.value(from).clone();
-    let (dtype, quantization, kind, suffix): (_, _, Kind, _) = if to_integer {
-        (
-            DType::I8,
-            scales.get(&from).cloned(),
-            Quantize.into(),
-            "quantize",
-        )
-    } else {
-        (DType::F32, None, Dequantize.into(), "dequantize")
+    let (kind, suffix): (Kind, _) = match dtype {
+        DType::F32 => (Dequantize.into(), "dequantize"),
+        DType::I16 => (Quantize { dtype }.into(), "int16"),
+        _ => (Quantize { dtype }.into(), "int8"),
     };
+    let quantization = scales.get(&from).and_then(|scales| scales.of(dtype));
     let name = format!("{}/{suffix}", source.name);
     let value = Value {
         name: name.clone(),
@@ -151,6 +145,7 @@ fn quantize_weights(
         affine(input).ok_or_else(missing)?,
         affine(output).ok_or_else(missing)?,
     );
+    let dtype = graph.value(input).dtype;
     let source = graph.value(id).clone();
     let values = source
         .data
@@ -166,6 +161,7 @@ fn quantize_weights(
     let own = own.and_then(|data| data.f32().ok()).unwrap_or(&[]);
     let held = bias.map_or(own, Vec::as_slice);
     let layer = weights::Layer {
+        dtype,
         input: from,
         output_scale: to.0,
         bias: held,

@@ -1,6 +1,7 @@
-//! Which nodes run in int8, why others do not, and which values must share a scale.
+//! The type each node runs in, why some stay in float, and which values must share a scale.
 
-use graph::{Graph, Kind, Node, ValueId};
+use super::Activations;
+use graph::{DType, Graph, Kind, Node, ValueId};
 use runtime::ops::binary::Function;
 use std::collections::HashMap;
 
@@ -18,16 +19,20 @@ pub struct FloatNode {
 /// The decision for a whole graph.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Assignment {
-    /// Per node: whether it runs in int8.
-    pub integer: Vec<bool>,
-    /// The nodes that do not.
+    /// Per node: the type of its activations, int8, int16 or f32.
+    pub types: Vec<DType>,
+    /// The nodes in f32.
     pub float: Vec<FloatNode>,
     /// For every value, the first of the values that share its scale.
     pub group: Vec<ValueId>,
 }
 
 /// Decides for every node. `keep_float` names nodes that the user wants in float.
-pub(crate) fn assign(graph: &Graph, keep_float: &dyn Fn(&str) -> bool) -> Assignment {
+pub(crate) fn assign(
+    graph: &Graph,
+    keep_float: &dyn Fn(&str) -> bool,
+    activations: Activations,
+) -> Assignment {
     let mut assignment = Assignment::default();
     for node in &graph.nodes {
         let reason = if keep_float(&node.name) {
@@ -35,7 +40,11 @@ pub(crate) fn assign(graph: &Graph, keep_float: &dyn Fn(&str) -> bool) -> Assign
         } else {
             float_reason(graph, node)
         };
-        assignment.integer.push(reason.is_none());
+        assignment.types.push(match (&reason, activations) {
+            (Some(_), _) => DType::F32,
+            (None, Activations::Int16) if has_int16(&node.kind) => DType::I16,
+            (None, _) => DType::I8,
+        });
         if let Some(reason) = reason {
             let operator = node.kind.operator().name();
             assignment.float.push(FloatNode {
@@ -45,7 +54,7 @@ pub(crate) fn assign(graph: &Graph, keep_float: &dyn Fn(&str) -> bool) -> Assign
             });
         }
     }
-    assignment.group = groups(graph, &assignment.integer);
+    assignment.group = groups(graph, &assignment.types);
     assignment
 }
 
@@ -83,6 +92,16 @@ fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
     }
 }
 
+/// Operators that can run with int16 activations.
+pub(crate) fn has_int16(kind: &Kind) -> bool {
+    match kind {
+        Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Unary(_) => true,
+        Kind::Binary(binary) => binary.function == Function::Add,
+        Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Reshape(_) => true,
+        _ => false,
+    }
+}
+
 /// Operators whose output must have its input's scale and zero point.
 pub(crate) fn keeps_scale(kind: &Kind) -> bool {
     match kind {
@@ -94,7 +113,7 @@ pub(crate) fn keeps_scale(kind: &Kind) -> bool {
     }
 }
 
-fn groups(graph: &Graph, integer: &[bool]) -> Vec<ValueId> {
+fn groups(graph: &Graph, types: &[DType]) -> Vec<ValueId> {
     let mut parent: Vec<ValueId> = (0..graph.values.len()).map(ValueId).collect();
     fn root(parent: &[ValueId], mut id: ValueId) -> ValueId {
         while parent[id.0] != id {
@@ -102,8 +121,8 @@ fn groups(graph: &Graph, integer: &[bool]) -> Vec<ValueId> {
         }
         id
     }
-    for (node, &integer) in graph.nodes.iter().zip(integer) {
-        if !integer || !keeps_scale(&node.kind) {
+    for (node, &dtype) in graph.nodes.iter().zip(types) {
+        if dtype == DType::F32 || !keeps_scale(&node.kind) {
             continue;
         }
         let Some(&output) = node.outputs.first() else {
@@ -121,19 +140,26 @@ fn groups(graph: &Graph, integer: &[bool]) -> Vec<ValueId> {
         .collect()
 }
 
-/// The values that become int8: everything that an int8 node makes, and inputs that one reads.
-pub(crate) fn integer_values(graph: &Graph, integer: &[bool]) -> HashMap<ValueId, ()> {
+/// The values that become integers and their types: everything that an integer node makes, and
+/// inputs, in the finest type that an integer node reads.
+pub(crate) fn integer_values(graph: &Graph, types: &[DType]) -> HashMap<ValueId, DType> {
     let mut values = HashMap::new();
     let inputs: Vec<ValueId> = graph.inputs.iter().map(|port| port.value).collect();
-    for (node, &integer) in graph.nodes.iter().zip(integer) {
-        if integer {
-            values.extend(node.outputs.iter().map(|&id| (id, ())));
-            let read = node
-                .inputs
-                .iter()
-                .flatten()
-                .filter(|id| inputs.contains(id));
-            values.extend(read.map(|&id| (id, ())));
+    for (node, &dtype) in graph.nodes.iter().zip(types) {
+        if dtype == DType::F32 {
+            continue;
+        }
+        values.extend(node.outputs.iter().map(|&id| (id, dtype)));
+        for &id in node
+            .inputs
+            .iter()
+            .flatten()
+            .filter(|id| inputs.contains(id))
+        {
+            let held = values.entry(id).or_insert(dtype);
+            if dtype == DType::I16 {
+                *held = dtype;
+            }
         }
     }
     values

@@ -10,10 +10,10 @@ use super::Error;
 use super::apply::Biases;
 use super::assign::Assignment;
 use super::calibrate::{Executable, Float, Sample, Statistics, add_means, shown};
-use graph::{Graph, Kind, ValueId};
+use graph::{DType, Graph, Kind, ValueId};
 use std::collections::HashMap;
 
-/// Corrected biases of every int8 layer with weights.
+/// Corrected biases of every integer layer with weights.
 pub(crate) fn biases(
     float: &Graph,
     quantized: &Graph,
@@ -22,7 +22,7 @@ pub(crate) fn biases(
 ) -> Biases {
     let mut biases = Biases::new();
     for (index, node) in float.nodes.iter().enumerate() {
-        if !assignment.integer[index] {
+        if assignment.types[index] == DType::F32 {
             continue;
         }
         if let Some(corrected) = corrected_bias(float, quantized, node, statistics) {

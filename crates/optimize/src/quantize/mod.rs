@@ -1,6 +1,6 @@
-//! Post-training quantization to int8.
+//! Post-training quantization: int8 weights, int8 or int16 activations.
 //!
-//! 1. [`assign`]: which nodes can run in int8, and which values share a scale.
+//! 1. [`assign`]: which nodes run in integers of which type, and which values share a scale.
 //! 2. [`equalize`]: a second variant of the graph with equalized channels.
 //! 3. [`calibrate`]: the float graph runs over samples; histograms grow, nothing is stored.
 //! 4. [`range`]: every group of values gets its scale; scales of sums are aligned.
@@ -28,9 +28,12 @@ use apply::{Biases, Recipe};
 use assign::Assignment;
 use calibrate::{Float, Statistics};
 use correct::Fidelity;
-use graph::{Graph, Kind, Quantization, ValueId};
+use graph::{DType, Graph, Kind, Quantization, ValueId};
+use range::Scales;
 use runtime::ops::unary::Function;
 use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
 
 /// Samples that are worth comparing layers on.
 pub const COMPARED_SAMPLES: usize = 32;
@@ -38,8 +41,41 @@ pub const COMPARED_SAMPLES: usize = 32;
 /// Samples that are read before they run.
 const CHUNK_SAMPLES: usize = 16;
 
+/// The type of activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activations {
+    /// int8 everywhere.
+    #[default]
+    Int8,
+    /// int16 where the operator has it: twice the memory, 256 times as fine.
+    Int16,
+}
+
+impl FromStr for Activations {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "int8" => Ok(Activations::Int8),
+            "int16" => Ok(Activations::Int16),
+            _ => Err(format!("'{text}' is neither int8 nor int16")),
+        }
+    }
+}
+
+impl fmt::Display for Activations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Activations::Int8 => "int8",
+            Activations::Int16 => "int16",
+        })
+    }
+}
+
 /// What to do.
 pub struct Options<'a> {
+    /// The type of activations.
+    pub activations: Activations,
     /// How ranges of activations are chosen.
     pub method: Method,
     /// Whether biases are corrected.
@@ -97,7 +133,9 @@ pub struct Layer {
     pub macs: u64,
     /// Bytes of its constants as stored.
     pub bytes: usize,
-    /// Scale and zero point of its output, where that is int8.
+    /// The type of its output.
+    pub dtype: DType,
+    /// Scale and zero point of its output, where that is quantized.
     pub output: Option<(f32, i32)>,
     /// Signal to quantization noise of its output in decibels.
     pub sqnr_db: Option<f64>,
@@ -137,7 +175,7 @@ pub fn quantize(
     options: &Options<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Quantized, Error> {
-    let assignment = assign::assign(graph, options.keep_float);
+    let assignment = assign::assign(graph, options.keep_float, options.activations);
     let mut float = Float::new(graph)?;
     if compared.is_empty() {
         return Err(Error::NoSamples);
@@ -334,7 +372,7 @@ fn scales(
     assignment: &Assignment,
     statistics: &Statistics,
     method: Method,
-) -> (HashMap<ValueId, Quantization>, usize) {
+) -> (HashMap<ValueId, Scales>, usize) {
     let mut ranges: HashMap<ValueId, [f32; 2]> = statistics
         .histograms
         .iter()
@@ -343,8 +381,13 @@ fn scales(
     let aligned = align_sums(graph, assignment, &mut ranges);
     let mut scales = HashMap::new();
     for (index, &group) in assignment.group.iter().enumerate() {
-        if let Some(&[low, high]) = ranges.get(&group) {
-            scales.insert(ValueId(index), range::affine(low, high));
+        if let (Some(&[low, high]), Some(seen)) =
+            (ranges.get(&group), statistics.histograms.get(&group))
+        {
+            // 16 bits are enough for everything that was seen.
+            let int16 = range::symmetric(seen.smallest(), seen.largest());
+            let int8 = range::affine(low, high);
+            scales.insert(ValueId(index), Scales { int8, int16 });
         }
     }
     fix_scales(graph, assignment, &mut scales);
@@ -352,7 +395,7 @@ fn scales(
 }
 
 /// Gives outputs whose range is known beforehand their scale.
-fn fix_scales(graph: &Graph, assignment: &Assignment, scales: &mut HashMap<ValueId, Quantization>) {
+fn fix_scales(graph: &Graph, assignment: &Assignment, scales: &mut HashMap<ValueId, Scales>) {
     for node in &graph.nodes {
         if let Some(fixed) = fixed_scale(&node.kind) {
             let Some(&output) = node.outputs.first() else {
@@ -369,8 +412,11 @@ fn fix_scales(graph: &Graph, assignment: &Assignment, scales: &mut HashMap<Value
 /// The graph in int8 with every range from -1 to 1: for plans of memory before there is any
 /// data. Its results mean nothing.
 pub fn preview(graph: &Graph) -> Result<Graph, Error> {
-    let assignment = assign::assign(graph, &|_| false);
-    let unit = range::affine(-1.0, 1.0);
+    let assignment = assign::assign(graph, &|_| false, Activations::Int8);
+    let unit = Scales {
+        int8: range::affine(-1.0, 1.0),
+        int16: range::symmetric(-1.0, 1.0),
+    };
     let ids = (0..graph.values.len()).map(ValueId);
     let mut scales = ids.map(|id| (id, unit.clone())).collect();
     fix_scales(graph, &assignment, &mut scales);
@@ -384,16 +430,20 @@ pub fn preview(graph: &Graph) -> Result<Graph, Error> {
 }
 
 /// Operators whose output has the same range whatever the data.
-fn fixed_scale(kind: &Kind) -> Option<Quantization> {
-    match kind {
-        Kind::Softmax(_) => Some(Quantization::per_tensor(1.0 / 256.0, -128)),
+fn fixed_scale(kind: &Kind) -> Option<Scales> {
+    let (scale, zero_point) = match kind {
+        Kind::Softmax(_) => (1.0 / 256.0, -128),
         Kind::Unary(unary) => match unary.function {
-            Function::Sigmoid => Some(Quantization::per_tensor(1.0 / 256.0, -128)),
-            Function::Tanh => Some(Quantization::per_tensor(1.0 / 128.0, 0)),
-            _ => None,
+            Function::Sigmoid => (1.0 / 256.0, -128),
+            Function::Tanh => (1.0 / 128.0, 0),
+            _ => return None,
         },
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(Scales {
+        int8: Quantization::per_tensor(scale, zero_point),
+        int16: Quantization::per_tensor(1.0 / 32_768.0, 0),
+    })
 }
 
 /// Gives both inputs of a sum the wider of two ranges that differ by at most a quarter: the sum
@@ -404,11 +454,11 @@ fn align_sums(
     ranges: &mut HashMap<ValueId, [f32; 2]>,
 ) -> usize {
     let mut aligned = 0;
-    for (node, &integer) in graph.nodes.iter().zip(&assignment.integer) {
+    for (node, &dtype) in graph.nodes.iter().zip(&assignment.types) {
         let [Some(a), Some(b)] = node.inputs[..] else {
             continue;
         };
-        if !integer || !matches!(node.kind, Kind::Binary(_)) {
+        if dtype != DType::I8 || !matches!(node.kind, Kind::Binary(_)) {
             continue;
         }
         let (a, b) = (assignment.group[a.0], assignment.group[b.0]);
@@ -451,6 +501,7 @@ fn layers(float: &Graph, quantized: &Graph, fidelity: &Fidelity, biases: &Biases
                 graph::Shape::new(&[]).unwrap_or_else(|| quantized.values[0].shape),
                 |v| v.shape,
             ),
+            dtype: output.map_or(DType::F32, |v| v.dtype),
             macs: quantized.node_macs(node),
             bytes: stored(node),
             output: output

@@ -1,6 +1,7 @@
 //! From a histogram to the scale and zero point of an activation.
 
 use super::histogram::Histogram;
+use graph::DType;
 use runtime::host::Quantization;
 use std::fmt;
 use std::str::FromStr;
@@ -55,6 +56,35 @@ pub fn affine(low: f32, high: f32) -> Quantization {
     }
     let zero_point = (-128.0 - low / scale).round().clamp(-128.0, 127.0);
     Quantization::per_tensor(scale, zero_point as i32)
+}
+
+/// The scales of one activation: which one counts depends on the type it gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scales {
+    /// Asymmetric.
+    pub int8: Quantization,
+    /// Symmetric.
+    pub int16: Quantization,
+}
+
+impl Scales {
+    /// The scale for a type; `None` for types that have none.
+    pub fn of(&self, dtype: DType) -> Option<Quantization> {
+        match dtype {
+            DType::I8 => Some(self.int8.clone()),
+            DType::I16 => Some(self.int16.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// The symmetric scale that covers `[low, high]` with 65,535 steps.
+pub fn symmetric(low: f32, high: f32) -> Quantization {
+    let scale = low.abs().max(high.abs()) / 32_767.0;
+    if !(scale.is_finite() && scale >= f32::MIN_POSITIVE) {
+        return Quantization::per_tensor(1.0, 0);
+    }
+    Quantization::per_tensor(scale, 0)
 }
 
 /// The range of a histogram by a method.
@@ -112,6 +142,13 @@ mod tests {
         assert_eq!(affine(0.0, 25.5), Quantization::per_tensor(0.1, -128));
         assert_eq!(affine(-1.0, 1.0).zero_point, -1);
         assert_eq!(affine(0.0, 0.0), Quantization::per_tensor(1.0, 0));
+    }
+
+    #[test]
+    fn int16_is_symmetric() {
+        assert_eq!(symmetric(-32_767.0, 1.0), Quantization::per_tensor(1.0, 0));
+        assert_eq!(symmetric(0.0, 65_534.0), Quantization::per_tensor(2.0, 0));
+        assert_eq!(symmetric(0.0, 0.0), Quantization::per_tensor(1.0, 0));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Weights: one symmetric scale per output channel, chosen so that the multiplier of the
 //! channel is exact in the file.
 
-use runtime::host::{Quantization, common_multipliers, fits_high};
+use graph::DType;
+use runtime::host::{Quantization, common_multipliers, fits_high, reach_i16};
 
 /// int8 weights with their scales.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub(crate) struct Weights {
 /// What surrounds the weights of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layer<'a> {
+    /// The type of input and output.
+    pub dtype: DType,
     /// Scale and zero point of the input.
     pub input: (f32, i32),
     /// The output's scale.
@@ -113,7 +116,7 @@ fn has_high_records(weights: &Weights, row: usize, layer: &Layer<'_>) -> bool {
         .iter()
         .map(|u| u / f64::from(layer.output_scale))
         .collect();
-    let biases = weights
+    let biases: Vec<i32> = weights
         .values
         .chunks(row)
         .enumerate()
@@ -122,8 +125,12 @@ fn has_high_records(weights: &Weights, row: usize, layer: &Layer<'_>) -> bool {
             let bias = layer.bias.get(channel).copied().unwrap_or(0.0);
             let own = (f64::from(bias) / units.get(channel).unwrap_or(&1.0)).round() as i64;
             i32::try_from(own - i64::from(input_zero) * sum).unwrap_or(i32::MAX)
-        });
-    fits_high(&factors, &biases.collect::<Vec<i32>>())
+        })
+        .collect();
+    let fits_sums = |(weights, &bias): (&[i8], &i32)| {
+        layer.dtype != DType::I16 || reach_i16(weights, bias) <= i64::from(i32::MAX)
+    };
+    fits_high(&factors, &biases) && weights.values.chunks(row).zip(&biases).all(fits_sums)
 }
 
 /// The scale with the least squared error: the largest weight becomes 127, or up to 127 / 0.7 and
@@ -158,6 +165,7 @@ mod tests {
 
     fn layer<'a>(bias: &'a [f32], best: &'a [f64]) -> Layer<'a> {
         Layer {
+            dtype: DType::I8,
             input: (0.02, -128),
             output_scale: 1.0,
             bias,

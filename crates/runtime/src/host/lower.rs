@@ -70,30 +70,42 @@ pub fn common_multipliers(factors: &[f64], round: fn(f64) -> f64) -> Option<Mult
     None
 }
 
-/// The smallest and the largest int8 output under an activation.
-pub fn activation_limits_i8(activation: Activation, scale: f32, zero_point: i32) -> [i16; 2] {
+/// The smallest and the largest integer of a type.
+pub fn integer_limits(dtype: DType) -> Result<[i32; 2], String> {
+    match dtype {
+        DType::I8 => Ok([-128, 127]),
+        DType::I16 => Ok([-32_768, 32_767]),
+        other => Err(std::format!("{other} is not a quantized type")),
+    }
+}
+
+/// The smallest and the largest output of an integer tensor under an activation.
+pub fn activation_limits(activation: Activation, output: &Operand<'_>) -> Result<[i16; 2], String> {
+    let (scale, zero_point) = output.affine()?;
     let [low, high] = activation.limits();
+    let [smallest, largest] = integer_limits(output.dtype)?;
     let bound = |real: f32, open: i32| -> i16 {
         let steps = (real / scale).round();
         if steps.is_finite() {
-            (steps as i32).saturating_add(zero_point).clamp(-128, 127) as i16
+            (steps as i32)
+                .saturating_add(zero_point)
+                .clamp(smallest, largest) as i16
         } else {
             open as i16
         }
     };
-    [bound(low, -128), bound(high, 127)]
+    Ok([bound(low, smallest), bound(high, largest)])
 }
 
 /// The channel records of a convolution, and how to requantize with them.
 ///
-/// `sums` are the sums of each channel's weights; `taps` bounds the accumulator's growth. A real
-/// bias is rounded here, an int32 one is taken as it is.
+/// A real bias is rounded here, an int32 one is taken as it is. Refused where sums of a channel
+/// could exceed 32 bits: see [`reach_i16`].
 pub fn channel_operand(
     input: &Operand<'_>,
     weights: &Operand<'_>,
     bias: Option<&Operand<'_>>,
     output: &Operand<'_>,
-    sums: &[i64],
     activation: Activation,
     rounding: Rounding,
 ) -> Result<(LoweredOperand, Requantize), String> {
@@ -102,60 +114,82 @@ pub fn channel_operand(
     let weight_scales = weights
         .quantization
         .ok_or("the weights are not quantized")?;
-    let count = sums.len();
+    let count = weights.shape.dim(0);
+    let values = weights.data.ok_or("the weights must be constant")?.i8()?;
+    let rows: Vec<&[i8]> = values
+        .chunks((values.len() / count.max(1)).max(1))
+        .collect();
+    let sums: Vec<i64> = rows
+        .iter()
+        .map(|row| row.iter().map(|&w| i64::from(w)).sum())
+        .collect();
     let unit = |c: usize| f64::from(input_scale) * f64::from(weight_scales.scale(c));
     let units: Vec<f64> = (0..count).map(unit).collect();
     let factors: Vec<f64> = units
         .iter()
         .map(|unit| unit / f64::from(output_scale))
         .collect();
-    let biases = integer_biases(bias, &units, input_zero, sums)?;
-    let [min, max] = activation_limits_i8(activation, output_scale, output_zero);
+    let biases = integer_biases(bias, &units, input_zero, &sums)?;
+    if input.dtype == DType::I16 {
+        fit_sums(&rows, &biases)?;
+    }
+    let [min, max] = activation_limits(activation, output)?;
     let zero_point = output_zero as i16;
+    let (operand, rounding, [bias_shift, multiplier_shift]) = records(&factors, &biases, rounding)?;
     let requantize = Requantize {
         rounding,
-        bias_shift: 0,
-        multiplier_shift: 0,
+        bias_shift,
+        multiplier_shift,
         zero_point,
         min,
         max,
     };
+    Ok((operand, requantize))
+}
+
+/// The records of all channels, the rule that they are for, and the two shifts of that rule: the
+/// short ones where the file's rounding is theirs and they are precise enough.
+fn records(
+    factors: &[f64],
+    biases: &[i32],
+    rounding: Rounding,
+) -> Result<(LoweredOperand, Rounding, [u8; 2]), String> {
+    let count = factors.len();
     if rounding == Rounding::High
-        && let Some((words, shifts)) = high_words(&factors, &biases)
+        && let Some((words, shifts)) = high_words(factors, biases)
     {
-        let [bias_shift, multiplier_shift] = shifts;
-        let operand = constant(
-            DType::Channel,
-            count,
-            words.iter().flat_map(|w| w.to_le_bytes()),
-        );
-        return Ok((
-            operand?,
-            Requantize {
-                bias_shift,
-                multiplier_shift,
-                ..requantize
-            },
-        ));
+        let bytes = words.iter().flat_map(|w| w.to_le_bytes());
+        return Ok((constant(DType::Channel, count, bytes)?, rounding, shifts));
     }
-    let wide = factors.iter().zip(&biases).flat_map(|(&factor, &bias)| {
+    let wide = factors.iter().zip(biases).flat_map(|(&factor, &bias)| {
         let (multiplier, shift) = quantize_multiplier(factor);
         [bias, multiplier, shift]
             .into_iter()
             .flat_map(i32::to_le_bytes)
     });
-    let rounding = if rounding == Rounding::High {
-        Rounding::Single
-    } else {
-        rounding
+    let rounding = match rounding {
+        Rounding::High => Rounding::Single,
+        other => other,
     };
-    Ok((
-        constant(DType::ChannelWide, count, wide)?,
-        Requantize {
-            rounding,
-            ..requantize
-        },
-    ))
+    Ok((constant(DType::ChannelWide, count, wide)?, rounding, [0, 0]))
+}
+
+/// Whether sums over int16 inputs stay within 32 bits.
+fn fit_sums(rows: &[&[i8]], biases: &[i32]) -> Result<(), String> {
+    let mut reaches = rows
+        .iter()
+        .zip(biases)
+        .map(|(row, &bias)| reach_i16(row, bias));
+    match reaches.position(|reach| reach > i64::from(i32::MAX)) {
+        Some(channel) => Err(std::format!("sums of channel {channel} exceed 32 bits")),
+        None => Ok(()),
+    }
+}
+
+/// The largest sum of a channel over int16 inputs.
+pub fn reach_i16(weights: &[i8], bias: i32) -> i64 {
+    let weights: i64 = weights.iter().map(|&w| i64::from(w.unsigned_abs())).sum();
+    weights * 32_768 + i64::from(bias.unsigned_abs())
 }
 
 /// Biases in units of the accumulator, the input's zero point folded in.
@@ -232,6 +266,7 @@ fn constant(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Quantization;
 
     #[test]
     fn multipliers_share_the_smallest_shift_that_holds_the_largest() {
@@ -250,11 +285,30 @@ mod tests {
 
     #[test]
     fn limits_follow_scale_and_zero_point() {
-        assert_eq!(activation_limits_i8(Activation::Relu, 0.1, -20), [-20, 127]);
+        let limits = |activation, dtype, scale, zero_point| {
+            let quantization = Quantization::per_tensor(scale, zero_point);
+            let shape = Shape::new(&[1]).unwrap();
+            let output = Operand {
+                dtype,
+                shape,
+                quantization: Some(&quantization),
+                data: None,
+            };
+            activation_limits(activation, &output)
+        };
         assert_eq!(
-            activation_limits_i8(Activation::Clip(0.0, 6.0), 0.1, -128),
-            [-128, -68]
+            limits(Activation::Relu, DType::I8, 0.1, -20),
+            Ok([-20, 127])
         );
-        assert_eq!(activation_limits_i8(Activation::None, 0.1, 5), [-128, 127]);
+        assert_eq!(
+            limits(Activation::Clip(0.0, 6.0), DType::I8, 0.1, -128),
+            Ok([-128, -68])
+        );
+        assert_eq!(limits(Activation::None, DType::I8, 0.1, 5), Ok([-128, 127]));
+        assert_eq!(
+            limits(Activation::Clip(-1.0, 1e9), DType::I16, 0.01, 0),
+            Ok([-100, 32_767])
+        );
+        assert!(limits(Activation::None, DType::I32, 0.1, 5).is_err());
     }
 }

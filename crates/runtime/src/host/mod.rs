@@ -10,8 +10,8 @@ mod runner;
 
 pub use data::{Data, Tensor};
 pub use lower::{
-    Lowered, LoweredOperand, Multipliers, activation_limits_i8, channel_operand,
-    common_multipliers, fits_high,
+    Lowered, LoweredOperand, Multipliers, activation_limits, channel_operand, common_multipliers,
+    fits_high, integer_limits, reach_i16,
 };
 pub use runner::{AlignedBytes, Runner, evaluate, tensor_record};
 
@@ -153,7 +153,12 @@ pub fn required<'a, 'b>(
 /// Multiply-accumulate operations of a node of a plan: for models that are only there as a
 /// file. Windows of convolutions are counted whole, padding included.
 pub fn node_macs(node: &format::Node<'_>) -> u64 {
-    let is_convolution = [crate::ops::conv_2d::I8.code, crate::ops::conv_2d::F32.code];
+    let is_convolution = [
+        &crate::ops::conv_2d::I8,
+        &crate::ops::conv_2d::I16,
+        &crate::ops::conv_2d::F32,
+    ]
+    .map(|op| op.code);
     let (Some(weights), Some(output)) = (node.input(1), node.output(0)) else {
         return 0;
     };

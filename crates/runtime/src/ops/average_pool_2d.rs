@@ -145,7 +145,7 @@ pub use host::AveragePool2d;
 #[cfg(feature = "host")]
 pub(crate) mod host {
     use crate::host::{
-        Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits_i8,
+        Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits,
         required,
     };
     use crate::ops::Window2d;
@@ -213,11 +213,11 @@ pub(crate) mod host {
             output: &Operand<'_>,
         ) -> Result<Lowered, String> {
             self.window.fits_u16()?;
-            let ((from, _), (to, zero_point)) = (input.affine()?, output.affine()?);
+            let ((from, _), (to, _)) = (input.affine()?, output.affine()?);
             let count = (self.window.kernel[0] * self.window.kernel[1]) as f64;
             let factor = f64::from(from) / f64::from(to) / count;
             let (multiplier, shift) = quantize_multiplier(factor);
-            let [low, high] = activation_limits_i8(self.activation, to, zero_point);
+            let [low, high] = activation_limits(self.activation, output)?;
             let mut params = ParamsWriter::default();
             self.window.encode(&mut params);
             params.i32(multiplier).i32(shift).i16(low).i16(high);
@@ -255,11 +255,10 @@ pub(crate) mod host {
         window.encode(&mut params);
         let code = match (input.dtype, output.dtype) {
             (DType::I8, DType::I8) => {
-                let (scale, zero_point) = output.affine()?;
-                if input.affine()? != (scale, zero_point) {
+                if input.affine()? != output.affine()? {
                     return Err("an int8 pool keeps its input's scale and zero point".into());
                 }
-                let [low, high] = activation_limits_i8(activation, scale, zero_point);
+                let [low, high] = activation_limits(activation, output)?;
                 params.u8(low as i8 as u8).u8(high as i8 as u8).u16(0);
                 codes[0]
             }

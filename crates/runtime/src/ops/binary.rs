@@ -3,31 +3,41 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | a, b | broadcast as in ONNX (int8: equal shapes) | f32; int8 for add | per tensor |
+//! | a, b | broadcast as in ONNX (integers: equal shapes) | f32; int8, int16 for add | per tensor |
 //! | output | the broadcast shape | as the inputs | per tensor |
 //!
-//! int8 addition is exact: `(a * fa + b * fb + offset) >> shift`, see [`kernels::AddI8`].
+//! Integer addition is exact: `(a * fa + b * fb + offset) >> shift`, see [`kernels::AddI8`] and
+//! [`kernels::AddI16`].
 
 use crate::{Op, Run};
 use format::{DType, Node, Shape};
-use kernels::AddI8;
+use kernels::{AddI8, AddI16};
 
 /// int8 addition of equal shapes.
 pub static ADD_I8: Op = Op::new(3, "add", check_add, run_add);
 
+/// int16 addition of equal shapes.
+pub static ADD_I16: Op =
+    Op::new(20, "add_i16", |node| check_equal(node, DType::I16), run_add_i16);
+
 /// Float operators with broadcasting.
 pub static F32: Op = Op::new(4, "binary_f32", check_f32, run_f32);
 
-fn check_add(node: &Node<'_>) -> Option<()> {
+fn check_equal(node: &Node<'_>, dtype: DType) -> Option<()> {
     let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
     let equal = a.shape == b.shape && a.shape.elements() == output.shape.elements();
-    let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == DType::I8);
+    let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == dtype);
+    (equal && types).then_some(())
+}
+
+fn check_add(node: &Node<'_>) -> Option<()> {
+    check_equal(node, DType::I8)?;
     let mut params = node.params();
     let factors = [params.i16(), params.i16()];
     let offset = params.i32();
     // |a * fa + b * fb| <= 2 * 128 * 2^15 = 2^23, so the offset decides about overflow.
     let safe = factors.iter().all(|&f| f != i16::MIN) && offset.unsigned_abs() < 1 << 30;
-    (equal && types && safe).then_some(())
+    safe.then_some(())
 }
 
 fn run_add(run: &Run<'_>) {
@@ -41,6 +51,23 @@ fn run_add(run: &Run<'_>) {
         output: run.output(0),
         factors,
         offset,
+        shift,
+        limits,
+    });
+}
+
+fn run_add_i16(run: &Run<'_>) {
+    let mut params = run.node.params();
+    // 31-bit factors times 16-bit inputs, and zero points of 0: far from 64 bits.
+    let factors = [params.i32(), params.i32()];
+    let shift = params.u8() & 31;
+    params.u8();
+    let limits = super::limits_i16(&mut params);
+    kernels::i16::add(&AddI16 {
+        inputs: [run.input(0), run.input(1)],
+        output: run.output(0),
+        factors,
+        offset: (1 << shift) >> 1,
         shift,
         limits,
     });
@@ -142,7 +169,7 @@ pub use host::{Binary, Function};
 #[cfg(feature = "host")]
 mod host {
     use crate::host::{
-        Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits_i8,
+        Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits,
         required,
     };
     use format::fixed::Rounding;
@@ -233,9 +260,38 @@ mod host {
                     let params = add_params(a, b, output, self.activation)?;
                     Ok(Lowered { code: super::ADD_I8.code, operands, params })
                 }
+                (DType::I16, Function::Add) => {
+                    let (a, b) = (required(inputs, 0)?, required(inputs, 1)?);
+                    let params = add_params_i16(a, b, output, self.activation)?;
+                    Ok(Lowered { code: super::ADD_I16.code, operands, params })
+                }
                 (dtype, _) => Err(std::format!("there is no {} of {dtype}", self.name())),
             }
         }
+    }
+
+    /// Integer factors and shift of an int16 addition; zero points are 0.
+    fn add_params_i16(
+        a: &Operand<'_>,
+        b: &Operand<'_>,
+        output: &Operand<'_>,
+        activation: Activation,
+    ) -> Result<Vec<u8>, String> {
+        if a.shape != b.shape {
+            return Err(std::format!("int16 shapes {} and {} differ", a.shape, b.shape));
+        }
+        let [a, b, (to, _)] = [a.affine()?, b.affine()?, output.affine()?];
+        let ratios = [a.0, b.0].map(|scale| f64::from(scale) / f64::from(to));
+        let largest = ratios[0].max(ratios[1]);
+        let shift = (0..=30u8)
+            .rev()
+            .find(|&s| (largest * 2f64.powi(i32::from(s))).round() < 2f64.powi(31))
+            .ok_or("the inputs' scales are far above the output's")?;
+        let factors = ratios.map(|r| (r * 2f64.powi(i32::from(shift))).round() as i32);
+        let [low, high] = activation_limits(activation, output)?;
+        let mut params = ParamsWriter::default();
+        params.i32(factors[0]).i32(factors[1]).u8(shift).u8(0).i16(low).i16(high);
+        Ok(params.finish())
     }
 
     /// Integer factors, offset and shift of an int8 addition.
@@ -262,7 +318,7 @@ mod host {
         let offset = (i64::from(out_zero) << shift) + half
             - i64::from(a_zero) * i64::from(factors[0])
             - i64::from(b_zero) * i64::from(factors[1]);
-        let [low, high] = activation_limits_i8(activation, out_scale, out_zero);
+        let [low, high] = activation_limits(activation, output)?;
         let mut params = ParamsWriter::default();
         params.i16(factors[0] as i16).i16(factors[1] as i16);
         params.i32(i32::try_from(offset).map_err(|_| "the zero points are out of range")?);
@@ -307,5 +363,22 @@ mod tests {
         let outputs = evaluate(&binary, &inputs, &[q(1.0, -10)], Rounding::High).unwrap();
         // 1 + 1 = 2; 0.5 + 1 = 1.5 -> 2; -64 - 31.25 = -95.25; 63 + 32.5 = 95.5 -> 96.
         assert_eq!(outputs[0].data, Data::I8(vec![-8, -8, -105, 86]));
+    }
+
+    /// 0.001 a + 0.002 b in steps of 0.002: halves round up, and the sum saturates.
+    #[test]
+    fn int16_sums_in_real_numbers() {
+        let q = |scale| Some(Quantization::per_tensor(scale, 0));
+        let tensor = |values: &[i16]| Tensor {
+            shape: Shape::new(&[values.len() as u32]).unwrap(),
+            data: Data::I16(values.to_vec()),
+        };
+        let binary = Binary { function: Function::Add, activation: Activation::None };
+        let inputs = [
+            Some((tensor(&[3, -3, 32_767]), q(0.001))),
+            Some((tensor(&[1000, 0, 32_767]), q(0.002))),
+        ];
+        let outputs = evaluate(&binary, &inputs, &[q(0.002)], Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::I16(vec![1002, -1, 32_767]));
     }
 }

@@ -3,25 +3,27 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | input | `[N, H, W, I]` | int8, f32 | per tensor |
-//! | weights | `[O, KH, KW, I / groups]`, depthwise on the device `[KH, KW, O]` | int8, f32 | per output channel, symmetric |
+//! | input | `[N, H, W, I]` | int8, int16, f32 | per tensor, int16 symmetric |
+//! | weights | `[O, KH, KW, I / groups]`, depthwise on the device `[KH, KW, O]` | int8 (for int16 too), f32 | per output channel, symmetric |
 //! | bias | `[O]` | f32, int32 (graph); channel records (device) | |
 //! | output | `[N, OH, OW, O]` | as the input | per tensor |
 //!
-//! The int8 result is exact: see [`format::fixed`]. Padded taps count as real zero.
+//! Integer results are exact: see [`format::fixed`]. Padded taps count as real zero. Sums are of 32
+//! bits: with int16 activations, lowering checks that a channel's weights and bias cannot exceed
+//! them.
 
 use super::window;
 use crate::{Architecture, Op, Run};
 use format::fixed::{Requantize, Rounding};
-use format::{DType, Node, Params};
+use format::{DType, Node, Params, Tensor};
 use kernels::memory::slice_as;
-use kernels::{Channels, Conv2dF32, Conv2dI8, Geometry};
+use kernels::{Channels, Conv2dF32, Conv2dInteger, Geometry, Integer};
 
 /// int8 activations and weights.
 pub static I8: Op = Op {
     code: 1,
     name: "conv_2d",
-    check: check_i8,
+    check: |node| check_integer(node, DType::I8),
     scratch_bytes: |node, architecture| scratch(node, architecture, false),
     prepared_bytes: |node, architecture| {
         geometry(node).map_or(0, |g| kernels::i8::conv_2d_prepared_bytes(&g, architecture))
@@ -31,8 +33,16 @@ pub static I8: Op = Op {
             kernels::i8::prepare_conv_2d(&geometry, weights, prepared);
         }
     },
-    run: run_i8,
+    run: |run| run_integer::<i8>(run, |tensor| tensor.zero_point as i8, kernels::i8::conv_2d),
 };
+
+/// int16 activations and int8 weights.
+pub static I16: Op = Op::new(
+    19,
+    "conv_2d_i16",
+    |node| check_integer(node, DType::I16),
+    |run| run_integer::<i16>(run, |_| 0, kernels::i16::conv_2d),
+);
 
 /// Float activations and weights.
 pub static F32: Op = Op {
@@ -74,23 +84,23 @@ fn scratch(node: &Node<'_>, architecture: Architecture, float: bool) -> usize {
     geometry(node).map_or(0, |geometry| bytes(&geometry, architecture))
 }
 
-/// Shapes that both types must satisfy.
-fn check_shapes(node: &Node<'_>, dtype: DType) -> Option<()> {
+/// Shapes that all types must satisfy.
+fn check_shapes(node: &Node<'_>, dtype: DType, weight_type: DType) -> Option<()> {
     let geometry = geometry(node)?;
     window::check(node, &geometry)?;
     let (input, weights, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
     let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
     let divides = inputs % geometry.groups == 0 && outputs % geometry.groups == 0;
-    let types = input.dtype == dtype && weights.dtype == dtype && output.dtype == dtype;
+    let types = input.dtype == dtype && weights.dtype == weight_type && output.dtype == dtype;
     let held = weights.shape.elements() == outputs.checked_mul(geometry.taps())?;
     (divides && types && held && outputs > 0 && inputs > 0).then_some(())
 }
 
-fn check_i8(node: &Node<'_>) -> Option<()> {
-    check_shapes(node, DType::I8)?;
+fn check_integer(node: &Node<'_>, dtype: DType) -> Option<()> {
+    check_shapes(node, dtype, DType::I8)?;
     let geometry = geometry(node)?;
     let channels = node.input(2)?;
-    let kind = match requantize(node).rounding {
+    let kind = match requantize(node, dtype).rounding {
         Rounding::High => DType::Channel,
         _ => DType::ChannelWide,
     };
@@ -100,7 +110,7 @@ fn check_i8(node: &Node<'_>) -> Option<()> {
 }
 
 fn check_f32(node: &Node<'_>) -> Option<()> {
-    check_shapes(node, DType::F32)?;
+    check_shapes(node, DType::F32, DType::F32)?;
     match node.input(2) {
         Some(bias) => {
             let outputs = node.output(0)?.shape.last();
@@ -110,18 +120,21 @@ fn check_f32(node: &Node<'_>) -> Option<()> {
     }
 }
 
-fn requantize(node: &Node<'_>) -> Requantize {
+fn requantize(node: &Node<'_>, dtype: DType) -> Requantize {
     let mut params = node.params();
     let _ = geometry_from(node, &mut params);
-    decode_requantize(&mut params)
+    decode_requantize(&mut params, dtype)
 }
 
-/// Reads what [`encode_requantize`] wrote.
-pub(crate) fn decode_requantize(params: &mut Params<'_>) -> Requantize {
+/// Reads what [`host::encode_requantize`] wrote for outputs of a type.
+pub(crate) fn decode_requantize(params: &mut Params<'_>, dtype: DType) -> Requantize {
     let rounding = Rounding::from_code(params.u8()).unwrap_or(Rounding::High);
     let (bias_shift, multiplier_shift) = (params.u8().min(11), params.u8().min(19));
     let zero_point = i16::from(params.u8() as i8);
-    let [min, max] = super::limits_i8(params).map(i16::from);
+    let [min, max] = match dtype {
+        DType::I16 => super::limits_i16(params),
+        _ => super::limits_i8(params).map(i16::from),
+    };
     Requantize {
         rounding,
         bias_shift,
@@ -132,28 +145,36 @@ pub(crate) fn decode_requantize(params: &mut Params<'_>) -> Requantize {
     }
 }
 
-fn run_i8(run: &Run<'_>) {
+/// Runs a kernel over every image of the batch. `zero_point` is that of the input.
+fn run_integer<T: Integer>(
+    run: &Run<'_>,
+    zero_point: fn(&Tensor) -> T,
+    kernel: fn(&Conv2dInteger<'_, T>),
+) {
     let mut params = run.node.params();
-    let Some(geometry) = geometry_from(&run.node, &mut params) else { return };
-    let requantize = decode_requantize(&mut params);
+    let (Some(geometry), Some(tensor)) =
+        (geometry_from(&run.node, &mut params), run.node.input(0))
+    else {
+        return;
+    };
+    let requantize = decode_requantize(&mut params, tensor.dtype);
     let channels = match requantize.rounding {
         Rounding::High => Channels::High(run.constant(2)),
         _ => Channels::Wide(run.constant(2)),
     };
-    let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
-    let input_zero_point = run.node.input(0).map_or(0, |tensor| tensor.zero_point as i8);
-    let input_bytes: usize = geometry.input.iter().product();
-    let output_bytes: usize = geometry.output.iter().product();
-    for batch in 0..run.node.input(0).map_or(0, |tensor| window::image(&tensor.shape)[0]) {
-        let rows = batch * output_bytes..(batch + 1) * output_bytes;
-        kernels::i8::conv_2d(&Conv2dI8 {
+    let (input, output) = (run.input::<T>(0), run.output::<T>(0));
+    let input_elements: usize = geometry.input.iter().product();
+    let output_elements: usize = geometry.output.iter().product();
+    for batch in 0..window::image(&tensor.shape)[0] {
+        let rows = batch * output_elements..(batch + 1) * output_elements;
+        kernel(&Conv2dInteger {
             geometry,
-            input: input.part(batch * input_bytes, input_bytes),
+            input: input.part(batch * input_elements, input_elements),
             output: output.get(rows).unwrap_or(&[]),
             weights: run.constant(1),
             channels,
             requantize,
-            input_zero_point,
+            input_zero_point: zero_point(&tensor),
             binding: run.binding(),
         });
     }
@@ -293,19 +314,15 @@ pub(crate) mod host {
         let data = weights.data.ok_or("the weights must be constant")?;
         let outer = weights.shape.dim(0);
         match (input.dtype, output.dtype) {
-            (DType::I8, DType::I8) => {
-                let values = data.i8()?;
-                let row = values.len() / outer.max(1);
-                let sums: Vec<i64> = values
-                    .chunks(row.max(1))
-                    .map(|w| w.iter().map(|&w| i64::from(w)).sum())
-                    .collect();
+            (DType::I8, DType::I8) | (DType::I16, DType::I16) => {
                 let (channels, requantize) =
-                    channel_operand(input, weights, bias, output, &sums, activation, rounding)?;
-                encode_requantize(&mut params, &requantize);
-                let bytes = as_bytes(&reorder(values, outer, layout)).to_vec();
+                    channel_operand(input, weights, bias, output, activation, rounding)?;
+                encode_requantize(&mut params, &requantize, output.dtype);
+                let bytes = as_bytes(&reorder(data.i8()?, outer, layout)).to_vec();
                 let operands = device_operands(weights, DType::I8, bytes, channels, layout)?;
-                Ok(Lowered { code: super::I8.code, operands, params: params.finish() })
+                let is_wide = output.dtype == DType::I16;
+                let code = if is_wide { super::I16.code } else { super::I8.code };
+                Ok(Lowered { code, operands, params: params.finish() })
             }
             (DType::F32, DType::F32) => {
                 let [low, high] = activation.limits();
@@ -356,11 +373,20 @@ pub(crate) mod host {
     }
 
     /// Writes what [`super::decode_requantize`] reads.
-    pub(crate) fn encode_requantize(params: &mut ParamsWriter, requantize: &Requantize) {
+    pub(crate) fn encode_requantize(
+        params: &mut ParamsWriter,
+        requantize: &Requantize,
+        dtype: DType,
+    ) {
         params.u8(requantize.rounding as u8);
         params.u8(requantize.bias_shift).u8(requantize.multiplier_shift);
-        for value in [requantize.zero_point, requantize.min, requantize.max] {
-            params.u8(value as i8 as u8);
+        // An int16 tensor's zero point is 0.
+        params.u8(requantize.zero_point as i8 as u8);
+        for limit in [requantize.min, requantize.max] {
+            match dtype {
+                DType::I16 => params.i16(limit),
+                _ => params.u8(limit as i8 as u8),
+            };
         }
     }
 }
@@ -416,6 +442,44 @@ mod tests {
             let outputs = evaluate(&conv, &inputs, &[q(0.5, -2)], rounding).unwrap();
             assert_eq!(outputs[0].data, expected, "{rounding:?}");
         }
+    }
+
+    /// Real input = 0.001 q, weights 0.5 q, output 0.002 q: finer than int8 could tell.
+    #[test]
+    fn int16_activations_keep_their_precision() {
+        let conv = Conv2d {
+            window: Window2d { padding: [0, 0, 0, 1], ..Window2d::dense([1, 2]) },
+            groups: 1,
+            activation: Activation::Clip(-30.0, 30.0),
+        };
+        let q = |scale| Some(Quantization::per_tensor(scale, 0));
+        let inputs = [
+            Some((tensor(&[1, 1, 3, 1], Data::I16(vec![1001, -2002, 30_000])), q(0.001))),
+            Some((tensor(&[1, 1, 2, 1], Data::I8(vec![2, 4])), q(0.5))),
+            Some((tensor(&[1], Data::F32(vec![0.002])), None)),
+        ];
+        // 1.001 - 4.004 + 0.002 = -3.001 -> -1500.5, halves up; -2.002 + 60 + 0.002 -> 30; 30.002.
+        let expected = Data::I16(vec![-1500, 15_000, 15_000]);
+        for rounding in [Rounding::High, Rounding::Single] {
+            let outputs = evaluate(&conv, &inputs, &[q(0.002)], rounding).unwrap();
+            assert_eq!(outputs[0].data, expected, "{rounding:?}");
+        }
+    }
+
+    #[test]
+    fn int16_sums_that_could_overflow_are_refused() {
+        let conv = Conv2d {
+            window: Window2d::dense([1, 1]),
+            groups: 1,
+            activation: Activation::None,
+        };
+        let q = |scale| Some(Quantization::per_tensor(scale, 0));
+        let inputs = [
+            Some((tensor(&[1, 1, 1, 1000], Data::I16(vec![0; 1000])), q(0.001))),
+            Some((tensor(&[1, 1, 1, 1000], Data::I8(vec![127; 1000])), q(0.5))),
+        ];
+        let refused = evaluate(&conv, &inputs, &[q(0.002)], Rounding::High);
+        assert!(refused.is_err_and(|message| message.contains("32 bits")));
     }
 
     #[test]

@@ -1,28 +1,34 @@
-//! int8 to real numbers: `out = scale * (in - zero_point)`.
+//! Integers to real numbers: `out = scale * (in - zero_point)`.
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | input | any | int8 | per tensor |
+//! | input | any | int8, int16 | per tensor |
 //! | output | the input's | f32 | |
 
 use crate::{Op, Run};
 use format::{DType, Node};
+use kernels::Integer;
 
 /// int8 in, float out.
-pub static I8_TO_F32: Op = Op::new(17, "dequantize", check, run);
+pub static I8_TO_F32: Op =
+    Op::new(17, "dequantize", |node| check(node, DType::I8), run::<i8>);
 
-fn check(node: &Node<'_>) -> Option<()> {
+/// int16 in, float out.
+pub static I16_TO_F32: Op =
+    Op::new(23, "dequantize_i16", |node| check(node, DType::I16), run::<i16>);
+
+fn check(node: &Node<'_>, from: DType) -> Option<()> {
     let (input, output) = (node.input(0)?, node.output(0)?);
-    let types = input.dtype == DType::I8 && output.dtype == DType::F32;
+    let types = input.dtype == from && output.dtype == DType::F32;
     let sizes = input.shape.elements() == output.shape.elements();
     (types && sizes && input.scale > 0.0).then_some(())
 }
 
-fn run(run: &Run<'_>) {
+fn run<T: Integer>(run: &Run<'_>) {
     let Some(tensor) = run.node.input(0) else { return };
-    let (input, output) = (run.input::<i8>(0), run.output::<f32>(0));
+    let (input, output) = (run.input::<T>(0), run.output::<f32>(0));
     for (i, cell) in output.iter().enumerate() {
-        let steps = i32::from(input.get(i)) - tensor.zero_point;
+        let steps = input.get(i).into() - tensor.zero_point;
         cell.set(steps as f32 * tensor.scale);
     }
 }
@@ -38,7 +44,7 @@ mod host {
     use std::string::String;
     use std::vec::Vec;
 
-    /// int8 to real numbers; scale and zero point are the input's.
+    /// Integers to real numbers; scale and zero point are the input's.
     #[derive(Clone, Copy, Debug, Default, PartialEq)]
     pub struct Dequantize;
 
@@ -49,8 +55,8 @@ mod host {
 
         fn infer(&self, inputs: &[Option<Operand<'_>>]) -> Result<Vec<Inferred>, String> {
             let input = required(inputs, 0)?;
-            if input.dtype != DType::I8 {
-                return Err(std::format!("needs {}, not {}", DType::I8, input.dtype));
+            if !matches!(input.dtype, DType::I8 | DType::I16) {
+                return Err(std::format!("needs int8 or int16, not {}", input.dtype));
             }
             Ok(std::vec![(DType::F32, input.shape)])
         }
@@ -63,11 +69,15 @@ mod host {
         ) -> Result<Lowered, String> {
             let (input, output) = (required(inputs, 0)?, outputs.first().ok_or("no output")?);
             input.affine()?;
-            if (input.dtype, output.dtype) != (DType::I8, DType::F32) {
-                return Err(std::format!("there is no dequantize from {} to {}", input.dtype, output.dtype));
-            }
+            let code = match (input.dtype, output.dtype) {
+                (DType::I8, DType::F32) => super::I8_TO_F32.code,
+                (DType::I16, DType::F32) => super::I16_TO_F32.code,
+                (from, to) => {
+                    return Err(std::format!("there is no dequantize from {from} to {to}"));
+                }
+            };
             let operands = std::vec![LoweredOperand::Input(0)];
-            Ok(Lowered { code: super::I8_TO_F32.code, operands, params: Vec::new() })
+            Ok(Lowered { code, operands, params: Vec::new() })
         }
     }
 }
@@ -86,5 +96,14 @@ mod tests {
         let input = [Some((tensor, Some(Quantization::per_tensor(0.5, 3))))];
         let outputs = evaluate(&Dequantize, &input, &[], Rounding::High).unwrap();
         assert_eq!(outputs[0].data, Data::F32(vec![1.0, 0.0, -65.5]));
+    }
+
+    #[test]
+    fn int16_steps_of_a_thousandth() {
+        let shape = Shape::new(&[2]).unwrap();
+        let tensor = Tensor { shape, data: Data::I16(vec![1000, -32_768]) };
+        let input = [Some((tensor, Some(Quantization::per_tensor(0.001, 0))))];
+        let outputs = evaluate(&Dequantize, &input, &[], Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::F32(vec![1.0, -32.768]));
     }
 }

@@ -16,12 +16,23 @@ pub(crate) fn limits_i8(params: &mut format::Params<'_>) -> [i8; 2] {
     [low, (params.u8() as i8).max(low)]
 }
 
+/// As [`limits_i8`], for int16 outputs.
+pub(crate) fn limits_i16(params: &mut format::Params<'_>) -> [i16; 2] {
+    let low = params.i16();
+    [low, params.i16().max(low)]
+}
+
 macro_rules! operators {
     ($($module:ident: $attributes:ident [$($op:ident),*];)*) => {
         $(pub mod $module;)*
 
         /// Every operator of the device, for hosts. Firmware names the ones it needs instead.
         pub static ALL: &[&Op] = &[$($(&$module::$op,)*)*];
+
+        /// The path of each of them below this module, in the same order.
+        #[cfg(feature = "host")]
+        pub static PATHS: &[&str] =
+            &[$($(concat!(stringify!($module), "::", stringify!($op)),)*)*];
 
         /// The semantic attributes of any operator.
         #[cfg(feature = "host")]
@@ -55,19 +66,19 @@ macro_rules! operators {
 }
 
 operators! {
-    conv_2d: Conv2d [I8, F32];
+    conv_2d: Conv2d [I8, I16, F32];
     fully_connected: FullyConnected [];
-    binary: Binary [ADD_I8, F32];
+    binary: Binary [ADD_I8, ADD_I16, F32];
     average_pool_2d: AveragePool2d [I8, SCALED_I8, F32];
     max_pool_2d: MaxPool2d [I8, F32];
-    unary: Unary [I8, F32];
+    unary: Unary [I8, I16, F32];
     softmax: Softmax [I8, F32];
     concat: Concat [ANY];
     transpose: Transpose [ANY];
     pad: Pad [ANY];
     reshape: Reshape [];
-    quantize: Quantize [F32_TO_I8];
-    dequantize: Dequantize [I8_TO_F32];
+    quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
+    dequantize: Dequantize [I8_TO_F32, I16_TO_F32];
 }
 
 #[cfg(all(test, feature = "host"))]

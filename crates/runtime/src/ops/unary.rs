@@ -2,27 +2,49 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | input | any | int8, f32 | per tensor |
+//! | input | any | int8, int16, f32 | per tensor, int16 symmetric |
 //! | output | the input's | as the input | per tensor |
 //!
 //! int8: every function is a table of 256 outputs made when the model is compiled, so the result
 //! is exact on every target and the function costs nothing on the device.
+//!
+//! int16: a table of 513 outputs and straight lines between them, equal on every target too. Functions
+//! that bend only at zero are exact; others are off where they curve within 1/512 of the range.
 
 use crate::{Op, Run};
 use format::{DType, Node};
-use kernels::LineI8;
+use kernels::{LineI8, LineI16};
 
 /// int8 through a table.
 pub static I8: Op = Op::new(9, "lookup", check_i8, run_i8);
 
+/// int16 through a table with straight lines.
+pub static I16: Op = Op::new(21, "lookup_i16", check_i16, run_i16);
+
 /// Float functions.
 pub static F32: Op = Op::new(10, "unary_f32", check_f32, run_f32);
 
-fn check_i8(node: &Node<'_>) -> Option<()> {
+fn check_table(node: &Node<'_>, dtype: DType, points: usize) -> Option<()> {
     let (input, table, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
-    let types = [input.dtype, table.dtype, output.dtype].iter().all(|&t| t == DType::I8);
+    let types = [input.dtype, table.dtype, output.dtype].iter().all(|&t| t == dtype);
     let sizes = input.shape.elements() == output.shape.elements();
-    (types && sizes && table.shape.elements() == 256).then_some(())
+    (types && sizes && table.shape.elements() == points).then_some(())
+}
+
+fn check_i8(node: &Node<'_>) -> Option<()> {
+    check_table(node, DType::I8, 256)
+}
+
+fn check_i16(node: &Node<'_>) -> Option<()> {
+    check_table(node, DType::I16, 513)
+}
+
+fn run_i16(run: &Run<'_>) {
+    kernels::i16::lookup(&LineI16 {
+        input: run.input(0),
+        output: run.output(0),
+        table: run.constant(1),
+    });
 }
 
 fn run_i8(run: &Run<'_>) {
@@ -288,6 +310,21 @@ mod host {
                     let operands = std::vec![LoweredOperand::Input(0)];
                     Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
                 }
+                (DType::I16, DType::I16) => {
+                    let (from, to) = (input.affine()?.0, output.affine()?.0);
+                    let table = (0..513).flat_map(|point| {
+                        let real = (point as f32 * 128.0 - 32_768.0) * from;
+                        let value = quantize(self.function.apply(real), to, 0, -32_768, 32_767);
+                        (value as i16).to_le_bytes()
+                    });
+                    let constant = LoweredOperand::Constant {
+                        dtype: DType::I16,
+                        shape: Shape::new(&[513]).ok_or("too many dimensions")?,
+                        bytes: table.collect(),
+                    };
+                    let operands = std::vec![LoweredOperand::Input(0), constant];
+                    Ok(Lowered { code: super::I16.code, operands, params: params.finish() })
+                }
                 (DType::I8, DType::I8) => {
                     let (from, to) = (input.affine()?, output.affine()?);
                     let table = (0..=255u8).map(|index| {
@@ -325,6 +362,27 @@ mod tests {
         let sigmoid = Unary { function: Function::Sigmoid };
         let outputs = evaluate(&sigmoid, &input, &output, Rounding::High).unwrap();
         assert_eq!(outputs[0].data, Data::I8(vec![0, 127, -128]));
+    }
+
+    #[test]
+    fn int16_relu_is_exact_and_tanh_close() {
+        let shape = Shape::new(&[4]).unwrap();
+        let values = vec![-32_768, -5, 77, 20_000];
+        let q = |scale| Some(Quantization::per_tensor(scale, 0));
+        let evaluate = |function, to| {
+            let tensor = Tensor { shape, data: Data::I16(values.clone()) };
+            let input = [Some((tensor, q(0.0001)))];
+            let outputs = evaluate(&Unary { function }, &input, &[q(to)], Rounding::High);
+            outputs.unwrap().remove(0).data
+        };
+        assert_eq!(evaluate(Function::Relu, 0.0001), Data::I16(vec![0, 0, 77, 20_000]));
+        let Data::I16(tanh) = evaluate(Function::Tanh, 1.0 / 32_768.0) else {
+            panic!("tanh is not int16");
+        };
+        for (got, x) in tanh.iter().zip(&values) {
+            let expected = (f64::from(*x) * 0.0001).tanh() * 32_768.0;
+            assert!((f64::from(*got) - expected).abs() < 2.0, "{got} for {expected}");
+        }
     }
 
     #[test]
