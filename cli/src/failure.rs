@@ -80,7 +80,9 @@ impl From<graph::Error> for Failure {
 impl From<compile::Error> for Failure {
     fn from(error: compile::Error) -> Self {
         let code = match error {
-            compile::Error::Lower { .. } | compile::Error::TooLarge(_) => Code::Usage,
+            compile::Error::Lower { .. }
+            | compile::Error::TooLarge(_)
+            | compile::Error::Library(_) => Code::Usage,
             compile::Error::Graph(_) | compile::Error::Refused(_) => Code::Internal,
         };
         Failure {

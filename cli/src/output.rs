@@ -1,4 +1,4 @@
-//! Files that commands write: never over an input, never by halves.
+//! Files and folders that commands write: never over an input, never by halves.
 
 use crate::failure::Failure;
 use std::io::Write;
@@ -23,14 +23,7 @@ impl Output {
                 return Err(Failure::usage(message).of(path));
             }
         }
-        let folder = folder(path);
-        if !folder.is_dir() {
-            let message = format!(
-                "the folder {} does not exist; create it first",
-                folder.display()
-            );
-            return Err(Failure::device(message).of(path));
-        }
+        check_folder(path)?;
         Ok(Output {
             path: path.to_path_buf(),
         })
@@ -56,11 +49,69 @@ impl Output {
     }
 }
 
+/// A folder to be written, which is not there before.
+#[derive(Debug)]
+pub(crate) struct OutputFolder {
+    path: PathBuf,
+}
+
+impl OutputFolder {
+    /// Refuses a path where something is already, or whose own folder does not exist.
+    pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
+        if path.symlink_metadata().is_ok() {
+            let message = "exists already, and is left as it is; name another folder with -o";
+            return Err(Failure::usage(message).of(path));
+        }
+        check_folder(path)?;
+        Ok(OutputFolder {
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Writes files, given by their paths in the folder, beside the path, then renames.
+    pub(crate) fn write(&self, files: &[(&Path, &[u8])]) -> Result<(), Failure> {
+        let write = || -> std::io::Result<()> {
+            let beside = tempfile::Builder::new()
+                .prefix(".modelopt-")
+                .permissions(folder_permissions())
+                .tempdir_in(folder(&self.path))?;
+            for (path, bytes) in files {
+                let path = beside.path().join(path);
+                std::fs::create_dir_all(folder(&path))?;
+                std::fs::write(path, bytes)?;
+            }
+            // Renaming replaces nothing but an empty folder.
+            std::fs::rename(beside.path(), &self.path)?;
+            let _renamed = beside.keep();
+            Ok(())
+        };
+        write().map_err(|error| Failure::file(&self.path, &error))
+    }
+}
+
 /// Readable by all, as files made by other programs are; the umask still applies.
 #[cfg(unix)]
 fn permissions() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
     std::fs::Permissions::from_mode(0o666)
+}
+
+#[cfg(unix)]
+fn folder_permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o777)
+}
+
+fn check_folder(path: &Path) -> Result<(), Failure> {
+    let folder = folder(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let message = format!(
+        "the folder {} does not exist; create it first",
+        folder.display()
+    );
+    Err(Failure::device(message).of(path))
 }
 
 fn folder(path: &Path) -> &Path {

@@ -4,6 +4,7 @@ pub(crate) mod compare;
 pub(crate) mod devices;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod ops;
 pub(crate) mod optimize;

@@ -1,11 +1,13 @@
 //! Graph to plan to compact model.
 //!
 //! Three steps, one file each: every node is [lowered](runtime::host::Operator::lower); every
-//! value gets a place in the arena ([`arena`]); the parts are written ([`emit`]).
+//! value gets a place in the arena ([`arena`]); the parts are written ([`emit`]). A finished model
+//! can become a Rust library ([`rust`]).
 
 pub mod arena;
 mod emit;
 mod lifetimes;
+pub mod rust;
 
 pub use emit::{Compiled, Options, PlanNode, compile};
 
@@ -28,6 +30,9 @@ pub enum Error {
     /// Something exceeds a limit of the format.
     #[error("the model does not fit the format: {0}")]
     TooLarge(&'static str),
+    /// The model has something that a library cannot have.
+    #[error("the model does not fit a Rust library: {0}")]
+    Library(String),
     /// The finished file does not pass the reader's checks: a mistake in this program.
     #[error("the compiled model is refused by the runtime: {0}")]
     Refused(String),

@@ -111,6 +111,12 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// No dimensions: one element.
+    pub const SCALAR: Shape = Shape {
+        dims: [1; MAX_RANK],
+        rank: 0,
+    };
+
     /// A shape from its dimensions; `None` above [`MAX_RANK`].
     pub const fn new(dims: &[u32]) -> Option<Self> {
         let mut shape = Shape {

@@ -12,6 +12,7 @@ extern crate std;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod ops;
+pub mod program;
 mod run;
 mod session;
 

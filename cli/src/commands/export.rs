@@ -1,0 +1,139 @@
+//! `modelopt export`: a compact model in a form that other tools build on.
+
+use crate::failure::Failure;
+use crate::model::{self, ImportArguments, ModelFile};
+use crate::output::OutputFolder;
+use compile::rust::{Dependency, Library, is_package_name, rust};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Write a compact model as something else: a Rust library.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
+)]
+pub(crate) struct Arguments {
+    /// The model: .mopt
+    model: PathBuf,
+    /// What to write
+    #[arg(long, value_name = "FORM")]
+    to: Form,
+    /// The folder to write, which must not exist yet [default: the model's name]
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// The name of the Rust package [default: the folder's]
+    #[arg(long)]
+    name: Option<String>,
+    /// Folder of the Rust package modelopt-runtime; a relative one starts at the folder that is
+    /// written [default: the source that this program was built from; if it is gone, the registry]
+    #[arg(long, value_name = "FOLDER")]
+    runtime: Option<PathBuf>,
+}
+
+/// What a model can be written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A library without std: one call per operator, for microcontrollers
+    Rust,
+}
+
+pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    match arguments.to {
+        Form::Rust => to_rust(arguments, json),
+    }
+}
+
+fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    let path = &arguments.model;
+    let folder = arguments.output.clone();
+    let folder = folder.unwrap_or_else(|| crate::output::default_path(path, ""));
+    let output = OutputFolder::new(&folder)?;
+    let library = Library {
+        name: package_name(arguments, &folder)?,
+        source: file_name(path),
+        tool: crate::tool(),
+        runtime: runtime(arguments.runtime.as_deref(), &folder)?,
+    };
+    let runner = match model::load(path, &ImportArguments::default())? {
+        ModelFile::Compact(runner) => runner,
+        ModelFile::Onnx(..) => {
+            let message = "is a source model; make a compact one with `modelopt quantize` or \
+                           `modelopt optimize` and export that";
+            return Err(Failure::usage(message).of(path));
+        }
+    };
+    let model = runner
+        .model()
+        .map_err(|error| Failure::usage(error).of(path))?;
+    let files =
+        rust(&model, runner.meta(), &library).map_err(|error| Failure::from(error).of(path))?;
+    let files: Vec<(&Path, &[u8])> = files
+        .iter()
+        .map(|file| (Path::new(file.path), file.bytes.as_slice()))
+        .collect();
+    output.write(&files)?;
+    let (ram, constants) = (model.arena_bytes(), model.constants().len());
+    if json {
+        println!(
+            "{}",
+            json!({
+                "folder": folder,
+                "package": library.name,
+                "ram_bytes": ram,
+                "constant_bytes": constants,
+                "nodes": model.node_count(),
+            })
+        );
+    } else {
+        println!(
+            "{}: package '{}' with {} calls, {} bytes of constants, {} bytes of RAM",
+            folder.display(),
+            library.name,
+            model.node_count(),
+            crate::table::grouped(constants as u64),
+            crate::table::grouped(ram as u64),
+        );
+    }
+    Ok(())
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+fn package_name(arguments: &Arguments, folder: &Path) -> Result<String, Failure> {
+    let name = arguments.name.clone().unwrap_or_else(|| file_name(folder));
+    if is_package_name(&name) {
+        return Ok(name);
+    }
+    let message = format!(
+        "'{name}' is no name for a Rust package: letters, digits, '-' and '_', beginning with a \
+         letter, and no word of Rust's own; choose one with --name"
+    );
+    Err(Failure::usage(message))
+}
+
+/// Where the library finds the runtime.
+fn runtime(given: Option<&Path>, folder: &Path) -> Result<Dependency, Failure> {
+    let is_there = |path: &Path| path.join("Cargo.toml").is_file();
+    let Some(path) = given else {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/runtime");
+        return Ok(match source.canonicalize() {
+            Ok(source) if is_there(&source) => Dependency::Path(source.display().to_string()),
+            _ => Dependency::Version(env!("CARGO_PKG_VERSION").to_string()),
+        });
+    };
+    // The folder is not there yet, and so cannot be gone through.
+    let parent = folder.parent().unwrap_or(Path::new(""));
+    let from_folder = match path.strip_prefix("..") {
+        Ok(rest) => parent.join(rest),
+        Err(_) => folder.join(path),
+    };
+    if !is_there(&from_folder) {
+        let message = "has no Cargo.toml; name the folder crates/runtime of modelopt's source, \
+                       with a path that starts at the folder that is written";
+        return Err(Failure::usage(message).of(path));
+    }
+    Ok(Dependency::Path(path.display().to_string()))
+}

@@ -1,0 +1,150 @@
+//! Models whose plan is code: what an exported library is made of.
+//!
+//! Nothing is looked up and nothing is checked when such a model runs: its program calls one
+//! operator after another, with operands and parameters that are constants. Only the operators
+//! that it calls are linked.
+//!
+//! ```
+//! use format::{DType, Place, ProgramNode};
+//! use runtime::{ops, program};
+//!
+//! static NEGATE: ProgramNode<'static> = ProgramNode {
+//!     code: ops::unary::F32.code,
+//!     inputs: &[Some(program::tensor(DType::F32, Place::Arena, 0, [1, 2], 0.0, 0))],
+//!     outputs: &[program::tensor(DType::F32, Place::Arena, 0, [1, 2], 0.0, 0)],
+//!     params: &[14, 0, 0, 0],
+//!     scratch_offset: 0,
+//!     scratch_bytes: 0,
+//! };
+//!
+//! let mut arena = program::Arena::<16>::new();
+//! let cells = arena.cells();
+//! program::write(cells, 0, &[1.5f32, -2.0]);
+//! program::call(&ops::unary::F32, &NEGATE, &[], cells);
+//! let mut output = [0.0f32; 2];
+//! program::read(cells, 0, &mut output);
+//! assert_eq!(output, [-1.5, 2.0]);
+//! ```
+
+use crate::{Op, Run};
+use core::cell::Cell;
+use format::{MAX_RANK, Node, Shape, Tensor};
+use kernels::Binding;
+use kernels::memory::{Plain, cells_as};
+
+pub use format::{DType, Place, ProgramNode};
+pub use kernels::memory::{as_bytes, as_bytes_mut};
+
+/// The working memory of a model.
+#[derive(Clone, Debug)]
+#[repr(C, align(16))]
+pub struct Arena<const BYTES: usize>([u8; BYTES]);
+
+impl<const BYTES: usize> Arena<BYTES> {
+    /// Memory of zeros.
+    pub const fn new() -> Self {
+        Arena([0; BYTES])
+    }
+
+    /// Memory that starts with `state`, where it has room for it.
+    pub const fn with_state(state: &[u8]) -> Self {
+        let mut bytes = [0; BYTES];
+        if let Some((place, _)) = bytes.split_at_mut_checked(state.len()) {
+            place.copy_from_slice(state);
+        }
+        Arena(bytes)
+    }
+
+    /// The memory as operators share it.
+    pub fn cells(&mut self) -> &[Cell<u8>] {
+        Cell::from_mut(&mut self.0[..]).as_slice_of_cells()
+    }
+}
+
+impl<const BYTES: usize> Default for Arena<BYTES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The constants of a model, aligned as in a file.
+#[derive(Clone, Debug)]
+#[repr(C, align(16))]
+pub struct Constants<const BYTES: usize>(pub [u8; BYTES]);
+
+/// An input or output as the caller sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Port {
+    /// Its name in the source model.
+    pub name: &'static str,
+    /// Its dimensions, outermost first; elements are in row-major order.
+    pub shape: &'static [usize],
+    /// The real value of one step of an integer port: `real = scale * (integer - zero_point)`. 0
+    /// where the port is not quantized.
+    pub scale: f32,
+    /// The integer that stands for 0.0.
+    pub zero_point: i32,
+}
+
+/// The description of an operand. `offset` is in bytes.
+pub const fn tensor<const RANK: usize>(
+    dtype: DType,
+    place: Place,
+    offset: usize,
+    dims: [u32; RANK],
+    scale: f32,
+    zero_point: i32,
+) -> Tensor {
+    const {
+        assert!(RANK <= MAX_RANK);
+    }
+    let shape = match Shape::new(&dims) {
+        Some(shape) => shape,
+        None => Shape::SCALAR,
+    };
+    Tensor {
+        dtype,
+        place,
+        offset,
+        shape,
+        scale,
+        zero_point,
+    }
+}
+
+/// Runs one node. `op` is the operator of the node's code.
+#[inline(always)]
+pub fn call(op: &Op, node: &ProgramNode<'_>, constants: &[u8], arena: &[Cell<u8>]) {
+    let scratch = arena.get(node.scratch_offset..node.scratch_offset + node.scratch_bytes);
+    let binding = Binding {
+        prepared: &[],
+        scratch: scratch.unwrap_or(&[]),
+    };
+    (op.run)(&Run {
+        node: Node::of_program(node, constants),
+        arena,
+        binding,
+    });
+}
+
+fn elements<T: Plain>(arena: &[Cell<u8>], offset: usize) -> &[Cell<T>] {
+    cells_as(arena.get(offset..).unwrap_or(&[])).unwrap_or(&[])
+}
+
+/// Copies values into the arena, from byte `offset` on.
+pub fn write<T: Plain>(arena: &[Cell<u8>], offset: usize, values: &[T]) {
+    let cells = elements(arena, offset);
+    cells
+        .iter()
+        .zip(values)
+        .for_each(|(cell, value)| cell.set(*value));
+}
+
+/// Copies values out of the arena, from byte `offset` on.
+pub fn read<T: Plain>(arena: &[Cell<u8>], offset: usize, values: &mut [T]) {
+    let cells = elements(arena, offset);
+    values
+        .iter_mut()
+        .zip(cells)
+        .for_each(|(value, cell)| *value = cell.get());
+}
