@@ -69,6 +69,42 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
     scalar::i8::conv_2d(operands);
 }
 
+/// Which function serves a convolution in a program that knows its shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conv2dLoops {
+    /// [`conv_2d_dense`].
+    Dense,
+    /// [`conv_2d_depthwise`].
+    Depthwise,
+    /// [`conv_2d`] alone.
+    Any,
+}
+
+impl Conv2dLoops {
+    /// The function for these shapes.
+    pub fn of(geometry: &Geometry) -> Self {
+        armv7em::conv_2d_loops(geometry)
+    }
+}
+
+/// As [`conv_2d`], where [`Conv2dLoops::of`] says `Dense`: what it calls is not linked with loops
+/// of other kinds. `binding` has the scratch memory that the operands need; without it nothing
+/// is computed.
+pub fn conv_2d_dense(operands: &Conv2dI8<'_>) {
+    #[cfg(armv7em)]
+    armv7em::i8::conv_2d_dense(operands);
+    #[cfg(not(armv7em))]
+    conv_2d(operands);
+}
+
+/// As [`conv_2d_dense`], where [`Conv2dLoops::of`] says `Depthwise`.
+pub fn conv_2d_depthwise(operands: &Conv2dI8<'_>) {
+    #[cfg(armv7em)]
+    armv7em::i8::conv_2d_depthwise(operands);
+    #[cfg(not(armv7em))]
+    conv_2d(operands);
+}
+
 /// The sum of two tensors.
 pub fn add(operands: &AddI8<'_>) {
     #[cfg(target_arch = "x86_64")]

@@ -41,10 +41,15 @@ impl Geometry {
 
     /// Whether the convolution is a matrix product over pixels: 1 x 1, no stride, no padding.
     pub fn is_pointwise(&self) -> bool {
-        self.window.kernel == [1, 1]
-            && self.window.stride == [1, 1]
-            && self.window.padding == [0, 0]
-            && self.groups == 1
+        // Compared as arrays, these would be calls of `memcmp`.
+        let Window {
+            kernel: [rows, columns],
+            stride: [down, right],
+            padding: [above, left],
+            ..
+        } = self.window;
+        let is_one = rows == 1 && columns == 1 && down == 1 && right == 1;
+        is_one && above == 0 && left == 0 && self.groups == 1
     }
 
     /// Whether every input channel is convolved on its own.
@@ -103,7 +108,9 @@ impl Channels<'_> {
             }
         };
         let moved = scaled.saturating_add(i32::from(requantize.zero_point));
-        moved.clamp(i32::from(requantize.min), i32::from(requantize.max))
+        // `clamp` would bring formatting code along, for crossed limits.
+        let (low, high) = (i32::from(requantize.min), i32::from(requantize.max));
+        moved.max(low).min(high)
     }
 
     /// The wide record of `channel`, where there is one.

@@ -26,14 +26,18 @@
 //! assert_eq!(output, [-1.5, 2.0]);
 //! ```
 
+use crate::ops::conv_2d::Elements;
 use crate::{Op, Run};
 use core::cell::Cell;
 use format::{MAX_RANK, Node, Shape, Tensor};
-use kernels::Binding;
-use kernels::memory::{Plain, cells_as};
+use kernels::memory::{In, Plain, cells_as, slice_as};
+use kernels::{Binding, Conv2dInteger, Integer};
 
+pub use crate::ops::conv_2d::Convolution;
+pub use format::fixed::{Requantize, Rounding};
 pub use format::{DType, Place, ProgramNode};
 pub use kernels::memory::{as_bytes, as_bytes_mut};
+pub use kernels::{Geometry, Window, i8 as i8_kernels, i16 as i16_kernels};
 
 /// The working memory of a model.
 #[derive(Clone, Debug)]
@@ -125,6 +129,49 @@ pub fn call(op: &Op, node: &ProgramNode<'_>, constants: &[u8], arena: &[Cell<u8>
         arena,
         binding,
     });
+}
+
+/// A convolution of integers, with byte offsets of its operands in the arena and in the constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvolutionNode {
+    /// Shapes and rules.
+    pub convolution: Convolution,
+    /// `[N, H, W, I]` in the arena.
+    pub input: usize,
+    /// `[N, H, W, O]` in the arena.
+    pub output: usize,
+    /// The weights in the constants.
+    pub weights: usize,
+    /// The channel records in the constants.
+    pub channels: usize,
+    /// The memory that the kernel may use while it runs.
+    pub scratch_offset: usize,
+    /// Bytes of that memory.
+    pub scratch_bytes: usize,
+}
+
+/// Runs a convolution by the function of [`kernels::i8`] or [`kernels::i16`] that serves its
+/// shapes.
+pub fn convolve<T: Integer>(
+    node: &ConvolutionNode,
+    kernel: fn(&Conv2dInteger<'_, T>),
+    constants: &[u8],
+    arena: &[Cell<u8>],
+) {
+    // The kernel compares sizes with shapes: what is behind an operand does no harm.
+    let weights = constants.get(node.weights..).unwrap_or(&[]);
+    let scratch = arena.get(node.scratch_offset..node.scratch_offset + node.scratch_bytes);
+    let binding = Binding {
+        prepared: &[],
+        scratch: scratch.unwrap_or(&[]),
+    };
+    let operands = Elements {
+        input: In::from_cells(elements(arena, node.input)),
+        output: elements(arena, node.output),
+        weights: slice_as(weights).unwrap_or(&[]),
+        channels: constants.get(node.channels..).unwrap_or(&[]),
+    };
+    node.convolution.run(&operands, binding, kernel);
 }
 
 fn elements<T: Plain>(arena: &[Cell<u8>], offset: usize) -> &[Cell<T>] {

@@ -1,6 +1,6 @@
 //! The library's code: constants that describe it, and one call per node.
 
-use super::{Library, element_type, operator_path, real};
+use super::{Library, element_type, nodes, real};
 use crate::Error;
 use format::meta::{Meta, Port, Preprocess};
 use format::{DType, Model, Place, Shape, Tensor};
@@ -174,7 +174,10 @@ fn constants(
     state: &[u8],
 ) -> String {
     let mut text = String::from("use runtime::program::{self, Arena, Constants, Port};\n");
-    text.push_str("use runtime::ops;\n\n");
+    if nodes::has_others(model) {
+        text.push_str("use runtime::ops;\n");
+    }
+    text.push('\n');
     let _ = write!(
         text,
         "/// Bytes of RAM that a [`Model`] takes.\npub const ARENA_BYTES: usize = {};\n\n",
@@ -288,11 +291,7 @@ fn run(
         let _ = writeln!(text, "        program::write(arena, {offset}, {name});");
     }
     for node in model.nodes() {
-        let (path, index) = (operator_path(node.code())?, node.index);
-        let _ = writeln!(
-            text,
-            "        program::call(&ops::{path}, &nodes::NODE_{index}, constants, arena);"
-        );
+        let _ = writeln!(text, "        {}", nodes::call(&node)?);
     }
     for output in outputs {
         let (offset, name) = (output.tensor.offset, &output.name);

@@ -3,18 +3,113 @@
 use super::{operator_path, real};
 use crate::Error;
 use format::{DType, Model, Node, Params, Place, Tensor};
+use kernels::i8::Conv2dLoops;
+use runtime::ops::conv_2d;
+use runtime::program::{Convolution, ConvolutionNode};
 use std::fmt::Write;
+
+const CONVOLUTION_IMPORTS: &str = "use runtime::program::{Convolution, ConvolutionNode, Geometry, Requantize, Rounding, Window};\n";
+const OTHER_IMPORTS: &str = "use runtime::program::{DType, Place, ProgramNode, tensor};\n";
 
 /// The file `nodes.rs` of the library.
 pub(super) fn write(model: &Model<'_>) -> Result<String, Error> {
-    let mut code = String::from(
-        "//! The nodes of the plan: operands and parameters.\n\n\
-         use runtime::program::{DType, Place, ProgramNode, tensor};\n",
-    );
+    let mut code = String::from("//! The nodes of the plan: operands and parameters.\n\n");
+    if model.nodes().any(|node| convolution(&node).is_some()) {
+        code.push_str(CONVOLUTION_IMPORTS);
+    }
+    if has_others(model) {
+        code.push_str(OTHER_IMPORTS);
+    }
     for node in model.nodes() {
-        code.push_str(&constant(&node)?);
+        code.push_str(&match convolution(&node) {
+            Some((convolution, _)) => convolution_constant(node.index, &convolution),
+            None => constant(&node)?,
+        });
     }
     Ok(code)
+}
+
+/// Whether there are nodes that are no convolutions of integers.
+pub(super) fn has_others(model: &Model<'_>) -> bool {
+    model.nodes().any(|node| convolution(&node).is_none())
+}
+
+/// The call of a node.
+pub(super) fn call(node: &Node<'_>) -> Result<String, Error> {
+    let index = node.index;
+    Ok(match convolution(node) {
+        Some((_, kernel)) => {
+            format!("program::convolve(&nodes::NODE_{index}, {kernel}, constants, arena);")
+        }
+        None => {
+            let path = operator_path(node.code())?;
+            format!("program::call(&ops::{path}, &nodes::NODE_{index}, constants, arena);")
+        }
+    })
+}
+
+/// What a convolution of integers needs, and the path of its kernel; `None` for other nodes.
+fn convolution(node: &Node<'_>) -> Option<(ConvolutionNode, &'static str)> {
+    let is_integer = [conv_2d::I8.code, conv_2d::I16.code].contains(&node.code());
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    if !is_integer || input.place == Place::Constant {
+        return None;
+    }
+    let convolution = Convolution::of(node)?;
+    let kernel = match (input.dtype, Conv2dLoops::of(&convolution.geometry)) {
+        (DType::I8, Conv2dLoops::Dense) => "program::i8_kernels::conv_2d_dense",
+        (DType::I8, Conv2dLoops::Depthwise) => "program::i8_kernels::conv_2d_depthwise",
+        (DType::I8, Conv2dLoops::Any) => "program::i8_kernels::conv_2d",
+        _ => "program::i16_kernels::conv_2d",
+    };
+    let node = ConvolutionNode {
+        convolution,
+        input: input.offset,
+        output: output.offset,
+        weights: node.input(1)?.offset,
+        channels: node.input(2)?.offset,
+        scratch_offset: node.scratch_offset(),
+        scratch_bytes: node.scratch_bytes(),
+    };
+    Some((node, kernel))
+}
+
+/// The derived form of a structure for debugging is that of Rust's expressions, but for the paths
+/// of variants.
+fn convolution_constant(index: usize, node: &ConvolutionNode) -> String {
+    let ConvolutionNode {
+        convolution:
+            Convolution {
+                batch,
+                geometry,
+                requantize,
+                input_zero_point,
+            },
+        input,
+        output,
+        weights,
+        channels,
+        scratch_offset,
+        scratch_bytes,
+    } = node;
+    let requantize = format!("{requantize:?}").replace("rounding: ", "rounding: Rounding::");
+    format!(
+        "\n/// `conv_2d`.\n\
+         pub(crate) static NODE_{index}: ConvolutionNode = ConvolutionNode {{\n    \
+         convolution: Convolution {{\n        \
+         batch: {batch},\n        \
+         geometry: {geometry:?},\n        \
+         requantize: {requantize},\n        \
+         input_zero_point: {input_zero_point},\n    \
+         }},\n    \
+         input: {input},\n    \
+         output: {output},\n    \
+         weights: {weights},\n    \
+         channels: {channels},\n    \
+         scratch_offset: {scratch_offset},\n    \
+         scratch_bytes: {scratch_bytes},\n\
+         }};\n"
+    )
 }
 
 fn constant(node: &Node<'_>) -> Result<String, Error> {

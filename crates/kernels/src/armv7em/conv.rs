@@ -43,7 +43,7 @@ pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     let row = if geometry.groups == 1 {
         pixels
     } else {
-        geometry.output[1]
+        geometry.output[1].max(1)
     };
     let mut first = 0;
     while first < pixels {
@@ -81,7 +81,7 @@ impl Gathered<'_> {
             let from = if is_in_place(geometry) {
                 self.operands.input.as_ptr().add(pixel * self.taps)
             } else {
-                let columns = geometry.output[1];
+                let columns = geometry.output[1].max(1);
                 let at = [pixel / columns, pixel % columns];
                 gather::window(self.operands, at, group, self.window);
                 self.window.cast_const()

@@ -94,7 +94,11 @@ pub(super) unsafe fn window(
     let each = channels / geometry.groups;
     let (rows, columns) = (taps_inside(geometry, 0, y), taps_inside(geometry, 1, x));
     let is_contiguous = each == channels && geometry.window.dilation[1] == 1;
-    let run = if is_contiguous { columns.len() } else { 1 };
+    let run = if is_contiguous {
+        columns.len().max(1)
+    } else {
+        1
+    };
     let zero = operands.input_zero_point;
     for tap_row in 0..kernel_rows {
         // SAFETY: the runs of a row sum up to `kernel_columns * each` bytes, which are one row of

@@ -9,7 +9,7 @@ use crate::{Channels, Conv2dI8, scalar};
 fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
     let geometry = &operands.geometry;
     let scratch = cells_as::<u32>(operands.binding.scratch)?;
-    let [input, output] = [geometry.input, geometry.output].map(|n| n[0] * n[1] * n[2]);
+    let [input, output] = [geometry.input, geometry.output].map(|[a, b, c]| a * b * c);
     let requantize = &operands.requantize;
     let channels = match operands.channels {
         Channels::High(words) => words.len(),
@@ -24,6 +24,22 @@ fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
         && requantize.multiplier_shift <= 19
         && scratch.len() * 4 >= conv_2d_scratch_bytes(geometry);
     fits.then_some((Kind::of(geometry), scratch.as_ptr().cast_mut().cast()))
+}
+
+/// See [`crate::i8::conv_2d_dense`].
+pub(crate) fn conv_2d_dense(operands: &Conv2dI8<'_>) {
+    if let Some((Kind::Gathered, scratch)) = check(operands) {
+        // SAFETY: `check` compared the sizes with the geometry.
+        unsafe { conv::multiply(operands, scratch) };
+    }
+}
+
+/// See [`crate::i8::conv_2d_depthwise`].
+pub(crate) fn conv_2d_depthwise(operands: &Conv2dI8<'_>) {
+    if let Some((Kind::Depthwise, scratch)) = check(operands) {
+        // SAFETY: `check` compared the sizes with the geometry.
+        unsafe { depthwise::multiply(operands, scratch) };
+    }
 }
 
 /// See [`crate::i8::conv_2d`].

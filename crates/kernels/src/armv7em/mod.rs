@@ -15,7 +15,7 @@ mod gather;
 pub(crate) mod i8;
 mod plan;
 
-pub(crate) use plan::conv_2d_scratch_bytes;
+pub(crate) use plan::{conv_2d_loops, conv_2d_scratch_bytes};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Which loop a convolution takes, and the working memory of it. Pure, so that a host can plan.
 
 use crate::Geometry;
+use crate::i8::Conv2dLoops;
 
 /// Taps of a depthwise window: their addresses are on the stack.
 pub(super) const DEPTHWISE_TAPS_MAX: usize = 50;
@@ -32,6 +33,15 @@ impl Kind {
     }
 }
 
+/// See [`Conv2dLoops`].
+pub(crate) fn conv_2d_loops(geometry: &Geometry) -> Conv2dLoops {
+    match Kind::of(geometry) {
+        Kind::Gathered => Conv2dLoops::Dense,
+        Kind::Depthwise => Conv2dLoops::Depthwise,
+        Kind::Scalar => Conv2dLoops::Any,
+    }
+}
+
 /// Bytes of the window of one pixel and group, in whole words.
 pub(super) fn window_bytes(geometry: &Geometry) -> usize {
     geometry.taps().next_multiple_of(4)
@@ -50,7 +60,8 @@ pub(super) fn widened_bytes(geometry: &Geometry) -> usize {
 
 /// Whether the window of a pixel is the same pixel of the input.
 pub(super) fn is_in_place(geometry: &Geometry) -> bool {
-    geometry.is_pointwise() && geometry.input[..2] == geometry.output[..2]
+    let ([rows, columns, _], [output_rows, output_columns, _]) = (geometry.input, geometry.output);
+    geometry.is_pointwise() && rows == output_rows && columns == output_columns
 }
 
 /// Windows that are widened at once.

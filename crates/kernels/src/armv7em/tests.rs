@@ -2,6 +2,7 @@
 //! those of the model; the boards' tests run the real ones.
 
 use super::conv_2d_scratch_bytes;
+use crate::i8::Conv2dLoops;
 use crate::memory::In;
 use crate::{Binding, Channels, Conv2dI8, Geometry, Window, scalar};
 use core::cell::Cell;
@@ -223,6 +224,15 @@ impl Problem {
     }
 }
 
+/// What a program that knows the shapes calls.
+fn known(operands: &Conv2dI8<'_>) {
+    match Conv2dLoops::of(&operands.geometry) {
+        Conv2dLoops::Dense => super::i8::conv_2d_dense(operands),
+        Conv2dLoops::Depthwise => super::i8::conv_2d_depthwise(operands),
+        Conv2dLoops::Any => super::i8::conv_2d(operands),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
@@ -231,6 +241,7 @@ proptest! {
         let problem = Problem::new(geometry, case);
         let expected = problem.run(None, scalar::i8::conv_2d);
         prop_assert_eq!(&problem.run(None, super::i8::conv_2d), &expected);
+        prop_assert_eq!(&problem.run(None, known), &expected);
         prop_assert_eq!(&problem.run(Some(distance(&geometry)), super::i8::conv_2d), &expected);
     }
 }

@@ -14,10 +14,11 @@
 
 use super::window;
 use crate::{Architecture, Op, Run};
+use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
-use format::{DType, Node, Params, Tensor};
-use kernels::memory::slice_as;
-use kernels::{Channels, Conv2dF32, Conv2dInteger, Geometry, Integer};
+use format::{DType, Node, Params};
+use kernels::memory::{In, slice_as};
+use kernels::{Binding, Channels, Conv2dF32, Conv2dInteger, Geometry, Integer};
 
 /// int8 activations and weights.
 pub static I8: Op = Op {
@@ -33,7 +34,7 @@ pub static I8: Op = Op {
             kernels::i8::prepare_conv_2d(&geometry, weights, prepared);
         }
     },
-    run: |run| run_integer::<i8>(run, |tensor| tensor.zero_point as i8, kernels::i8::conv_2d),
+    run: |run| run_integer(run, kernels::i8::conv_2d),
 };
 
 /// int16 activations and int8 weights.
@@ -41,7 +42,7 @@ pub static I16: Op = Op::new(
     19,
     "conv_2d_i16",
     |node| check_integer(node, DType::I16),
-    |run| run_integer::<i16>(run, |_| 0, kernels::i16::conv_2d),
+    |run| run_integer(run, kernels::i16::conv_2d),
 );
 
 /// Float activations and weights.
@@ -145,39 +146,82 @@ pub(crate) fn decode_requantize(params: &mut Params<'_>, dtype: DType) -> Requan
     }
 }
 
-/// Runs a kernel over every image of the batch. `zero_point` is that of the input.
-fn run_integer<T: Integer>(
-    run: &Run<'_>,
-    zero_point: fn(&Tensor) -> T,
-    kernel: fn(&Conv2dInteger<'_, T>),
-) {
-    let mut params = run.node.params();
-    let (Some(geometry), Some(tensor)) =
-        (geometry_from(&run.node, &mut params), run.node.input(0))
-    else {
-        return;
-    };
-    let requantize = decode_requantize(&mut params, tensor.dtype);
-    let channels = match requantize.rounding {
-        Rounding::High => Channels::High(run.constant(2)),
-        _ => Channels::Wide(run.constant(2)),
-    };
-    let (input, output) = (run.input::<T>(0), run.output::<T>(0));
-    let input_elements: usize = geometry.input.iter().product();
-    let output_elements: usize = geometry.output.iter().product();
-    for batch in 0..window::image(&tensor.shape)[0] {
-        let rows = batch * output_elements..(batch + 1) * output_elements;
-        kernel(&Conv2dInteger {
+/// What a node says of an integer convolution, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Images.
+    pub batch: usize,
+    /// Shapes of one image.
+    pub geometry: Geometry,
+    /// How accumulators become outputs.
+    pub requantize: Requantize,
+    /// The value of padded taps.
+    pub input_zero_point: i8,
+}
+
+/// Where the elements of an integer convolution are.
+pub(crate) struct Elements<'a, T: Integer> {
+    pub(crate) input: In<'a, T>,
+    pub(crate) output: &'a [Cell<T>],
+    pub(crate) weights: &'a [i8],
+    /// Channel records.
+    pub(crate) channels: &'a [u8],
+}
+
+impl Convolution {
+    /// Decodes a node; `None` where it has no image.
+    pub fn of(node: &Node<'_>) -> Option<Self> {
+        let mut params = node.params();
+        let (geometry, input) = (geometry_from(node, &mut params)?, node.input(0)?);
+        Some(Convolution {
+            batch: window::image(&input.shape)[0],
             geometry,
-            input: input.part(batch * input_elements, input_elements),
-            output: output.get(rows).unwrap_or(&[]),
-            weights: run.constant(1),
-            channels,
-            requantize,
-            input_zero_point: zero_point(&tensor),
-            binding: run.binding(),
-        });
+            requantize: decode_requantize(&mut params, input.dtype),
+            input_zero_point: match input.dtype {
+                DType::I8 => input.zero_point as i8,
+                _ => 0,
+            },
+        })
     }
+
+    /// Runs a kernel over every image.
+    pub(crate) fn run<T: Integer>(
+        &self,
+        elements: &Elements<'_, T>,
+        binding: Binding<'_>,
+        kernel: fn(&Conv2dInteger<'_, T>),
+    ) {
+        let channels = match self.requantize.rounding {
+            Rounding::High => Channels::High(slice_as(elements.channels).unwrap_or(&[])),
+            _ => Channels::Wide(slice_as(elements.channels).unwrap_or(&[])),
+        };
+        let geometry = self.geometry;
+        let [input, output] = [geometry.input, geometry.output].map(|[a, b, c]| a * b * c);
+        for image in 0..self.batch {
+            let rows = image * output..(image + 1) * output;
+            kernel(&Conv2dInteger {
+                geometry,
+                input: elements.input.part(image * input, input),
+                output: elements.output.get(rows).unwrap_or(&[]),
+                weights: elements.weights,
+                channels,
+                requantize: self.requantize,
+                input_zero_point: T::from_clamped(i32::from(self.input_zero_point)),
+                binding,
+            });
+        }
+    }
+}
+
+fn run_integer<T: Integer>(run: &Run<'_>, kernel: fn(&Conv2dInteger<'_, T>)) {
+    let Some(convolution) = Convolution::of(&run.node) else { return };
+    let elements = Elements {
+        input: run.input(0),
+        output: run.output(0),
+        weights: run.constant(1),
+        channels: run.constant(2),
+    };
+    convolution.run(&elements, run.binding(), kernel);
 }
 
 fn run_f32(run: &Run<'_>) {
