@@ -111,6 +111,7 @@ impl Subject {
             activations: quantize::Activations::Int8,
             method: Method::default(),
             bias_correction: true,
+            reconstruct: true,
             equalize: true,
             keep_float: &|_| false,
         };

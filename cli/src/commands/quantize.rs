@@ -56,6 +56,9 @@ pub(crate) struct Arguments {
     /// Leave biases as they are
     #[arg(long)]
     no_bias_correction: bool,
+    /// Leave the weights of fully connected layers as they are
+    #[arg(long)]
+    no_reconstruct: bool,
     /// Leave the ranges of channels as they are
     #[arg(long)]
     no_equalize: bool,
@@ -183,6 +186,7 @@ fn quantized(
         activations: arguments.activations,
         method: arguments.method,
         bias_correction: !arguments.no_bias_correction,
+        reconstruct: !arguments.no_reconstruct,
         equalize: !arguments.no_equalize,
         keep_float: &|name| arguments.keep_float.iter().any(|kept| kept == name),
     };
@@ -282,6 +286,7 @@ fn recipe(arguments: &Arguments) -> String {
     }
     for (is_given, option) in [
         (arguments.no_bias_correction, " --no-bias-correction"),
+        (arguments.no_reconstruct, " --no-reconstruct"),
         (arguments.no_equalize, " --no-equalize"),
     ] {
         if is_given {
@@ -367,7 +372,7 @@ fn as_json(
     let layers: Vec<Value> = product.quantized.layers.iter().map(|layer| json!({
         "name": layer.name, "operator": layer.operator, "shape": layer.shape.dims(), "bytes": layer.bytes,
         "macs": layer.macs, "type": layer.dtype.name(), "scale": layer.output.map(|(scale, _)| scale), "zero_point": layer.output.map(|(_, zero)| zero),
-        "sqnr_db": layer.sqnr_db, "bias_corrected": layer.corrected,
+        "sqnr_db": layer.sqnr_db, "bias_corrected": layer.corrected, "rebuilt": layer.rebuilt,
     })).collect();
     let float: Vec<Value> = product
         .quantized
@@ -420,10 +425,10 @@ fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
             scale,
             zero,
             layer.sqnr_db.map_or(String::new(), |db| format!("{db:.1}")),
-            if layer.corrected {
-                "corrected".into()
-            } else {
-                String::new()
+            match (layer.rebuilt, layer.corrected) {
+                (true, _) => "rebuilt".into(),
+                (false, true) => "bias".into(),
+                (false, false) => String::new(),
             },
         ]);
     }

@@ -4,19 +4,28 @@
 use super::Error;
 use super::assign::{Assignment, integer_values};
 use super::range::Scales;
-use super::weights;
+use super::weights::{self, Weights};
 use graph::{DType, Data, Graph, Kind, Value, ValueId};
 use runtime::ops::dequantize::Dequantize;
 use runtime::ops::quantize::Quantize;
 use std::collections::HashMap;
 
-/// Biases by node index, where bias correction replaces the model's own.
+/// Biases by node index, where correction replaces the model's own.
 pub(crate) type Biases = HashMap<usize, Vec<f32>>;
+
+/// What is not as in the float graph, by node index.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changes {
+    /// Corrected biases.
+    pub biases: Biases,
+    /// Rebuilt weights.
+    pub weights: HashMap<usize, Weights>,
+}
 
 /// The scales that suit each layer's weights best, by the weights' ids.
 pub(crate) type BestScales = HashMap<ValueId, Vec<f64>>;
 
-/// Everything that a float graph becomes an integer one by, but for corrected biases.
+/// Everything that a float graph becomes an integer one by, but for its changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipe<'a> {
     /// The float graph.
@@ -46,7 +55,7 @@ fn has_weights(kind: &Kind) -> bool {
 }
 
 /// The quantized graph. Nodes and values keep their ids; conversions are added.
-pub(crate) fn apply(recipe: &Recipe<'_>, biases: &Biases) -> Result<Graph, Error> {
+pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Error> {
     let Recipe {
         graph: float,
         assignment,
@@ -81,7 +90,8 @@ pub(crate) fn apply(recipe: &Recipe<'_>, biases: &Biases) -> Result<Graph, Error
             };
         }
         if dtype != DType::F32 && has_weights(&node.kind) {
-            quantize_weights(&mut graph, &mut node, best, biases.get(&index))?;
+            let change = (changes.weights.get(&index), changes.biases.get(&index));
+            quantize_weights(&mut graph, &mut node, best, change)?;
         }
         nodes.push(node);
     }
@@ -127,7 +137,7 @@ fn quantize_weights(
     graph: &mut Graph,
     node: &mut graph::Node,
     best: &BestScales,
-    bias: Option<&Vec<f32>>,
+    (rebuilt, bias): (Option<&Weights>, Option<&Vec<f32>>),
 ) -> Result<(), Error> {
     let missing = || Error::Inconsistent(node.name.clone());
     let (Some(&Some(input)), Some(&Some(id))) = (node.inputs.first(), node.inputs.get(1)) else {
@@ -167,7 +177,10 @@ fn quantize_weights(
         bias: held,
         best: best.get(&id).ok_or_else(missing)?,
     };
-    let quantized = weights::quantize(values, source.shape.dim(0), &layer);
+    let quantized = match rebuilt {
+        Some(weights) => weights.clone(),
+        None => weights::quantize(values, source.shape.dim(0), &layer, None),
+    };
     let constant = graph.add_constant(source.name, source.shape, Data::I8(quantized.values));
     graph.value_mut(constant).quantization = Some(quantized.quantization);
     node.inputs[1] = Some(constant);

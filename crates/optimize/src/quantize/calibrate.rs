@@ -48,6 +48,15 @@ impl Executable {
         })
     }
 
+    /// The part of a graph that makes one value, which becomes its output.
+    pub(crate) fn up_to(graph: &Graph, value: ValueId) -> Result<Self, Error> {
+        let mut part = graph.clone();
+        part.outputs.clear();
+        part.add_output("value", value);
+        part.remove_dead();
+        Executable::new(&part)
+    }
+
     /// Runs one sample and gives the first output as real numbers.
     pub(crate) fn run(&mut self, sample: &Sample, output: &mut Vec<f32>) -> Result<(), Error> {
         let mut session = self.runner.session().map_err(Error::refused)?;

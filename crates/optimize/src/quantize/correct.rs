@@ -7,7 +7,7 @@
 //! correction only where that brings its output closer to the float one.
 
 use super::Error;
-use super::apply::Biases;
+use super::apply::{Biases, Changes};
 use super::assign::Assignment;
 use super::calibrate::{Executable, Float, Sample, Statistics, add_means, shown};
 use graph::{DType, Graph, Kind, ValueId};
@@ -109,11 +109,7 @@ fn mean_up_to(
     channels: usize,
     samples: &[Sample],
 ) -> Result<Vec<f64>, Error> {
-    let mut part = graph.clone();
-    part.outputs.clear();
-    part.add_output("value", value);
-    part.remove_dead();
-    let mut part = Executable::new(&part)?;
+    let mut part = Executable::up_to(graph, value)?;
     let mut means = vec![0.0; channels];
     let mut values = Vec::new();
     for sample in samples {
@@ -131,29 +127,30 @@ fn mean_up_to(
 pub(crate) fn measured_biases(
     judge: &super::Judge<'_>,
     float: &mut Float,
-    start: &Biases,
-) -> Result<Biases, Error> {
+    start: &Changes,
+) -> Result<Changes, Error> {
     let graph = judge.recipe.graph;
     let output = |index: usize| graph.nodes[index].outputs.first().copied();
     let channels = start
+        .biases
         .iter()
         .filter_map(|(&index, bias)| Some((output(index)?, bias.len())));
     let expected = float_means(float, &channels.collect(), judge.samples)?;
-    let mut biases = start.clone();
+    let mut changes = start.clone();
     for index in 0..graph.nodes.len() {
-        let (Some(bias), Some(output)) = (start.get(&index), output(index)) else {
+        let (Some(bias), Some(output)) = (start.biases.get(&index), output(index)) else {
             continue;
         };
         let Some(wanted) = expected.get(&output) else {
             continue;
         };
-        let corrected = super::apply::apply(&judge.recipe, &biases)?;
+        let corrected = super::apply::apply(&judge.recipe, &changes)?;
         let has = mean_up_to(&corrected, output, bias.len(), judge.samples)?;
         let moved = bias.iter().zip(has.iter().zip(wanted));
         let moved = moved.map(|(&bias, (has, wanted))| (f64::from(bias) - (has - wanted)) as f32);
-        biases.insert(index, moved.collect());
+        changes.biases.insert(index, moved.collect());
     }
-    Ok(biases)
+    Ok(changes)
 }
 
 /// Signal and squared error of every value that both graphs make, over samples.

@@ -5,7 +5,10 @@
 //! 3. [`calibrate`]: the float graph runs over samples; histograms grow, nothing is stored.
 //! 4. [`range`]: every group of values gets its scale; scales of sums are aligned.
 //! 5. [`weights`]: one scale per output channel.
-//! 6. [`correct`]: biases are corrected, and corrections that do not help are rolled back.
+//! 6. [`correct`]: biases are corrected.
+//! 7. [`reconstruct`]: fully connected layers are rebuilt.
+//!
+//! Of steps 2, 6 and 7 only what brings the output closer to the float one is kept.
 //!
 //! The rules for ranges, zero points and weights are those of the TensorFlow Lite int8
 //! specification, but for average pools, which get a scale of their own.
@@ -13,10 +16,13 @@
 mod apply;
 mod assign;
 mod calibrate;
+mod cholesky;
 mod correct;
 mod equalize;
 mod histogram;
 pub mod range;
+mod reconstruct;
+mod scales;
 mod weights;
 
 pub use assign::FloatNode;
@@ -24,19 +30,20 @@ pub use calibrate::Sample;
 pub use histogram::Histogram;
 pub use range::Method;
 
-use apply::{Biases, Recipe};
+use apply::{Changes, Recipe};
 use assign::Assignment;
 use calibrate::{Float, Statistics};
 use correct::Fidelity;
-use graph::{DType, Graph, Kind, Quantization, ValueId};
+use graph::{DType, Graph, Kind, ValueId};
 use range::Scales;
-use runtime::ops::unary::Function;
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
 /// Samples that are worth comparing layers on.
 pub const COMPARED_SAMPLES: usize = 32;
+
+/// Numbers of samples that are kept for rebuilding layers: 4 MiB, whatever the data.
+const KEPT_VALUES: usize = 1 << 20;
 
 /// Samples that are read before they run.
 const CHUNK_SAMPLES: usize = 16;
@@ -80,10 +87,12 @@ pub struct Options<'a> {
     pub method: Method,
     /// Whether biases are corrected.
     pub bias_correction: bool,
+    /// Whether fully connected layers are rebuilt for the inputs that they get.
+    pub reconstruct: bool,
     /// Whether channels are equalized between layers, where that helps.
     pub equalize: bool,
     /// Names of nodes to be left in float.
-    pub keep_float: &'a dyn Fn(&str) -> bool,
+    pub keep_float: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 /// Why a graph is not quantized.
@@ -141,6 +150,8 @@ pub struct Layer {
     pub sqnr_db: Option<f64>,
     /// Whether its bias was corrected.
     pub corrected: bool,
+    /// Whether its weights were rebuilt.
+    pub rebuilt: bool,
 }
 
 /// A quantized graph and what was done.
@@ -188,6 +199,7 @@ pub fn quantize(
     if let Some(equal) = equal {
         variants.push(Variant::new(equal)?);
     }
+    let mut kept = Kept::new(graph, options.reconstruct);
     let mut count = 0;
     loop {
         let chunk: Result<Vec<Sample>, Error> = (&mut *samples).take(CHUNK_SAMPLES).collect();
@@ -199,15 +211,15 @@ pub fn quantize(
             variant.add(&assignment, &chunk)
         })?;
         count += chunk.len();
+        kept.add(chunk);
         progress(count);
     }
     if count == 0 {
         return Err(Error::NoSamples);
     }
-    let how = (options.method, options.bias_correction);
     let candidates = in_parallel(variants, |variant| {
         let mut float = Float::new(graph)?;
-        variant.finish(&assignment, &mut float, compared, how)
+        variant.finish(&assignment, &mut float, compared, &kept.samples, options)
     })?;
     // The first of equals: the graph as it was.
     let best = candidates.into_iter().enumerate().reduce(|best, next| {
@@ -215,7 +227,7 @@ pub fn quantize(
         if is_better { next } else { best }
     });
     let (equalized, best) = best.ok_or(Error::NoSamples)?;
-    let layers = layers(graph, &best.graph, &best.fidelity, &best.biases);
+    let layers = layers(graph, &best.graph, &best.fidelity, &best.changes);
     Ok(Quantized {
         graph: best.graph,
         layers,
@@ -225,6 +237,45 @@ pub fn quantize(
         aligned: best.aligned,
         equalized: equalized > 0,
     })
+}
+
+/// Samples from all over the data, as many as fit.
+#[derive(Default)]
+struct Kept {
+    samples: Vec<Sample>,
+    /// How many samples were seen.
+    seen: usize,
+    /// One in so many is kept; 0 for none.
+    stride: usize,
+}
+
+impl Kept {
+    /// Keeps samples where there is a layer that needs them.
+    fn new(graph: &Graph, is_wanted: bool) -> Self {
+        let is_dense = |node: &graph::Node| matches!(node.kind, Kind::FullyConnected(_));
+        Kept {
+            stride: usize::from(is_wanted && graph.nodes.iter().any(is_dense)),
+            ..Kept::default()
+        }
+    }
+
+    fn add(&mut self, samples: Vec<Sample>) {
+        for sample in samples {
+            if self.stride > 0 && self.seen.is_multiple_of(self.stride) {
+                self.samples.push(sample);
+            }
+            self.seen += 1;
+            let held: usize = self.samples.iter().flatten().map(Vec::len).sum();
+            if held > KEPT_VALUES && self.samples.len() > 1 {
+                let mut index = 0;
+                self.samples.retain(|_| {
+                    index += 1;
+                    index % 2 == 1
+                });
+                self.stride *= 2;
+            }
+        }
+    }
 }
 
 /// Works on every item on a thread of its own; the results are in the items' order.
@@ -255,7 +306,7 @@ struct Variant {
 struct Candidate {
     graph: Graph,
     fidelity: Fidelity,
-    biases: Biases,
+    changes: Changes,
     corrections: [usize; 2],
     aligned: usize,
     quality: f64,
@@ -287,10 +338,12 @@ impl Variant {
         assignment: &Assignment,
         float: &mut Float,
         compared: &[Sample],
-        (method, correct): (Method, bool),
+        kept: &[Sample],
+        options: &Options<'_>,
     ) -> Result<Candidate, Error> {
         self.statistics.finish();
-        let (scales, aligned) = scales(&self.graph, assignment, &self.statistics, method);
+        let (scales, aligned) =
+            scales::scales(&self.graph, assignment, &self.statistics, options.method);
         let recipe = Recipe {
             graph: &self.graph,
             assignment,
@@ -303,21 +356,26 @@ impl Variant {
         };
         // Inner values of an equalized graph differ from the original's by their factors.
         let own = &mut self.float;
-        let plain = judge.try_biases(own, &Biases::new())?;
-        let (mut best, mut corrections) = ((plain.0, plain.1, Biases::new()), [0, 0]);
-        if correct {
-            let proposed = correct::biases(&self.graph, &best.0, assignment, &self.statistics);
+        let mut best = judge.attempt(own, Changes::default())?;
+        let mut corrections = [0, 0];
+        if options.bias_correction {
+            let graph = &self.graph;
+            let proposed = correct::biases(graph, &best.graph, assignment, &self.statistics);
             let count = proposed.len();
-            best = judge.best(own, (best.0, best.1), proposed)?;
-            corrections = [best.2.len(), count - best.2.len()];
+            best = judge.corrected(own, best, proposed)?;
+            corrections = [best.changes.biases.len(), count - best.changes.biases.len()];
         }
-        let (graph, _, biases) = best;
+        if !kept.is_empty() {
+            let rebuilt = reconstruct::reconstruct(&judge, own, kept, &best.changes)?;
+            best = judge.better(best, judge.attempt(own, rebuilt)?);
+        }
+        let Attempt { graph, changes, .. } = best;
         let quality = judge.quality(&Fidelity::measure(float, &graph, compared)?);
         let fidelity = Fidelity::measure(own, &graph, compared)?;
         Ok(Candidate {
             graph,
             fidelity,
-            biases,
+            changes,
             corrections,
             aligned,
             quality,
@@ -331,29 +389,47 @@ struct Judge<'a> {
     samples: &'a [Sample],
 }
 
+/// A graph with changes and how close it comes.
+struct Attempt {
+    graph: Graph,
+    fidelity: Fidelity,
+    changes: Changes,
+}
+
 impl Judge<'_> {
     /// The best of no correction, the computed one, and that followed by a measured one.
-    fn best(
+    fn corrected(
         &self,
         float: &mut Float,
-        plain: (Graph, Fidelity),
-        computed: Biases,
-    ) -> Result<(Graph, Fidelity, Biases), Error> {
+        plain: Attempt,
+        biases: apply::Biases,
+    ) -> Result<Attempt, Error> {
+        let computed = Changes {
+            biases,
+            ..Changes::default()
+        };
         let measured = correct::measured_biases(self, float, &computed)?;
-        let mut best = (plain.0, plain.1, Biases::new());
-        for biases in [computed, measured] {
-            let (graph, fidelity) = self.try_biases(float, &biases)?;
-            if self.quality(&fidelity) > self.quality(&best.1) {
-                best = (graph, fidelity, biases);
-            }
-        }
-        Ok(best)
+        let best = self.better(plain, self.attempt(float, computed)?);
+        Ok(self.better(best, self.attempt(float, measured)?))
     }
 
-    fn try_biases(&self, float: &mut Float, biases: &Biases) -> Result<(Graph, Fidelity), Error> {
-        let graph = apply::apply(&self.recipe, biases)?;
+    fn attempt(&self, float: &mut Float, changes: Changes) -> Result<Attempt, Error> {
+        let graph = apply::apply(&self.recipe, &changes)?;
         let fidelity = Fidelity::measure(float, &graph, self.samples)?;
-        Ok((graph, fidelity))
+        Ok(Attempt {
+            graph,
+            fidelity,
+            changes,
+        })
+    }
+
+    /// The first, unless the second is better.
+    fn better(&self, first: Attempt, second: Attempt) -> Attempt {
+        if self.quality(&second.fidelity) > self.quality(&first.fidelity) {
+            second
+        } else {
+            first
+        }
     }
 
     /// The worst output's signal to noise ratio.
@@ -363,49 +439,6 @@ impl Judge<'_> {
         let ratios =
             outputs.filter_map(|port| fidelity.sqnr_db(calibrate::shown(graph, port.value)));
         ratios.fold(f64::INFINITY, f64::min)
-    }
-}
-
-/// The scale of every value, and how many inputs of sums were aligned.
-fn scales(
-    graph: &Graph,
-    assignment: &Assignment,
-    statistics: &Statistics,
-    method: Method,
-) -> (HashMap<ValueId, Scales>, usize) {
-    let mut ranges: HashMap<ValueId, [f32; 2]> = statistics
-        .histograms
-        .iter()
-        .map(|(&group, histogram)| (group, range::choose(histogram, method)))
-        .collect();
-    let aligned = align_sums(graph, assignment, &mut ranges);
-    let mut scales = HashMap::new();
-    for (index, &group) in assignment.group.iter().enumerate() {
-        if let (Some(&[low, high]), Some(seen)) =
-            (ranges.get(&group), statistics.histograms.get(&group))
-        {
-            // 16 bits are enough for everything that was seen.
-            let int16 = range::symmetric(seen.smallest(), seen.largest());
-            let int8 = range::affine(low, high);
-            scales.insert(ValueId(index), Scales { int8, int16 });
-        }
-    }
-    fix_scales(graph, assignment, &mut scales);
-    (scales, aligned)
-}
-
-/// Gives outputs whose range is known beforehand their scale.
-fn fix_scales(graph: &Graph, assignment: &Assignment, scales: &mut HashMap<ValueId, Scales>) {
-    for node in &graph.nodes {
-        if let Some(fixed) = fixed_scale(&node.kind) {
-            let Some(&output) = node.outputs.first() else {
-                continue;
-            };
-            let same = |id: &ValueId| assignment.group[id.0] == assignment.group[output.0];
-            for id in (0..assignment.group.len()).map(ValueId).filter(same) {
-                scales.insert(id, fixed.clone());
-            }
-        }
     }
 }
 
@@ -419,71 +452,20 @@ pub fn preview(graph: &Graph) -> Result<Graph, Error> {
     };
     let ids = (0..graph.values.len()).map(ValueId);
     let mut scales = ids.map(|id| (id, unit.clone())).collect();
-    fix_scales(graph, &assignment, &mut scales);
+    scales::fix_scales(graph, &assignment, &mut scales);
     let recipe = Recipe {
         graph,
         assignment: &assignment,
         scales: &scales,
         best: &apply::best_scales(graph),
     };
-    apply::apply(&recipe, &Biases::new())
+    apply::apply(&recipe, &Changes::default())
 }
 
-/// Operators whose output has the same range whatever the data.
-fn fixed_scale(kind: &Kind) -> Option<Scales> {
-    let (scale, zero_point) = match kind {
-        Kind::Softmax(_) => (1.0 / 256.0, -128),
-        Kind::Unary(unary) => match unary.function {
-            Function::Sigmoid => (1.0 / 256.0, -128),
-            Function::Tanh => (1.0 / 128.0, 0),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(Scales {
-        int8: Quantization::per_tensor(scale, zero_point),
-        int16: Quantization::per_tensor(1.0 / 32_768.0, 0),
-    })
-}
-
-/// Gives both inputs of a sum the wider of two ranges that differ by at most a quarter: the sum
-/// is then one of plain integers, and loses less than half a bit.
-fn align_sums(
-    graph: &Graph,
-    assignment: &Assignment,
-    ranges: &mut HashMap<ValueId, [f32; 2]>,
-) -> usize {
-    let mut aligned = 0;
-    for (node, &dtype) in graph.nodes.iter().zip(&assignment.types) {
-        let [Some(a), Some(b)] = node.inputs[..] else {
-            continue;
-        };
-        if dtype != DType::I8 || !matches!(node.kind, Kind::Binary(_)) {
-            continue;
-        }
-        let (a, b) = (assignment.group[a.0], assignment.group[b.0]);
-        let (Some(&x), Some(&y)) = (ranges.get(&a), ranges.get(&b)) else {
-            continue;
-        };
-        let (wide, other) = (x[1] - x[0], y[1] - y[0]);
-        let joined = [x[0].min(y[0]), x[1].max(y[1])];
-        if a != b && joined[1] - joined[0] <= 1.25 * wide.min(other) {
-            ranges.insert(a, joined);
-            ranges.insert(b, joined);
-            aligned += 1;
-        }
-    }
-    aligned
-}
-
-fn layers(float: &Graph, quantized: &Graph, fidelity: &Fidelity, biases: &Biases) -> Vec<Layer> {
-    let corrected = |node: &graph::Node| {
+fn layers(float: &Graph, quantized: &Graph, fidelity: &Fidelity, changes: &Changes) -> Vec<Layer> {
+    let source = |node: &graph::Node| {
         let same = |f: &graph::Node| f.outputs == node.outputs;
-        float
-            .nodes
-            .iter()
-            .position(same)
-            .is_some_and(|index| biases.contains_key(&index))
+        float.nodes.iter().position(same)
     };
     let stored = |node: &graph::Node| -> usize {
         let constants = node.inputs.iter().flatten().map(|&id| quantized.value(id));
@@ -508,7 +490,8 @@ fn layers(float: &Graph, quantized: &Graph, fidelity: &Fidelity, biases: &Biases
                 .and_then(|v| v.quantization.as_ref())
                 .map(|q| (q.scale(0), q.zero_point)),
             sqnr_db: node.outputs.first().and_then(|&id| fidelity.sqnr_db(id)),
-            corrected: corrected(node),
+            corrected: source(node).is_some_and(|index| changes.biases.contains_key(&index)),
+            rebuilt: source(node).is_some_and(|index| changes.weights.contains_key(&index)),
         }
     };
     quantized.nodes.iter().map(describe).collect()

@@ -1,6 +1,7 @@
 //! Weights: one symmetric scale per output channel, chosen so that the multiplier of the
 //! channel is exact in the file.
 
+use super::reconstruct::Factor;
 use graph::DType;
 use runtime::host::{Quantization, common_multipliers, fits_high, reach_i16};
 
@@ -28,13 +29,18 @@ pub(crate) struct Layer<'a> {
     pub best: &'a [f64],
 }
 
-/// Quantizes `[outputs, ...]` weights.
+/// Quantizes `[outputs, ...]` weights, each to the nearest step, or together by `factor`.
 ///
 /// The scale of a channel is rounded up to what its 12-bit multiplier can express, so that the
 /// multiplication on the device is the one that the weights were rounded for. Where biases would
 /// not fit 20 bits, the smallest scales are raised: a channel whose steps are a fraction of the
 /// largest channel's adds little noise, and its bias then counts fewer of them.
-pub(crate) fn quantize(values: &[f32], outputs: usize, layer: &Layer<'_>) -> Weights {
+pub(crate) fn quantize(
+    values: &[f32],
+    outputs: usize,
+    layer: &Layer<'_>,
+    factor: Option<&Factor>,
+) -> Weights {
     let row = (values.len() / outputs.max(1)).max(1);
     let best = layer.best;
     let largest = best.iter().copied().fold(0.0, f64::max);
@@ -54,14 +60,21 @@ pub(crate) fn quantize(values: &[f32], outputs: usize, layer: &Layer<'_>) -> Wei
             scale => scale.max(largest * share),
         };
         let scales = exact_scales(best.iter().map(floor).collect(), layer);
-        let weights = round(values, row, scales);
+        let weights = round(values, row, scales, factor);
         if has_high_records(&weights, row, layer) {
             return weights;
         }
         first.get_or_insert(weights);
     }
     // No floor helps: the layer keeps its finest scales and takes wide records.
-    first.unwrap_or_else(|| round(values, row, best.iter().map(|_| largest as f32).collect()))
+    first.unwrap_or_else(|| {
+        round(
+            values,
+            row,
+            best.iter().map(|_| largest as f32).collect(),
+            factor,
+        )
+    })
 }
 
 /// For every channel of `[outputs, ...]` weights the scale with the least squared error, 0 for a
@@ -83,15 +96,16 @@ fn exact_scales(mut scales: Vec<f64>, layer: &Layer<'_>) -> Vec<f32> {
     scales.into_iter().map(|scale| scale as f32).collect()
 }
 
-fn round(values: &[f32], row: usize, scales: Vec<f32>) -> Weights {
-    let rounded = values
-        .chunks(row)
-        .zip(&scales)
-        .flat_map(|(weights, &scale)| {
-            weights
-                .iter()
-                .map(move |w| (w / scale).round().clamp(-127.0, 127.0) as i8)
-        });
+fn round(values: &[f32], row: usize, scales: Vec<f32>, factor: Option<&Factor>) -> Weights {
+    let nearest = |weights: &[f32], scale: f32| -> Vec<i8> {
+        let integers = weights.iter().map(|w| (w / scale).round());
+        integers.map(|w| w.clamp(-127.0, 127.0) as i8).collect()
+    };
+    let rows = values.chunks(row).zip(&scales);
+    let rounded = rows.flat_map(|(weights, &scale)| match factor {
+        Some(factor) => factor.round(weights, scale),
+        None => nearest(weights, scale),
+    });
     let values = rounded.collect();
     Weights {
         values,
@@ -174,7 +188,12 @@ mod tests {
     }
 
     fn quantized(values: &[f32], outputs: usize, bias: &[f32]) -> Weights {
-        quantize(values, outputs, &layer(bias, &best_scales(values, outputs)))
+        quantize(
+            values,
+            outputs,
+            &layer(bias, &best_scales(values, outputs)),
+            None,
+        )
     }
 
     /// A bias of 3,000 output steps in a channel of tiny weights would need 32 bits.
