@@ -198,21 +198,19 @@ fn build_device_packages(workspace: &Workspace) -> Result<Totals> {
 /// `[package.metadata.firmware] targets = ["thumbv7em-none-eabihf"]`.
 fn build_firmware(workspace: &Workspace) -> Result<Totals> {
     let mut totals = Totals::default();
-    let folder = workspace.root.join("firmware");
-    if !folder.join("Cargo.toml").is_file() {
-        return Ok(totals);
-    }
     let compiler = Compiler::require(workspace)?;
-    for package in workspace.metadata(&folder)?.workspace_packages() {
-        for target in firmware_targets(package) {
-            let mut build = workspace.command("cargo");
-            build
-                .current_dir(&folder)
-                .args(["build", "--locked", "--release", "--quiet"]);
-            build.args(["--package", package.name.as_str(), "--target", &target]);
-            compiler.apply(&mut build, &target);
-            process::run(&mut build)?;
-            totals += Totals::ONE_PASSED;
+    for folder in workspace.cargo_workspaces() {
+        for package in workspace.metadata(&folder)?.workspace_packages() {
+            for target in firmware_targets(package) {
+                let mut build = workspace.command("cargo");
+                build
+                    .current_dir(&folder)
+                    .args(["build", "--locked", "--release", "--quiet"]);
+                build.args(["--package", package.name.as_str(), "--target", &target]);
+                compiler.apply(&mut build, &target);
+                process::run(&mut build)?;
+                totals += Totals::ONE_PASSED;
+            }
         }
     }
     if totals == Totals::default() {

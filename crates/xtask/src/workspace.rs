@@ -70,6 +70,7 @@ impl Workspace {
         let candidates = [
             self.root.clone(),
             self.root.join("firmware"),
+            self.root.join("firmware/one-model"),
             self.root.join("fuzz"),
         ];
         candidates

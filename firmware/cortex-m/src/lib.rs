@@ -6,12 +6,15 @@
 
 pub mod cmsdk;
 mod fault;
+mod line;
 mod memory;
 pub mod nrf51;
 mod register;
 mod semihosting;
 
+pub use line::Line;
 pub use memory::Regions;
+pub use semihosting::{Debugger, print};
 
 #[doc(hidden)]
 pub use {cortex_m_rt, firmware};

@@ -3,10 +3,11 @@
 //! An emulator hands a UART one byte at a time, some 100 microseconds each; semihosting moves
 //! a block at once.
 
+use crate::Line;
 use core::ffi::CStr;
 
 const SYS_OPEN: u32 = 0x01;
-const SYS_WRITE0: u32 = 0x04;
+const SYS_WRITEC: u32 = 0x03;
 const SYS_WRITE: u32 = 0x05;
 const SYS_READ: u32 = 0x06;
 const SYS_EXIT: u32 = 0x18;
@@ -25,9 +26,12 @@ pub(crate) enum Exit {
 }
 
 /// Shows a text on the debugger's standard error.
-pub(crate) fn print(text: &CStr) {
-    // SAFETY: the text ends with a zero byte, as SYS_WRITE0 wants it.
-    unsafe { cortex_m::asm::semihosting_syscall(SYS_WRITE0, text.as_ptr() as u32) };
+pub fn print(line: &Line) {
+    for byte in line.bytes() {
+        let address: *const u8 = byte;
+        // SAFETY: SYS_WRITEC reads the byte at the address.
+        unsafe { cortex_m::asm::semihosting_syscall(SYS_WRITEC, address as u32) };
+    }
 }
 
 /// Ends the program; without a debugger the processor stops.
@@ -48,7 +52,7 @@ fn open(path: &CStr, mode: u32) -> Option<u32> {
 
 /// A link over the debugger's standard input and output.
 #[derive(Debug)]
-pub(crate) struct Debugger {
+pub struct Debugger {
     input: u32,
     output: u32,
     buffer: [u8; 256],
@@ -58,7 +62,7 @@ pub(crate) struct Debugger {
 
 impl Debugger {
     /// Opens it; `None` when the debugger lends no files. Only for a processor under a debugger.
-    pub(crate) fn open() -> Option<Self> {
+    pub fn open() -> Option<Self> {
         let (input, output) = (open(c"/dev/stdin", READ)?, open(c"/dev/stdout", WRITE)?);
         Some(Debugger {
             input,
@@ -69,8 +73,9 @@ impl Debugger {
         })
     }
 
+    /// The next byte of its standard input; `None` when there will be no more.
     #[inline]
-    pub(crate) fn receive(&mut self) -> Option<u8> {
+    pub fn receive(&mut self) -> Option<u8> {
         if self.next == self.length {
             self.fill();
         }
@@ -95,7 +100,8 @@ impl Debugger {
         self.next = 0;
     }
 
-    pub(crate) fn send(&mut self, mut bytes: &[u8]) {
+    /// Writes to its standard output.
+    pub fn send(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let arguments = [self.output, bytes.as_ptr() as u32, bytes.len() as u32];
             // SAFETY: SYS_WRITE reads three words, an open file, memory, its length, and no more

@@ -173,11 +173,11 @@ fn constants(
     outputs: &[Parameter<'_>],
     state: &[u8],
 ) -> String {
-    let mut text = String::from("use runtime::program::{self, Arena, Constants, Port};\n");
-    if nodes::has_others(model) {
-        text.push_str("use runtime::ops;\n");
-    }
-    text.push('\n');
+    let ops = match nodes::has_others(model) {
+        true => "use runtime::ops;\n",
+        false => "",
+    };
+    let mut text = format!("{ops}use runtime::program::{{self, Arena, Constants, Port}};\n\n");
     let _ = write!(
         text,
         "/// Bytes of RAM that a [`Model`] takes.\npub const ARENA_BYTES: usize = {};\n\n",
@@ -220,7 +220,7 @@ fn constants(
 
 fn ports(name: &str, about: &str, parameters: &[Parameter<'_>]) -> String {
     let mut text = format!(
-        "/// {about}\npub const {name}: [Port; {}] = [\n",
+        "/// {about}\n#[rustfmt::skip]\npub const {name}: [Port; {}] = [\n",
         parameters.len()
     );
     for Parameter { port, tensor, .. } in parameters {
@@ -276,7 +276,7 @@ fn run(
         .map(|input| taken(input, ""))
         .chain(outputs.iter().map(|output| taken(output, "mut ")))
         .collect();
-    let mut text = String::from("    /// Computes the outputs.\n");
+    let mut text = String::from("    /// Computes the outputs.\n    #[rustfmt::skip]\n");
     if parameters.len() > 6 {
         text.push_str("    #[allow(clippy::too_many_arguments)]\n");
     }

@@ -3,4 +3,5 @@
 mod boards;
 mod layers;
 mod network;
+mod one_model;
 mod serial;

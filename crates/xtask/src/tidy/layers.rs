@@ -71,6 +71,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("modelopt-wasm", DEVICE),
     ("modelopt-firmware", DEVICE),
+    // What `modelopt export` has written for the image of one model.
+    ("model", &["modelopt-runtime"]),
     ("modelopt", HOST),
     ("modelopt-benches", HOST),
     ("modelopt-tests", HOST),
@@ -138,7 +140,7 @@ pub(super) fn check(packages: &[Dependency]) -> Vec<Finding> {
 
 fn allowed(package: &str) -> Option<Vec<&'static str>> {
     if package.starts_with(FIRMWARE_PREFIX) {
-        let own = ["modelopt-firmware", "modelopt-firmware-cortex-m"];
+        let own = ["modelopt-firmware", "modelopt-firmware-cortex-m", "model"];
         return Some(DEVICE.iter().copied().chain(own).collect());
     }
     let row = LAYERS.iter().find(|(name, _)| *name == package)?;
