@@ -1,10 +1,13 @@
 //! Convolutions over gathered windows: one channel by four pixels, or four channels by one
 //! pixel. Inputs are widened once for all channels; weights are widened where they are used.
 
-use super::dsp::{Row, multiply_add, tile_of_channels, tile_of_pixels, widen_even, widen_odd};
+use super::dsp::{
+    Row, multiply_add, tile_of_channels, tile_of_narrow_channels, tile_of_pixels, widen_even,
+    widen_odd,
+};
 use super::finish::Finish;
 use super::gather;
-use super::plan::{PIXELS, is_in_place, places, window_bytes};
+use super::plan::{PIXELS, is_in_place, is_narrow, places, window_bytes};
 use crate::Conv2dI8;
 use core::cell::Cell;
 
@@ -52,7 +55,9 @@ pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
             // SAFETY: the caller's promise, and `first + count <= pixels`.
             unsafe {
                 if count == 1 && gathered.group_outputs >= 4 {
-                    gathered.widen(first, group, gathered.inputs, 2);
+                    if !is_narrow(geometry) {
+                        gathered.widen(first, group, gathered.inputs, 2);
+                    }
                     gathered.pixel(first, group);
                 } else {
                     let step = PIXELS * 2;
@@ -135,6 +140,8 @@ impl Gathered<'_> {
     /// As [`Gathered::pixels`]; there are at least four channels.
     unsafe fn pixel(&self, pixel: usize, group: usize) {
         let (steps, rest) = (self.taps / 4, self.taps % 4);
+        let is_narrow = is_narrow(&self.operands.geometry);
+        let narrow = self.operands.input.as_ptr();
         for block in (0..self.group_outputs).step_by(4) {
             let channel = group * self.group_outputs + block.min(self.group_outputs - 4);
             let mut row = Row {
@@ -144,14 +151,24 @@ impl Gathered<'_> {
             // SAFETY: four rows of weights have `taps` bytes each, and the outputs exist.
             unsafe {
                 let weights = self.operands.weights.as_ptr().add(channel * self.taps);
-                tile_of_channels(self.inputs, weights, steps, &mut row);
-                let input = self.inputs.wrapping_add(steps * 2);
+                if is_narrow {
+                    tile_of_narrow_channels(narrow, weights, steps, &mut row);
+                } else {
+                    tile_of_channels(self.inputs, weights, steps, &mut row);
+                }
                 if rest > 0 {
+                    let [even, odd] = if is_narrow {
+                        let word = gather::tail_word(narrow.add(steps * 4), rest);
+                        [widen_even(word), widen_odd(word)]
+                    } else {
+                        let input = self.inputs.add(steps * 2);
+                        [input.read(), input.add(1).read()]
+                    };
                     for (i, sum) in row.sums.iter_mut().enumerate() {
                         let from = weights.add(i * self.taps + steps * 4);
                         let word = gather::tail_word(from, rest);
-                        *sum = multiply_add(widen_even(word), input.read(), *sum);
-                        *sum = multiply_add(widen_odd(word), input.add(1).read(), *sum);
+                        *sum = multiply_add(widen_even(word), even, *sum);
+                        *sum = multiply_add(widen_odd(word), odd, *sum);
                     }
                 }
                 let to = self.output(pixel, channel);

@@ -133,64 +133,80 @@ mod hardware {
         )
     }
 
-    /// See [`super::model::tile_of_channels`].
-    ///
-    /// # Safety
-    ///
-    /// As there.
-    #[unsafe(naked)]
-    pub(in crate::armv7em) unsafe extern "C" fn tile_of_channels(
-        inputs: *const u32,
-        weights: *const i8,
-        steps: usize,
-        row: &mut super::Row,
-    ) {
-        naked_asm!(
-            env!("KERNELS_CPU"),
-            ".macro row_step",
-            "ldrd r10, r11, [r0], #8",
-            "ldr r12, [r1, r8]",
-            "ldr lr, [r1, r8, lsl #1]",
-            "sxtb16 r3, r12",
-            "sxtb16 r12, r12, ror #8",
-            "smlad r5, r3, r10, r5",
-            "smlad r5, r12, r11, r5",
-            "sxtb16 r3, lr",
-            "sxtb16 lr, lr, ror #8",
-            "smlad r6, r3, r10, r6",
-            "smlad r6, lr, r11, r6",
-            "ldr r12, [r1, r9]",
-            "ldr lr, [r1], #4",
-            "sxtb16 r3, r12",
-            "sxtb16 r12, r12, ror #8",
-            "smlad r7, r3, r10, r7",
-            "smlad r7, r12, r11, r7",
-            "sxtb16 r3, lr",
-            "sxtb16 lr, lr, ror #8",
-            "smlad r4, r3, r10, r4",
-            "smlad r4, lr, r11, r4",
-            ".endm",
-            "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-            "ldm r3, {{r4, r5, r6, r7, r8}}",
-            "add r9, r8, r8, lsl #1",
-            "lsrs r2, r2, #1",
-            "bcc 2f",
-            "row_step",
-            "2:",
-            "cmp r2, #0",
-            "beq 5f",
-            "4:",
-            "row_step",
-            "row_step",
-            "subs r2, #1",
-            "bne 4b",
-            "5:",
-            "ldr r3, [sp]",
-            "stm r3, {{r4, r5, r6, r7}}",
-            "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-            ".purgem row_step",
-        )
+    /// A product of one pixel and four channels, by the instructions that load the inputs of a step
+    /// from r0 on, even ones into r10 and odd ones into r11.
+    macro_rules! channels {
+        ($(#[$doc:meta])* $name:ident, $input:ty, $($load:literal),+) => {
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// As there.
+            #[unsafe(naked)]
+            pub(in crate::armv7em) unsafe extern "C" fn $name(
+                inputs: *const $input,
+                weights: *const i8,
+                steps: usize,
+                row: &mut super::Row,
+            ) {
+                naked_asm!(
+                    env!("KERNELS_CPU"),
+                    ".macro row_step",
+                    $($load,)+
+                    "ldr r12, [r1, r8]",
+                    "ldr lr, [r1, r8, lsl #1]",
+                    "sxtb16 r3, r12",
+                    "sxtb16 r12, r12, ror #8",
+                    "smlad r5, r3, r10, r5",
+                    "smlad r5, r12, r11, r5",
+                    "sxtb16 r3, lr",
+                    "sxtb16 lr, lr, ror #8",
+                    "smlad r6, r3, r10, r6",
+                    "smlad r6, lr, r11, r6",
+                    "ldr r12, [r1, r9]",
+                    "ldr lr, [r1], #4",
+                    "sxtb16 r3, r12",
+                    "sxtb16 r12, r12, ror #8",
+                    "smlad r7, r3, r10, r7",
+                    "smlad r7, r12, r11, r7",
+                    "sxtb16 r3, lr",
+                    "sxtb16 lr, lr, ror #8",
+                    "smlad r4, r3, r10, r4",
+                    "smlad r4, lr, r11, r4",
+                    ".endm",
+                    "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+                    "ldm r3, {{r4, r5, r6, r7, r8}}",
+                    "add r9, r8, r8, lsl #1",
+                    "lsrs r2, r2, #1",
+                    "bcc 2f",
+                    "row_step",
+                    "2:",
+                    "cmp r2, #0",
+                    "beq 5f",
+                    "4:",
+                    "row_step",
+                    "row_step",
+                    "subs r2, #1",
+                    "bne 4b",
+                    "5:",
+                    "ldr r3, [sp]",
+                    "stm r3, {{r4, r5, r6, r7}}",
+                    "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+                    ".purgem row_step",
+                )
+            }
+        };
     }
+
+    channels!(
+        /// See [`super::model::tile_of_channels`].
+        tile_of_channels, u32, "ldrd r10, r11, [r0], #8"
+    );
+    channels!(
+        /// See [`super::model::tile_of_narrow_channels`].
+        tile_of_narrow_channels, i8,
+        "ldr r11, [r0], #4", "sxtb16 r10, r11", "sxtb16 r11, r11, ror #8"
+    );
 
     /// See [`super::model::tile_of_taps`].
     ///
@@ -339,6 +355,27 @@ mod model {
                     *sum = multiply_add(widen_even(word), input.read(), *sum);
                     *sum = multiply_add(widen_odd(word), input.add(1).read(), *sum);
                 }
+            }
+        }
+    }
+
+    /// As [`tile_of_channels`], with inputs as they are: four bytes a step.
+    ///
+    /// # Safety
+    ///
+    /// `weights` has 4 readable bytes a step in each of the rows, `inputs` has 4.
+    pub(in crate::armv7em) unsafe fn tile_of_narrow_channels(
+        inputs: *const i8,
+        weights: *const i8,
+        steps: usize,
+        row: &mut super::Row,
+    ) {
+        for step in 0..steps {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let word = inputs.add(step * 4).cast::<u32>().read_unaligned();
+                let widened = [widen_even(word), widen_odd(word)];
+                tile_of_channels(widened.as_ptr(), weights.add(step * 4), 1, row);
             }
         }
     }

@@ -75,11 +75,21 @@ pub(super) fn places(geometry: &Geometry) -> usize {
     }
 }
 
+/// Taps of the one window of a vector's product up to which it is widened once for all channels. A
+/// longer one is widened where it is used, which takes two more instructions in 21 and no memory.
+const WIDENED_TAPS_MAX: usize = 256;
+
+/// Whether the window of a vector's product is used as it is.
+pub(super) fn is_narrow(geometry: &Geometry) -> bool {
+    places(geometry) == 1 && is_in_place(geometry) && geometry.taps() > WIDENED_TAPS_MAX
+}
+
 /// Bytes of working memory.
 pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
     match Kind::of(geometry) {
         Kind::Scalar => 0,
         Kind::Depthwise => widened_bytes(geometry) + geometry.input[2].next_multiple_of(4),
+        Kind::Gathered if is_narrow(geometry) => 0,
         Kind::Gathered => {
             let window = window_bytes(geometry);
             let gathered = if is_in_place(geometry) { 0 } else { window };

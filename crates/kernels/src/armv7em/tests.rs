@@ -84,7 +84,7 @@ fn geometries() -> impl Strategy<Value = Geometry> {
         };
         let (size, channels, outputs, groups, window) = match connection {
             Connection::Pointwise => (size, inputs, outputs, 1, point),
-            Connection::Vector => (unit, inputs * 5, outputs, 1, point),
+            Connection::Vector => (unit, inputs * 17, outputs, 1, point),
             Connection::Full => (size, inputs, outputs, 1, window),
             Connection::Grouped => (size, inputs * groups, outputs * groups, groups, window),
             Connection::Depthwise => (size, inputs, inputs, inputs, window),
