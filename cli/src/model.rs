@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use format::MAGIC;
+use format::fixed::Rounding;
 use import::{Imported, Options};
 use runtime::host::Runner;
 use std::collections::BTreeMap;
@@ -16,6 +17,10 @@ pub(crate) struct ImportArguments {
     /// Shape of an input of an ONNX model; repeatable
     #[arg(long = "shape", value_name = "INPUT=1,3,32,32", value_parser = parse_shape)]
     shapes: Vec<(String, Vec<usize>)>,
+    /// How integer sums of a quantized TFLite model are rounded: as TensorFlow Lite Micro does it,
+    /// or once [default: tflm]
+    #[arg(long, value_name = "RULE", value_parser = parse_rounding)]
+    rounding: Option<Rounding>,
 }
 
 impl ImportArguments {
@@ -23,6 +28,7 @@ impl ImportArguments {
         Options {
             dims: BTreeMap::from_iter(self.dims.iter().cloned()),
             shapes: BTreeMap::from_iter(self.shapes.iter().cloned()),
+            rounding: self.rounding,
         }
     }
 }
@@ -43,10 +49,18 @@ fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     Ok((name.trim().to_string(), sizes))
 }
 
+fn parse_rounding(text: &str) -> Result<Rounding, String> {
+    match text {
+        "tflm" => Ok(Rounding::Double),
+        "single" => Ok(Rounding::Single),
+        _ => Err("write tflm or single".into()),
+    }
+}
+
 /// A model file.
 pub(crate) enum ModelFile {
-    /// A source model, with its file's bytes.
-    Onnx(Box<Imported>, Vec<u8>),
+    /// A source model, ONNX or TFLite, with the size of its file.
+    Source(Box<Imported>, usize),
     /// A compact model.
     Compact(Box<Runner>),
 }
@@ -58,26 +72,40 @@ pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile
         let runner = Runner::new(&bytes).map_err(|error| refused(path, error))?;
         return Ok(ModelFile::Compact(Box::new(runner)));
     }
-    if bytes.get(4..8) == Some(b"TFL3") {
-        let message = "is a TFLite file, which this version does not read; \
-                       convert the model it was made from to ONNX and pass that";
+    let imported = if import::is_tflite(&bytes) {
+        import::tflite(path, &arguments.options())?
+    } else if arguments.rounding.is_some() {
+        let message = "is no TFLite model; --rounding is for those only";
         return Err(Failure::usage(message).of(path));
-    }
-    Ok(ModelFile::Onnx(
-        Box::new(import::onnx(path, &arguments.options())?),
-        bytes,
-    ))
+    } else {
+        import::onnx(path, &arguments.options())?
+    };
+    Ok(ModelFile::Source(Box::new(imported), bytes.len()))
 }
 
 /// Reads a source model.
 pub(crate) fn source(path: &Path, arguments: &ImportArguments) -> Result<Imported, Failure> {
     match load(path, arguments)? {
-        ModelFile::Onnx(imported, _) => Ok(*imported),
+        ModelFile::Source(imported, _) => Ok(*imported),
         ModelFile::Compact(_) => {
-            let message = "is a compact model already; pass the ONNX model that it was made from";
+            let message = "is a compact model already; pass the model that it was made from";
             Err(Failure::usage(message).of(path))
         }
     }
+}
+
+/// Reads a source model that is not quantized yet.
+pub(crate) fn float_source(path: &Path, arguments: &ImportArguments) -> Result<Imported, Failure> {
+    let imported = source(path, arguments)?;
+    if imported.graph.is_quantized() {
+        let file = path.display();
+        let message = format!(
+            "is already quantized; `modelopt optimize {file}` makes a compact model of it as it is, \
+             or pass the float model that it was made from"
+        );
+        return Err(Failure::usage(message).of(path));
+    }
+    Ok(imported)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -6,7 +6,7 @@ use crate::model::{self, ImportArguments, ModelFile};
 use crate::progress;
 use ::evaluate::{Case, Comparison, Evaluation, Host, Input, Predict, PredictError, Verdict};
 use data::Source;
-use import::Imported;
+use import::{Format, Imported};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -75,12 +75,16 @@ pub(crate) fn compact(bytes: &[u8], device: &Device) -> Result<Box<dyn Predict>,
     })
 }
 
-/// A source model in the independent executor.
+/// A source model as it is: an ONNX model in the independent executor, a TFLite model in our own
+/// runtime.
 pub(crate) fn oracle(
     path: &Path,
     source: &Imported,
     inputs: &[Input],
 ) -> Result<Box<dyn Predict>, Failure> {
+    if source.format == Format::Tflite {
+        return as_it_is(source, inputs, &Device::Host);
+    }
     let outputs = source.graph.outputs.iter().map(|port| ::evaluate::Output {
         name: port.name.clone(),
         shape: port
@@ -95,6 +99,25 @@ pub(crate) fn oracle(
     Ok(Box::new(
         opened.map_err(|error| Failure::usage(error).of(path))?,
     ))
+}
+
+/// A source model compiled without any change of what it computes.
+fn as_it_is(
+    source: &Imported,
+    inputs: &[Input],
+    device: &Device,
+) -> Result<Box<dyn Predict>, Failure> {
+    let mut graph = source.graph.clone();
+    optimize::run(&mut graph, |_| true)?;
+    let options = compile::Options {
+        rounding: source.rounding,
+        preprocess: inputs
+            .iter()
+            .map(|input| input.preprocess.clone())
+            .collect(),
+        ..compile::Options::default()
+    };
+    compact(&compile::compile(&graph, &options)?.bytes, device)
 }
 
 /// A model file at a place, told apart by its content.
@@ -113,12 +136,16 @@ pub(crate) fn open(
             }
             compact(runner.file(), device)
         }
-        ModelFile::Onnx(..) if *device != Device::Host => {
+        ModelFile::Source(imported, _) if imported.format == Format::Tflite => {
+            let inputs = dataset::inputs(&imported.graph, preprocess)?;
+            as_it_is(&imported, &inputs, device)
+        }
+        ModelFile::Source(..) if *device != Device::Host => {
             let message =
                 format!("is an ONNX model, which cannot run on {device}; quantize it first");
             Err(Failure::usage(message).of(path))
         }
-        ModelFile::Onnx(imported, _) => {
+        ModelFile::Source(imported, _) => {
             let inputs = dataset::inputs(&imported.graph, preprocess)?;
             oracle(path, &imported, &inputs)
         }
@@ -133,7 +160,7 @@ pub(crate) fn open_beside(
     beside: &dyn Predict,
 ) -> Result<Box<dyn Predict>, Failure> {
     match model::load(path, import)? {
-        ModelFile::Onnx(imported, _) => {
+        ModelFile::Source(imported, _) => {
             let mut inputs = dataset::inputs(&imported.graph, preprocess)?;
             if !preprocess.is_given() {
                 for (input, other) in inputs.iter_mut().zip(beside.inputs()) {

@@ -16,9 +16,9 @@ use std::path::PathBuf;
     modelopt compare kws.mopt kws.mopt --data inputs.npy --device qemu:mps3-an547 --limit 50\n\n\
     Where A is an ONNX file and B a compact model, A gets the preprocessing that is stored in B.")]
 pub(crate) struct Arguments {
-    /// The baseline: ONNX or .mopt
+    /// The baseline: ONNX, TFLite or .mopt
     a: PathBuf,
-    /// The model that is judged: ONNX or .mopt
+    /// The model that is judged: ONNX, TFLite or .mopt
     b: PathBuf,
     /// The data
     #[arg(long)]

@@ -9,14 +9,14 @@ use evaluate::{Gate, Verdict};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Evaluate an ONNX or .mopt file on data.
+/// Evaluate an ONNX, TFLite or .mopt file on data.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     modelopt evaluate kws.mopt --data inputs.npy --labels labels.npy\n  \
     modelopt evaluate kws.mopt --data inputs.npy --labels labels.npy --device qemu:mps2-an386 --limit 50 --json\n\n\
-    An ONNX file runs through an independent executor, and is the reference for the others.")]
+    An ONNX file runs through an independent executor, and is the reference for the others. A TFLite file is\n    compiled as it is and runs in modelopt's own runtime.")]
 pub(crate) struct Arguments {
-    /// The model: ONNX or .mopt
+    /// The model: ONNX, TFLite or .mopt
     model: PathBuf,
     /// The data
     #[arg(long)]

@@ -56,7 +56,7 @@ fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     };
     let runner = match model::load(path, &ImportArguments::default())? {
         ModelFile::Compact(runner) => runner,
-        ModelFile::Onnx(..) => {
+        ModelFile::Source(..) => {
             let message = "is a source model; make a compact one with `modelopt quantize` or \
                            `modelopt optimize` and export that";
             return Err(Failure::usage(message).of(path));

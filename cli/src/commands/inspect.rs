@@ -6,19 +6,19 @@ use crate::table::{self, grouped, shortened};
 use format::meta::{Meta, Port};
 use format::{Node, Place};
 use graph::Graph;
-use import::Imported;
+use import::{Format, Imported};
 use runtime::host::{Runner, node_macs};
 use runtime::ops;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Show operators, shapes, parameters, MACs and RAM of an ONNX or .mopt file.
+/// Show operators, shapes, parameters, MACs and RAM of an ONNX, TFLite or .mopt file.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  modelopt inspect model.onnx --dim batch=1\n  modelopt inspect model.mopt --json"
 )]
 pub(crate) struct Arguments {
-    /// The model: ONNX or .mopt
+    /// The model: ONNX, TFLite or .mopt
     model: PathBuf,
     #[command(flatten)]
     import: ImportArguments,
@@ -44,7 +44,7 @@ struct Summary {
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let summary = match model::load(&arguments.model, &arguments.import)? {
-        ModelFile::Onnx(imported, bytes) => source(*imported, bytes.len())?,
+        ModelFile::Source(imported, bytes) => source(*imported, bytes)?,
         ModelFile::Compact(runner) => compact(&runner)?,
     };
     if json {
@@ -59,11 +59,14 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
 fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
     let Imported {
         mut graph,
+        format,
+        rounding,
         opset,
         producer,
         notes,
         ..
     } = imported;
+    let is_quantized = graph.is_quantized();
     let source_nodes = graph.nodes.len();
     let parameters = parameters(&graph);
     let (inputs, outputs) = (ports(&graph, true), ports(&graph, false));
@@ -73,7 +76,11 @@ fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
         .filter(|pass| pass.count > 0)
         .map(|pass| format!("{} {}", pass.name, pass.count))
         .collect();
-    let compiled = compile::compile(&graph, &compile::Options::default())?;
+    let options = compile::Options {
+        rounding,
+        ..compile::Options::default()
+    };
+    let compiled = compile::compile(&graph, &options)?;
     let rows: Vec<Row> = compiled
         .plan
         .iter()
@@ -93,7 +100,7 @@ fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
         })
         .collect();
     let mut facts = vec![
-        ("kind", json!(format!("ONNX, operator set {opset}"))),
+        ("kind", json!(kind(format, opset))),
         ("producer", json!(producer)),
         ("bytes", json!(bytes)),
         ("parameters", json!(parameters)),
@@ -102,8 +109,11 @@ fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
         ("passes", json!(passes.join(", "))),
         ("macs", json!(rows.iter().map(|row| row.macs).sum::<u64>())),
         ("ram_bytes", json!(compiled.arena_bytes)),
-        ("ram_bytes_int8", json!(int8_ram_bytes(&graph))),
     ];
+    facts.push(match is_quantized {
+        true => ("rounding", json!(rounding.name())),
+        false => ("ram_bytes_int8", json!(int8_ram_bytes(&graph))),
+    });
     facts.extend(notes.into_iter().map(|note| ("note", json!(note))));
     Ok(Summary {
         facts,
@@ -111,6 +121,13 @@ fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
         outputs,
         rows,
     })
+}
+
+fn kind(format: Format, version: i64) -> String {
+    match format {
+        Format::Onnx => format!("ONNX, operator set {version}"),
+        Format::Tflite => format!("TFLite, schema version {version}"),
+    }
 }
 
 /// What the model needs once it is quantized. `None` where that depends on the data.

@@ -8,13 +8,13 @@ use crate::table::{self, grouped};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Optimize an ONNX model without changing what it computes, and compile it in float.
+/// Optimize an ONNX or TFLite model without changing what it computes, and compile it as it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  modelopt optimize model.onnx -o model_float.mopt --without layout"
+    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite"
 )]
 pub(crate) struct Arguments {
-    /// The ONNX model
+    /// The model: ONNX or TFLite
     model: PathBuf,
     /// The compact model to write [default: MODEL's name with .mopt]
     #[arg(short, long)]
@@ -36,12 +36,14 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let output = Output::new(&path, &[&arguments.model])?;
     let source = model::source(&arguments.model, &arguments.import)?;
     let mut graph = source.graph;
+    let is_quantized = graph.is_quantized();
     let before = graph.nodes.len();
     let inputs = crate::dataset::inputs(&graph, &arguments.preprocess)?;
     let applied = optimize::run(&mut graph, |name| {
         !arguments.without.iter().any(|other| other == name)
     })?;
     let options = compile::Options {
+        rounding: source.rounding,
         preprocess: inputs.into_iter().map(|input| input.preprocess).collect(),
         manifest: format::meta::Manifest {
             tool: crate::tool(),
@@ -82,9 +84,14 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         grouped(compiled.arena_bytes as u64)
     );
     println!(
-        "wrote {}: {} bytes, float",
+        "wrote {}: {} bytes, {}",
         output.path().display(),
-        grouped(compiled.bytes.len() as u64)
+        grouped(compiled.bytes.len() as u64),
+        if is_quantized {
+            source.rounding.name()
+        } else {
+            "float"
+        }
     );
     Ok(())
 }

@@ -91,7 +91,7 @@ struct Product {
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let (output, report) = outputs(arguments)?;
-    let source = model::source(&arguments.model, &arguments.import)?;
+    let source = model::float_source(&arguments.model, &arguments.import)?;
     let inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     let mut product = quantized(arguments, &source, &inputs)?;
     if arguments.require_int8

@@ -14,7 +14,7 @@ use std::path::PathBuf;
     after_help = "Examples:\n  modelopt run digits.mopt --input digit.png\n  modelopt run kws.mopt --input inputs.npy --limit 3 --json"
 )]
 pub(crate) struct Arguments {
-    /// The model: ONNX or .mopt
+    /// The model: ONNX, TFLite or .mopt
     model: PathBuf,
     /// An image, an array or any other data; every sample in it is run
     #[arg(long)]

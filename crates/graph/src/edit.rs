@@ -227,6 +227,16 @@ impl Graph {
         self.nodes.iter().map(|node| self.node_macs(node)).sum()
     }
 
+    /// Whether any node reads or makes integers that stand for real numbers.
+    pub fn is_quantized(&self) -> bool {
+        let read = self.nodes.iter().flat_map(|node| {
+            let inputs = node.inputs.iter().flatten();
+            inputs.chain(&node.outputs).copied()
+        });
+        let mut values = read.map(|id| self.value(id));
+        values.any(|value| value.quantization.is_some())
+    }
+
     /// The constants that nodes read, each once.
     pub fn constants(&self) -> Vec<ValueId> {
         let mut seen = HashSet::new();

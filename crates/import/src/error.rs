@@ -22,6 +22,11 @@ pub enum Problem {
     /// The bytes are not an ONNX model.
     #[error("{0}: the file is truncated, corrupt or no ONNX model; export it again")]
     Malformed(String),
+    /// The bytes are not a TensorFlow Lite model.
+    #[error(
+        "{0}: the file is truncated, corrupt or no TensorFlow Lite model; convert or copy it again"
+    )]
+    MalformedTflite(String),
     /// The operator set is outside the range that is known.
     #[error(
         "the operator set version {found} is outside {} to {}; \
@@ -100,7 +105,7 @@ pub enum Problem {
 pub struct Unsupported {
     /// The node's name, or its first output where it has none.
     pub node: String,
-    /// The ONNX operator.
+    /// The operator, as the source calls it.
     pub operator: String,
     /// What is not possible.
     pub reason: String,

@@ -7,10 +7,13 @@
 
 mod error;
 mod onnx;
+mod tflite;
 
 pub use error::{Error, Problem, Unsupported};
 pub use onnx::{onnx, onnx_bytes, onnx_operators};
+pub use tflite::{is_tflite, tflite, tflite_bytes, tflite_operators};
 
+use format::fixed::Rounding;
 use graph::Graph;
 use std::collections::BTreeMap;
 
@@ -22,6 +25,18 @@ pub struct Options {
     pub dims: BTreeMap<String, usize>,
     /// Whole shapes by input name, in the source's layout.
     pub shapes: BTreeMap<String, Vec<usize>>,
+    /// The rounding rule of a file that is quantized already; that of TensorFlow Lite Micro where
+    /// nothing is said.
+    pub rounding: Option<Rounding>,
+}
+
+/// The kinds of source files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// ONNX.
+    Onnx,
+    /// TensorFlow Lite.
+    Tflite,
 }
 
 /// A model read from a source file.
@@ -29,8 +44,13 @@ pub struct Options {
 pub struct Imported {
     /// The model.
     pub graph: Graph,
-    /// The version of the operator set that the file uses.
+    /// The kind of file that it was read from.
+    pub format: Format,
+    /// The version of the operator set that the file uses; of TensorFlow Lite, of the schema.
     pub opset: i64,
+    /// How integer sums become outputs where the file is quantized already, and where it is
+    /// quantized later.
+    pub rounding: Rounding,
     /// The program that wrote the file, with its version; empty where it does not say.
     pub producer: String,
     /// SHA-256 of the file.

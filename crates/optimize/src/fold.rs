@@ -32,6 +32,10 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
             .map(|&id| graph.value(id).quantization.clone())
             .collect();
         let operator = node.kind.operator();
+        // How integers are rounded is decided where the graph is compiled.
+        if operator.name() != "reshape" && quantizations.iter().any(Option::is_some) {
+            continue;
+        }
         let results = if operator.name() == "reshape" {
             inputs
                 .into_iter()

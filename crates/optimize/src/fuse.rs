@@ -62,7 +62,12 @@ pub(crate) fn activation(graph: &mut Graph) -> Result<usize, Error> {
 fn fuse_activation(graph: &mut Graph, index: usize) -> Option<()> {
     let node = &graph.nodes[index];
     let activation = as_activation(&node.kind)?;
-    let before = sole_producer(graph, node.inputs.first().copied()??)?;
+    let (input, output) = (node.inputs.first().copied()??, *node.outputs.first()?);
+    // Integers of another scale are rounded between the two.
+    if graph.value(input).quantization != graph.value(output).quantization {
+        return None;
+    }
+    let before = sole_producer(graph, input)?;
     let held = activation_of(&mut graph.nodes[before].kind)?;
     let [low, high] = held.limits();
     let [next_low, next_high] = activation.limits();

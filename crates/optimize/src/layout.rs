@@ -59,6 +59,7 @@ fn remove_identity(graph: &mut Graph, index: usize) -> bool {
         Kind::Reshape(reshape) => reshape.shape == graph.value(from).shape,
         _ => false,
     };
+    let identity = identity && graph.value(from).quantization == graph.value(to).quantization;
     if identity {
         graph.replace_uses(to, from);
         graph.nodes.remove(index);
@@ -203,6 +204,8 @@ fn push_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
         _ => return Ok(false),
     };
     let inner = graph.make_node(node.name.clone(), kind, inputs)?;
+    let quantization = graph.value(node.outputs[0]).quantization.clone();
+    graph.value_mut(inner.outputs[0]).quantization = quantization;
     let transpose = Transpose { permutation: axes };
     let mut outer = graph.make_node(node.name, transpose, vec![Some(inner.outputs[0])])?;
     outer.outputs = node.outputs;

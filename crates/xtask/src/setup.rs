@@ -23,11 +23,18 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Debian's compiler and the source of its standard library, for where rustup cannot be used.
 const FALLBACK_PACKAGES: &[&str] = &["rustc-web", "rust-web-src"];
 
-/// Installs Debian packages, Rust targets and Node packages, in this order.
+/// The Python packages that conformance tests compare with.
+const ORACLES: &str = "tests/oracles/requirements.txt";
+
+/// Where they are installed, apart from the machine's own.
+const ORACLES_FOLDER: &str = "target/oracles";
+
+/// Installs Debian packages, Rust targets, Node packages and Python packages, in this order.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     install_programs(workspace)?;
     install_targets(workspace)?;
     install_node_packages(workspace)?;
+    install_oracles(workspace)?;
     println!("setup is complete; `cargo xtask test` runs the tests");
     Ok(())
 }
@@ -100,5 +107,27 @@ fn install_node_packages(workspace: &Workspace) -> Result<()> {
         process::run(npm.args(["ci", "--no-audit", "--no-fund"]))
             .with_context(|| format!("cannot install the Node packages of {}", folder.display()))?;
     }
+    Ok(())
+}
+
+/// Makes a folder of Python packages with the versions that are pinned, unless it is there.
+fn install_oracles(workspace: &Workspace) -> Result<()> {
+    let wanted = std::fs::read_to_string(workspace.root.join(ORACLES))?;
+    let folder = workspace.root.join(ORACLES_FOLDER);
+    let stamp = folder.join("installed.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        println!("Python packages: all present");
+        return Ok(());
+    }
+    let mut probe = workspace.command("python3");
+    if process::capture(probe.args(["-c", "import venv, ensurepip"])).is_err() {
+        install_debian_packages(workspace, &["python3", "python3-venv"])?;
+    }
+    let mut make = workspace.command("python3");
+    process::run(make.args(["-m", "venv", "--clear", ORACLES_FOLDER]))?;
+    let mut pip = workspace.command(&folder.join("bin/pip").to_string_lossy());
+    process::run(pip.args(["install", "--quiet", "--requirement", ORACLES]))
+        .with_context(|| format!("cannot install the Python packages of {ORACLES}"))?;
+    std::fs::write(&stamp, wanted)?;
     Ok(())
 }

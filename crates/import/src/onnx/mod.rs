@@ -14,10 +14,11 @@ mod testing;
 mod wire;
 
 use crate::error::{Error, Problem, Unsupported};
-use crate::{Imported, Options};
+use crate::{Format, Imported, Options};
 use attributes::Attributes;
 use call::{Builder, Call, Item, Refusal};
 use external::External;
+use format::fixed::Rounding;
 use rten_onnx::onnx::{GraphProto, ModelProto, NodeProto};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -83,10 +84,12 @@ fn import(
     let source_hash = Sha256::digest(bytes).into();
     Ok(Imported {
         graph,
+        format: Format::Onnx,
         opset,
         producer: words.join(" "),
         source_hash,
         notes,
+        rounding: Rounding::High,
     })
 }
 

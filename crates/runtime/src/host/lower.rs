@@ -123,7 +123,13 @@ pub fn channel_operand(
         .iter()
         .map(|row| row.iter().map(|&w| i64::from(w)).sum())
         .collect();
-    let unit = |c: usize| f64::from(input_scale) * f64::from(weight_scales.scale(c));
+    // Desktop TensorFlow Lite multiplies the two scales of a fully connected layer in single precision.
+    let is_single = weights.shape.rank() == 2 && weight_scales.axis.is_none();
+    let is_desktop = rounding == Rounding::Single;
+    let unit = |c: usize| match (is_single && is_desktop, weight_scales.scale(c)) {
+        (true, scale) => f64::from(input_scale * scale),
+        (false, scale) => f64::from(input_scale) * f64::from(scale),
+    };
     let units: Vec<f64> = (0..count).map(unit).collect();
     let factors: Vec<f64> = units
         .iter()

@@ -7,6 +7,7 @@
 mod data;
 mod lower;
 mod runner;
+mod tflm;
 
 pub use data::{Data, Tensor};
 pub use lower::{
@@ -14,6 +15,7 @@ pub use lower::{
     fits_high, integer_limits, reach_i16,
 };
 pub use runner::{AlignedBytes, Runner, evaluate, tensor_record};
+pub(crate) use tflm::tflm_unary;
 
 use format::fixed::Rounding;
 use format::{DType, Shape};

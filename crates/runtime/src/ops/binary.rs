@@ -3,13 +3,16 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | a, b | broadcast as in ONNX (integers: equal shapes) | f32; int8, int16 for add | per tensor |
+//! | a, b | broadcast as in ONNX (add: equal shapes) | f32; int8, int16 for add; int8 | per tensor |
 //! | output | the broadcast shape | as the inputs | per tensor |
 //!
 //! Integer addition is exact: `(a * fa + b * fb + offset) >> shift`, see [`kernels::AddI8`] and
-//! [`kernels::AddI16`].
+//! [`kernels::AddI16`]. In files that follow TensorFlow Lite every step is rounded as there:
+//! `round(round(a * 2^20 * fa) ± round(b * 2^20 * fb)) * f)` with zero points taken off, products in one
+//! step, and min and max as they are.
 
 use crate::{Op, Run};
+use format::fixed::{Rounding, requantize_double, requantize_single};
 use format::{DType, Node, Shape};
 use kernels::{AddI8, AddI16};
 
@@ -19,6 +22,9 @@ pub static ADD_I8: Op = Op::new(3, "add", check_add, run_add);
 /// int16 addition of equal shapes.
 pub static ADD_I16: Op =
     Op::new(20, "add_i16", |node| check_equal(node, DType::I16), run_add_i16);
+
+/// int8 operators with the rounding of TensorFlow Lite and broadcasting.
+pub static STEPWISE_I8: Op = Op::new(40, "binary_stepwise", check_stepwise, run_stepwise);
 
 /// Float operators with broadcasting.
 pub static F32: Op = Op::new(4, "binary_f32", check_f32, run_f32);
@@ -141,25 +147,94 @@ fn run_f32(run: &Run<'_>) {
         return;
     };
     let (x, y, output) = (run.input::<f32>(0), run.input::<f32>(1), run.output::<f32>(0));
-    let steps = [strides(&a.shape, &to.shape), strides(&b.shape, &to.shape)];
-    let mut index = [0usize; format::MAX_RANK];
-    let mut at = [0usize; 2];
+    let mut pairs = Pairs::new(&a.shape, &b.shape, to.shape);
     for cell in output {
+        let at = pairs.next();
         let value = function(x.get(at[0]), y.get(at[1]));
         // NaN passes through: comparisons with it are false.
         let value = if value < low { low } else { value };
         cell.set(if value > high { high } else { value });
-        for axis in (0..to.shape.rank()).rev() {
+    }
+}
+
+/// The places of both operands for each element of a broadcast shape in turn.
+struct Pairs {
+    shape: Shape,
+    steps: [[usize; format::MAX_RANK]; 2],
+    index: [usize; format::MAX_RANK],
+    at: [usize; 2],
+}
+
+impl Pairs {
+    fn new(a: &Shape, b: &Shape, shape: Shape) -> Self {
+        Pairs {
+            shape,
+            steps: [strides(a, &shape), strides(b, &shape)],
+            index: [0; format::MAX_RANK],
+            at: [0; 2],
+        }
+    }
+
+    fn next(&mut self) -> [usize; 2] {
+        let Pairs { shape, steps, index, at } = self;
+        let place = *at;
+        for axis in (0..shape.rank()).rev() {
             index[axis] += 1;
             at[0] += steps[0][axis];
             at[1] += steps[1][axis];
-            if index[axis] < to.shape.dim(axis) {
+            if index[axis] < shape.dim(axis) {
                 break;
             }
             at[0] -= steps[0][axis] * index[axis];
             at[1] -= steps[1][axis] * index[axis];
             index[axis] = 0;
         }
+        place
+    }
+}
+
+fn check_stepwise(node: &Node<'_>) -> Option<()> {
+    let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
+    let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == DType::I8);
+    // Then (x - zero_point) * 2^20 fits 32 bits.
+    let small = [a, b].iter().all(|tensor| (-128..=127).contains(&tensor.zero_point));
+    let shape = broadcast(&a.shape, &b.shape)?;
+    let known = matches!(node.params().u8(), 0 | 1 | 2 | 4 | 5);
+    (types && small && known && shape == output.shape).then_some(())
+}
+
+fn run_stepwise(run: &Run<'_>) {
+    let (Some(a), Some(b), Some(to)) = (run.node.input(0), run.node.input(1), run.node.output(0))
+    else {
+        return;
+    };
+    let mut params = run.node.params();
+    let (function, rounding) = (params.u8(), Rounding::from_code(params.u8()));
+    let [low, high] = super::limits_i8(&mut params).map(i32::from);
+    let mut factor = || (params.i32(), params.i32().clamp(-31, 30));
+    let [of_a, of_b, of_output] = [factor(), factor(), factor()];
+    let requantize = match rounding {
+        Some(Rounding::Double) => requantize_double,
+        _ => requantize_single,
+    };
+    let scaled = |value: i32, (multiplier, shift)| requantize(value, multiplier, shift);
+    let combine = |x: i32, y: i32| {
+        let (dx, dy) = (x - a.zero_point, y - b.zero_point);
+        let sum = match function {
+            0 => scaled(dx << 20, of_a).wrapping_add(scaled(dy << 20, of_b)),
+            1 => scaled(dx << 20, of_a).wrapping_sub(scaled(dy << 20, of_b)),
+            2 => dx * dy,
+            4 => return x.min(y),
+            _ => return x.max(y),
+        };
+        scaled(sum, of_output).saturating_add(to.zero_point)
+    };
+    let (x, y, output) = (run.input::<i8>(0), run.input::<i8>(1), run.output::<i8>(0));
+    let mut pairs = Pairs::new(&a.shape, &b.shape, to.shape);
+    for cell in output {
+        let at = pairs.next();
+        let value = combine(i32::from(x.get(at[0])), i32::from(y.get(at[1])));
+        cell.set(value.clamp(low, high) as i8);
     }
 }
 
@@ -172,7 +247,7 @@ mod host {
         Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits,
         required,
     };
-    use format::fixed::Rounding;
+    use format::fixed::{Rounding, quantize_multiplier};
     use format::{DType, ParamsWriter};
     use std::string::String;
     use std::vec::Vec;
@@ -244,11 +319,15 @@ mod host {
             &self,
             inputs: &[Option<Operand<'_>>],
             outputs: &[Operand<'_>],
-            _rounding: Rounding,
+            rounding: Rounding,
         ) -> Result<Lowered, String> {
             let output = outputs.first().ok_or("there is no output")?;
             let operands = std::vec![LoweredOperand::Input(0), LoweredOperand::Input(1)];
             match (output.dtype, self.function) {
+                (DType::I8, _) if rounding != Rounding::High => {
+                    let params = self.stepwise_params([required(inputs, 0)?, required(inputs, 1)?], output, rounding)?;
+                    Ok(Lowered { code: super::STEPWISE_I8.code, operands, params })
+                }
                 (DType::F32, _) => {
                     let [low, high] = self.activation.limits();
                     let mut params = ParamsWriter::default();
@@ -267,6 +346,43 @@ mod host {
                 }
                 (dtype, _) => Err(std::format!("there is no {} of {dtype}", self.name())),
             }
+        }
+    }
+
+    impl Binary {
+        /// Multipliers and shifts of each step, as TensorFlow Lite computes them.
+        fn stepwise_params(
+            &self,
+            [a, b]: [&Operand<'_>; 2],
+            output: &Operand<'_>,
+            rounding: Rounding,
+        ) -> Result<Vec<u8>, String> {
+            let [(a, _), (b, _), (to, _)] = [a.affine()?, b.affine()?, output.affine()?];
+            let twice = 2.0 * f64::from(a.max(b));
+            let to_double = f64::from(to);
+            let factors = match self.function {
+                Function::Add | Function::Sub => [
+                    f64::from(a) / twice,
+                    f64::from(b) / twice,
+                    twice / (f64::from(1u32 << 20) * to_double),
+                ],
+                Function::Mul => [0.0, 0.0, f64::from(a) * f64::from(b) / to_double],
+                Function::Min | Function::Max if a == to && b == to => [0.0; 3],
+                Function::Min | Function::Max => {
+                    return Err("its inputs and its output need one scale".into());
+                }
+                Function::Div | Function::Pow => {
+                    return Err(std::format!("there is no {} of int8", self.name()));
+                }
+            };
+            let [low, high] = activation_limits(self.activation, output)?;
+            let mut params = ParamsWriter::default();
+            params.u8(self.function as u8).u8(rounding as u8);
+            params.u8(low as i8 as u8).u8(high as i8 as u8);
+            for (multiplier, shift) in factors.map(quantize_multiplier) {
+                params.i32(multiplier).i32(shift);
+            }
+            Ok(params.finish())
         }
     }
 
@@ -334,6 +450,31 @@ mod tests {
     use format::Shape;
     use format::fixed::Rounding;
     use std::vec;
+
+    /// 0.5 (q - 1) times and plus 0.25 (q + 3), in steps of 1 from -10, stretched along rows.
+    #[test]
+    fn int8_steps_round_as_in_tensorflow_lite() {
+        let q = |scale, zero| Some(Quantization::per_tensor(scale, zero));
+        let tensor = |dims: &[u32], values: &[i8]| Tensor {
+            shape: Shape::new(dims).unwrap(),
+            data: Data::I8(values.to_vec()),
+        };
+        let inputs = [
+            Some((tensor(&[2, 2], &[3, 2, -127, 127]), q(0.5, 1))),
+            Some((tensor(&[2], &[1, 127]), q(0.25, -3))),
+        ];
+        let run = |function, rounding| {
+            let binary = Binary { function, activation: Activation::None };
+            let outputs = evaluate(&binary, &inputs, &[q(1.0, -10)], rounding).unwrap();
+            outputs[0].data.clone()
+        };
+        // 1 + 1, 0.5 + 32.5, -64 + 1, 63 + 32.5 = 95.5 away from zero.
+        assert_eq!(run(Function::Add, Rounding::Double), Data::I8(vec![-8, 23, -73, 86]));
+        // 1 - 1, 0.5 - 32.5, -64 - 1, 63 - 32.5 = 30.5.
+        assert_eq!(run(Function::Sub, Rounding::Double), Data::I8(vec![-10, -42, -75, 21]));
+        // 1 * 1, 0.5 * 32.5 = 16.25, -64 * 1, far above.
+        assert_eq!(run(Function::Mul, Rounding::Single), Data::I8(vec![-9, 6, -74, 127]));
+    }
 
     #[test]
     fn rows_and_columns_broadcast() {

@@ -68,7 +68,7 @@ macro_rules! operators {
 operators! {
     conv_2d: Conv2d [I8, I16, F32];
     fully_connected: FullyConnected [];
-    binary: Binary [ADD_I8, ADD_I16, F32];
+    binary: Binary [ADD_I8, ADD_I16, STEPWISE_I8, F32];
     average_pool_2d: AveragePool2d [I8, SCALED_I8, F32];
     max_pool_2d: MaxPool2d [I8, F32];
     unary: Unary [I8, I16, F32];
@@ -76,6 +76,8 @@ operators! {
     concat: Concat [ANY];
     transpose: Transpose [ANY];
     pad: Pad [ANY];
+    slice: Slice [ANY];
+    mean: Mean [I8, F32];
     reshape: Reshape [];
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];

@@ -53,7 +53,7 @@ fn run_i8(run: &Run<'_>) {
         // exp(difference) as Q0.31, `None` where it is too small to count.
         let exponential = |i: usize| {
             let difference = i32::from(values.get(i)) - largest;
-            (difference >= least).then(|| exp_of_negative(multiply(difference << shift, multiplier)))
+            (difference >= least).then(|| exp_of_negative::<5>(multiply(difference << shift, multiplier)))
         };
         let sum: i32 = (0..row).filter_map(exponential).map(|e| divide(e, 12)).sum();
         let (reciprocal, bits_over_unit) = reciprocal(sum);
@@ -66,20 +66,20 @@ fn run_i8(run: &Run<'_>) {
     }
 }
 
-/// `exp(a)` for `a <= 0` in Q5.26; the result is Q0.31.
-fn exp_of_negative(a: i32) -> i32 {
+/// `exp(a)` for `a <= 0` with so many integer bits, 5 at most; the result is Q0.31.
+pub(crate) fn exp_of_negative<const INTEGER_BITS: usize>(a: i32) -> i32 {
     /// exp(-2^k) as Q0.31 for k = -2..=4.
     const FACTORS: [i32; 7] =
         [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
     if a == 0 {
         return i32::MAX;
     }
-    const QUARTER: i32 = 1 << 24;
-    let below_quarter = (a & (QUARTER - 1)) - QUARTER;
-    let mut result = exp_between_minus_quarter_and_0(below_quarter << 5);
+    let quarter = 1 << (29 - INTEGER_BITS);
+    let below_quarter = (a & (quarter - 1)) - quarter;
+    let mut result = exp_between_minus_quarter_and_0(below_quarter << INTEGER_BITS);
     let remainder = below_quarter.wrapping_sub(a);
-    for (k, factor) in FACTORS.into_iter().enumerate() {
-        if remainder & (1 << (24 + k)) != 0 {
+    for (k, factor) in FACTORS.into_iter().enumerate().take(INTEGER_BITS + 2) {
+        if remainder & (quarter << k) != 0 {
             result = multiply(result, factor);
         }
     }
@@ -107,8 +107,13 @@ fn reciprocal(sum: i32) -> (i32, i32) {
     (one_over_one_plus(normalised), 12 - headroom as i32)
 }
 
-/// `1 / (1 + a)` for `0 <= a < 1` in Q0.31: Newton and Raphson, three steps.
-fn one_over_one_plus(a: i32) -> i32 {
+/// `1 / (1 + a)` for `0 <= a < 1` in Q0.31.
+pub(crate) fn one_over_one_plus(a: i32) -> i32 {
+    saturating_shift_left(two_over_one_plus(a), 1)
+}
+
+/// `2 / (1 + a)` for `0 <= a < 1` in Q0.31; the result is Q2.29. Newton and Raphson, three steps.
+pub(crate) fn two_over_one_plus(a: i32) -> i32 {
     const FORTY_EIGHT_SEVENTEENTHS: i32 = 1_515_870_810;
     const MINUS_THIRTY_TWO_SEVENTEENTHS: i32 = -1_010_580_540;
     let half_denominator = ((i64::from(a) + i64::from(i32::MAX) + 1) / 2) as i32;
@@ -118,10 +123,10 @@ fn one_over_one_plus(a: i32) -> i32 {
         let error = (1i32 << 29).wrapping_sub(multiply(half_denominator, x));
         x = x.wrapping_add(saturating_shift_left(multiply(x, error), 2));
     }
-    saturating_shift_left(x, 1)
+    x
 }
 
-fn saturating_shift_left(value: i32, bits: u32) -> i32 {
+pub(crate) fn saturating_shift_left(value: i32, bits: u32) -> i32 {
     (i64::from(value) << bits).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
@@ -189,7 +194,7 @@ mod tests {
     #[test]
     fn fixed_point_functions_are_close_to_real_ones() {
         for real in [-0.01f64, -0.2, -1.0, -3.7, -10.0] {
-            let fixed = exp_of_negative((real * f64::from(1 << 26)) as i32);
+            let fixed = exp_of_negative::<5>((real * f64::from(1 << 26)) as i32);
             assert!((f64::from(fixed) / 2f64.powi(31) - real.exp()).abs() < 1e-6, "{real}");
         }
         for real in [0.0f64, 0.3, 0.99] {

@@ -6,7 +6,8 @@
 //! | output | the input's | as the input | per tensor |
 //!
 //! int8: every function is a table of 256 outputs made when the model is compiled, so the result
-//! is exact on every target and the function costs nothing on the device.
+//! is exact on every target and the function costs nothing on the device. In files that follow
+//! TensorFlow Lite Micro the table holds what its fixed-point functions give.
 //!
 //! int16: a table of 513 outputs and straight lines between them, equal on every target too. Functions
 //! that bend only at zero are exact; others are off where they curve within 1/512 of the range.
@@ -201,7 +202,9 @@ pub use host::Unary;
 #[cfg(feature = "host")]
 mod host {
     use super::Function;
-    use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
+    use crate::host::{
+        Inferred, Lowered, LoweredOperand, Operand, Operator, required, tflm_unary,
+    };
     use format::fixed::{Rounding, quantize};
     use format::{DType, ParamsWriter, Shape};
     use std::string::String;
@@ -300,7 +303,7 @@ mod host {
             &self,
             inputs: &[Option<Operand<'_>>],
             outputs: &[Operand<'_>],
-            _rounding: Rounding,
+            rounding: Rounding,
         ) -> Result<Lowered, String> {
             let (input, output) = (required(inputs, 0)?, outputs.first().ok_or("no output")?);
             let mut params = ParamsWriter::default();
@@ -327,9 +330,12 @@ mod host {
                 }
                 (DType::I8, DType::I8) => {
                     let (from, to) = (input.affine()?, output.affine()?);
-                    let table = (0..=255u8).map(|index| {
-                        let real = (f32::from(index as i8) - from.1 as f32) * from.0;
-                        quantize(self.function.apply(real), to.0, to.1, -128, 127) as i8 as u8
+                    let table = (0..=255u8).map(|index| match rounding {
+                        Rounding::Double => tflm_unary(self.function, from, to, index as i8) as u8,
+                        _ => {
+                            let real = (f32::from(index as i8) - from.1 as f32) * from.0;
+                            quantize(self.function.apply(real), to.0, to.1, -128, 127) as i8 as u8
+                        }
                     });
                     let constant = LoweredOperand::Constant {
                         dtype: DType::I8,

@@ -1,0 +1,133 @@
+//! The TensorFlow Lite operators that can be imported: a table, and one file per operator or group.
+
+mod binary;
+mod concatenation;
+mod convolution;
+mod fully_connected;
+mod mean;
+mod pad;
+mod pool;
+mod quantize;
+mod reshape;
+mod slice;
+mod softmax;
+mod transpose;
+mod unary;
+
+use super::call::{Call, Refusal};
+use super::schema::{CUSTOM, Operator, operator_name};
+use runtime::ops::binary::Function as Binary;
+use runtime::ops::unary::Function as Unary;
+
+/// Adds an operator to the graph.
+type Import = fn(&mut Call<'_, '_>) -> Result<(), Refusal>;
+
+/// An operator's name, its code in the file, how many of its operands are read, and its importer.
+type Row = (&'static str, i32, usize, Import);
+
+/// Any number of operands.
+const ALL: usize = usize::MAX;
+
+static TABLE: &[Row] = &[
+    ("ABS", 101, 1, |call| unary::import(call, Unary::Abs)),
+    ("ADD", 0, 2, |call| binary::import(call, Binary::Add)),
+    ("AVERAGE_POOL_2D", 1, 1, pool::average),
+    ("CEIL", 104, 1, |call| unary::import(call, Unary::Ceil)),
+    ("CONCATENATION", 2, ALL, concatenation::import),
+    ("CONV_2D", 3, 3, convolution::import),
+    ("COS", 108, 1, |call| unary::import(call, Unary::Cos)),
+    ("DEPTHWISE_CONV_2D", 4, 3, convolution::depthwise),
+    ("DEQUANTIZE", 6, 1, quantize::dequantize),
+    ("DIV", 42, 2, |call| binary::import(call, Binary::Div)),
+    ("ELU", 111, 1, |call| unary::import(call, Unary::Elu(1.0))),
+    ("EXP", 47, 1, |call| unary::import(call, Unary::Exp)),
+    // The further operands of these say what the declared shape of the output says too.
+    ("EXPAND_DIMS", 70, 1, reshape::import),
+    ("FLOOR", 8, 1, |call| unary::import(call, Unary::Floor)),
+    ("FULLY_CONNECTED", 9, 3, fully_connected::import),
+    ("GELU", 150, 1, unary::gelu),
+    ("HARD_SWISH", 117, 1, |call| {
+        unary::import(call, Unary::HardSwish)
+    }),
+    ("LEAKY_RELU", 98, 1, unary::leaky_relu),
+    ("LOG", 73, 1, |call| unary::import(call, Unary::Log)),
+    ("LOGISTIC", 14, 1, |call| {
+        unary::import(call, Unary::Sigmoid)
+    }),
+    ("MAXIMUM", 55, 2, |call| binary::plain(call, Binary::Max)),
+    ("MAX_POOL_2D", 17, 1, pool::max),
+    ("MEAN", 40, 2, mean::import),
+    ("MINIMUM", 57, 2, |call| binary::plain(call, Binary::Min)),
+    ("MUL", 18, 2, |call| binary::import(call, Binary::Mul)),
+    ("NEG", 59, 1, |call| unary::import(call, Unary::Neg)),
+    ("PAD", 34, 2, pad::import),
+    ("PADV2", 60, 3, pad::import),
+    ("POW", 78, 2, |call| binary::plain(call, Binary::Pow)),
+    ("QUANTIZE", 114, 1, quantize::quantize),
+    ("RELU", 19, 1, |call| unary::import(call, Unary::Relu)),
+    ("RELU6", 21, 1, |call| {
+        unary::import(call, Unary::Clip(0.0, 6.0))
+    }),
+    ("RELU_0_TO_1", 152, 1, |call| {
+        unary::import(call, Unary::Clip(0.0, 1.0))
+    }),
+    ("RELU_N1_TO_1", 20, 1, |call| {
+        unary::import(call, Unary::Clip(-1.0, 1.0))
+    }),
+    ("RESHAPE", 22, 1, reshape::import),
+    ("ROUND", 116, 1, |call| unary::import(call, Unary::Round)),
+    ("SIN", 66, 1, |call| unary::import(call, Unary::Sin)),
+    ("SLICE", 65, 3, slice::import),
+    ("SOFTMAX", 25, 1, softmax::import),
+    ("SQRT", 75, 1, |call| unary::import(call, Unary::Sqrt)),
+    ("SQUEEZE", 43, 1, reshape::import),
+    ("STRIDED_SLICE", 45, 4, slice::strided),
+    ("SUB", 41, 2, |call| binary::import(call, Binary::Sub)),
+    ("TANH", 28, 1, |call| unary::import(call, Unary::Tanh)),
+    ("TRANSPOSE", 39, 2, transpose::import),
+];
+
+/// The names of the operators that can be imported, sorted.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.0)
+}
+
+fn row(operator: &Operator<'_>) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.1 == operator.code)
+}
+
+/// How many operands of an operator are read.
+pub(super) fn operands(operator: &Operator<'_>) -> usize {
+    row(operator).map_or(ALL, |row| row.2)
+}
+
+/// The importer of an operator.
+pub(super) fn find(operator: &Operator<'_>) -> Result<Import, Refusal> {
+    if operator.code == CUSTOM {
+        let remedy = "convert the model with standard TensorFlow Lite operators only";
+        return Err(Refusal::new("custom operators are not supported", remedy));
+    }
+    let row = row(operator);
+    row.map(|row| row.3)
+        .ok_or_else(|| format!("{} is not supported", operator_name(operator)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_names_what_the_schema_names() {
+        assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0));
+        for row in TABLE {
+            let operator = Operator {
+                code: row.1,
+                custom: String::new(),
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                options: None,
+            };
+            assert_eq!(operator_name(&operator), row.0);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! TensorFlow Lite files, compared bit by bit with TensorFlow Lite Micro itself.
+//!
+//! The packages are installed by `cargo xtask setup`; where they are missing, or the models
+//! beside the repository, tests are skipped and say so.
+
+use compile::Options as CompileOptions;
+use format::DType;
+use format::fixed::Rounding;
+use import::{Imported, Options};
+use runtime::host::Runner;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A file beside the repository, or `None` where there is none.
+fn shared(path: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("MODELOPT_SHARED");
+    let found = folder
+        .map_or_else(|| root().join("../shared"), PathBuf::from)
+        .join(path);
+    if !found.exists() {
+        println!("skipped: ../shared is missing");
+        return None;
+    }
+    Some(found)
+}
+
+/// The script that runs the other runtimes, or `None` where they are not installed.
+fn oracle(arguments: &[&str]) -> Option<()> {
+    let chosen = std::env::var_os("MODELOPT_ORACLES");
+    let folder = chosen.map_or_else(|| root().join("target/oracles"), PathBuf::from);
+    let python = folder.join("bin/python");
+    if !python.exists() {
+        println!("skipped: target/oracles is missing; `cargo xtask setup` makes it");
+        return None;
+    }
+    let mut command = Command::new(python);
+    command
+        .arg(root().join("tests/oracles/tflite.py"))
+        .args(arguments);
+    let output = command.output().unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {messages}");
+    Some(())
+}
+
+fn import(path: &Path) -> Imported {
+    import::tflite(path, &Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The outputs of our runtime for samples one behind the other.
+fn run(imported: &Imported, samples: &[u8]) -> Vec<u8> {
+    let options = CompileOptions {
+        rounding: imported.rounding,
+        ..CompileOptions::default()
+    };
+    let compiled = compile::compile(&imported.graph, &options).unwrap_or_else(|e| panic!("{e}"));
+    let mut runner = Runner::new(&compiled.bytes).unwrap();
+    let model = runner.model().unwrap();
+    let sizes = [
+        model.input(0).unwrap().bytes(),
+        model.output(0).unwrap().bytes(),
+    ];
+    let mut session = runner.session().unwrap();
+    let mut outputs = Vec::new();
+    for sample in samples.chunks(sizes[0]) {
+        session.set_input(0, sample).unwrap();
+        session.run();
+        let mut output = vec![0; sizes[1]];
+        session.output(0, &mut output).unwrap();
+        outputs.extend(output);
+    }
+    outputs
+}
+
+/// Random bytes, extremes, and both mixed.
+fn samples(bytes: usize, count: usize) -> Vec<u8> {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state >> 16
+    };
+    let mut samples = vec![0x80; bytes];
+    samples.extend(vec![0x7F; bytes]);
+    samples.extend((0..bytes).map(|_| if next() % 2 == 0 { 0x80 } else { 0x7F }));
+    samples.extend((0..bytes * count).map(|_| next() as u8));
+    samples
+}
+
+/// Runs a model here and there on the same random samples.
+fn compare(name: &str, count: usize) {
+    let Some(path) = shared(&format!("models/{name}.tflite")) else {
+        return;
+    };
+    let imported = import(&path);
+    assert_eq!(imported.rounding, Rounding::Double);
+    let input = imported.graph.value(imported.graph.inputs[0].value);
+    assert_eq!(input.dtype, DType::I8);
+    let samples = samples(input.shape.elements(), count);
+    let folder = tempfile::tempdir().unwrap();
+    let [from, to] = ["in", "out"].map(|file| folder.path().join(file).display().to_string());
+    std::fs::write(&from, &samples).unwrap();
+    let path = path.display().to_string();
+    if oracle(&["run", "tflm", &path, &from, &to]).is_none() {
+        return;
+    }
+    let expected = std::fs::read(&to).unwrap();
+    let outputs = run(&imported, &samples);
+    let rows = outputs.len() / (count + 3);
+    let equal = outputs
+        .chunks(rows)
+        .zip(expected.chunks(rows))
+        .filter(|(a, b)| a == b)
+        .count();
+    assert_eq!(
+        (equal, outputs.len()),
+        (count + 3, expected.len()),
+        "{name}"
+    );
+}
+
+#[test]
+fn keyword_spotting_equals_tflm() {
+    compare("kws_ds_cnn_int8", 100);
+}
+
+#[test]
+fn image_classification_equals_tflm() {
+    compare("ic_resnet8_int8", 20);
+}
+
+#[test]
+fn visual_wake_words_equals_tflm() {
+    compare("vww_mobilenet_v1_025_int8", 20);
+}
+
+#[test]
+fn anomaly_detection_equals_tflm() {
+    compare("ad_autoencoder_int8", 200);
+}
+
+#[test]
+fn streaming_wake_word_equals_tflm() {
+    compare("streaming_wakeword_int8", 100);
+}
+
+/// Every operator with its variants, as small models with random weights.
+#[test]
+fn operators_equal_tflm() {
+    let folder = tempfile::tempdir().unwrap();
+    if oracle(&["operators", &folder.path().display().to_string()]).is_none() {
+        return;
+    }
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "tflite")
+        {
+            continue;
+        }
+        count += 1;
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let [samples, expected] =
+            ["in", "out"].map(|end| std::fs::read(path.with_extension(end)).unwrap());
+        let imported = match import::tflite(&path, &Options::default()) {
+            Ok(imported) => imported,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let outputs = run(&imported, &samples);
+        let apart = outputs
+            .iter()
+            .zip(&expected)
+            .filter(|(a, b)| a != b)
+            .count();
+        if apart > 0 || outputs.len() != expected.len() {
+            wrong.push(format!(
+                "{name}: {apart} of {} bytes differ",
+                expected.len()
+            ));
+        }
+    }
+    wrong.sort();
+    assert!(
+        wrong.is_empty() && count > 100,
+        "{count} models:\n{}",
+        wrong.join("\n")
+    );
+}

@@ -1,0 +1,327 @@
+"""Runs TensorFlow Lite models in TensorFlow Lite Micro or in LiteRT, for comparison.
+
+    tflite.py run (tflm|litert) MODEL INPUT OUTPUT   run samples stored one behind the other
+    tflite.py operators FOLDER                       write small models with inputs and outputs
+    tflite.py fixtures FOLDER                        write the models of crates/import/tests/fixtures
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+class Micro:
+    """TensorFlow Lite Micro."""
+
+    def __init__(self, model):
+        from tflite_micro import runtime
+
+        self.interpreter = runtime.Interpreter.from_bytes(model)
+        self.input = self.interpreter.get_input_details(0)
+        self.output = self.interpreter.get_output_details(0)
+
+    def run(self, sample):
+        self.interpreter.set_input(sample, 0)
+        self.interpreter.invoke()
+        return self.interpreter.get_output(0)
+
+
+class Lite:
+    """LiteRT with its default kernels, on one thread."""
+
+    def __init__(self, model):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.interpreter = Interpreter(model_content=model, num_threads=1)
+        self.interpreter.allocate_tensors()
+        self.input = self.interpreter.get_input_details()[0]
+        self.output = self.interpreter.get_output_details()[0]
+
+    def run(self, sample):
+        self.interpreter.set_tensor(self.input["index"], sample)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self.output["index"])
+
+
+def run(which, model, source, target):
+    runner = {"tflm": Micro, "litert": Lite}[which](Path(model).read_bytes())
+    shape = [int(size) for size in runner.input["shape"]]
+    samples = np.fromfile(source, dtype=runner.input["dtype"]).reshape(-1, *shape)
+    outputs = [np.array(runner.run(sample)) for sample in samples]
+    np.concatenate([output.ravel() for output in outputs]).tofile(target)
+
+
+class Graph:
+    """A model of one operator."""
+
+    def __init__(self):
+        from ai_edge_litert import schema_py_generated as schema
+
+        self.schema = schema
+        self.model = schema.ModelT()
+        self.model.version = 3
+        self.model.buffers = [schema.BufferT()]
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.operators = [], []
+        self.model.subgraphs = [self.graph]
+
+    def tensor(self, shape, kind="INT8", scale=None, zero=0, data=None, axis=0):
+        schema = self.schema
+        tensor = schema.TensorT()
+        tensor.name = f"t{len(self.graph.tensors)}".encode()
+        tensor.shape = list(shape)
+        tensor.type = getattr(schema.TensorType, kind)
+        tensor.buffer = 0
+        if data is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), dtype=np.uint8)
+            self.model.buffers.append(buffer)
+            tensor.buffer = len(self.model.buffers) - 1
+        if scale is not None:
+            quantization = schema.QuantizationParametersT()
+            scales = np.atleast_1d(np.asarray(scale, dtype=np.float32))
+            quantization.scale = scales
+            quantization.zeroPoint = np.full(len(scales), zero, dtype=np.int64)
+            quantization.quantizedDimension = axis
+            tensor.quantization = quantization
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def numbers(self, values, kind=np.int32):
+        values = np.asarray(values, dtype=kind)
+        return self.tensor(values.shape, "INT32", data=values)
+
+    def finish(self, name, inputs, output, fed, options=None, **fields):
+        schema = self.schema
+        code = schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, name)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        # Old versions of some operators take other types.
+        code.version = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}.get(name, 2)
+        operator = schema.OperatorT()
+        operator.inputs, operator.outputs = inputs, [output]
+        if options:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            operator.builtinOptions = getattr(schema, options + "T")()
+            for field, value in fields.items():
+                setattr(operator.builtinOptions, field, value)
+        self.model.operatorCodes = [code]
+        self.graph.operators = [operator]
+        self.graph.inputs, self.graph.outputs = fed, [output]
+        import flatbuffers
+
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+
+RANDOM = np.random.default_rng(7)
+
+
+def scale():
+    return float(np.float32(np.exp(RANDOM.uniform(-6, -1))))
+
+
+def zero():
+    return int(RANDOM.integers(-128, 128))
+
+
+def weights(shape):
+    return RANDOM.integers(-127, 128, shape).astype(np.int8)
+
+
+def affine():
+    return {"scale": scale(), "zero": zero()}
+
+
+def convolution(depthwise, padding, activation, size=3, stride=1, dilation=1):
+    graph = Graph()
+    x = graph.tensor([1, 7, 6, 4], **affine())
+    outputs = 8
+    scales = [scale() for _ in range(outputs)]
+    shape = [1, size, size, outputs] if depthwise else [outputs, size, size, 4]
+    w = graph.tensor(shape, scale=scales, data=weights(shape), axis=3 if depthwise else 0)
+    biases = RANDOM.integers(-3000, 3000, outputs).astype(np.int32)
+    b = graph.tensor([outputs], "INT32", scale=scales, data=biases)
+    reach = (size - 1) * dilation
+    dims = [-(-(n - (0 if padding == 0 else reach)) // stride) for n in (7, 6)]
+    y = graph.tensor([1, *dims, outputs], scale=scale() * 30, zero=zero())
+    fields = dict(padding=padding, strideH=stride, strideW=stride, fusedActivationFunction=activation)
+    fields.update(dilationHFactor=dilation, dilationWFactor=dilation)
+    if depthwise:
+        fields["depthMultiplier"] = 2
+    name = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
+    options = "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions"
+    return graph.finish(name, [x, w, b], y, [x], options, **fields)
+
+
+def fully_connected(activation, keep):
+    graph = Graph()
+    a, w_scale = affine(), scale()
+    x = graph.tensor([2, 3, 20], **a)
+    w = graph.tensor([5, 20], scale=w_scale, data=weights([5, 20]))
+    unit = np.float32(a["scale"]) * np.float32(w_scale)
+    b = graph.tensor([5], "INT32", scale=unit, data=RANDOM.integers(-9000, 9000, 5).astype(np.int32))
+    y = graph.tensor([2, 3, 5] if keep else [6, 5], scale=scale() * 20, zero=zero())
+    fields = dict(fusedActivationFunction=activation, keepNumDims=keep)
+    return graph.finish("FULLY_CONNECTED", [x, w, b], y, [x], "FullyConnectedOptions", **fields)
+
+
+def pool(name, padding, activation):
+    graph = Graph()
+    q = affine()
+    x, y = graph.tensor([1, 7, 6, 5], **q), graph.tensor([1, 4, 3, 5] if padding == 0 else [1, 3, 2, 5], **q)
+    fields = dict(padding=padding, strideH=2, strideW=2, filterHeight=3, filterWidth=3)
+    return graph.finish(name, [x], y, [x], "Pool2DOptions", fusedActivationFunction=activation, **fields)
+
+
+def binary(name, activation, broadcast, alike=False):
+    graph = Graph()
+    q = affine()
+    a = graph.tensor([2, 3, 8], **q)
+    other = q if alike else affine()
+    shape = [8] if broadcast else [2, 3, 8]
+    b = graph.tensor(shape, data=weights(shape), **other)
+    y = graph.tensor([2, 3, 8], **(q if alike else affine()))
+    options = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}.get(name)
+    fields = {"fusedActivationFunction": activation} if options else {}
+    return graph.finish(name, [a, b], y, [a], options or "MaximumMinimumOptions", **fields)
+
+
+def unary(name, output=None, options=None, **fields):
+    graph = Graph()
+    x = graph.tensor([16, 16], **affine())
+    y = graph.tensor([16, 16], **(output or affine()))
+    return graph.finish(name, [x], y, [x], options, **fields)
+
+
+def same(name, shape, output, extra=(), options=None, **fields):
+    graph = Graph()
+    q = affine()
+    x, y = graph.tensor(shape, **q), graph.tensor(output, **q)
+    further = [graph.numbers(values) for values in extra]
+    return graph.finish(name, [x, *further], y, [x], options, **fields)
+
+
+def softmax():
+    graph = Graph()
+    x = graph.tensor([4, 10], scale=scale(), zero=zero())
+    y = graph.tensor([4, 10], scale=1 / 256, zero=-128)
+    return graph.finish("SOFTMAX", [x], y, [x], "SoftmaxOptions", beta=1.0)
+
+
+def mean(alike, axes, keep):
+    graph = Graph()
+    q = affine()
+    x = graph.tensor([1, 5, 6, 7], **q)
+    kept = [size for axis, size in enumerate([1, 5, 6, 7]) if axis not in axes]
+    shape = [1 if axis in axes else n for axis, n in enumerate([1, 5, 6, 7])] if keep else kept
+    y = graph.tensor(shape, **(q if alike else {"scale": q["scale"] * 0.7, "zero": zero()}))
+    return graph.finish("MEAN", [x, graph.numbers(axes)], y, [x], "ReducerOptions", keepDims=keep)
+
+
+def concatenation():
+    graph = Graph()
+    q = affine()
+    a, b = graph.tensor([2, 3, 4], **q), graph.tensor([2, 5, 4], data=weights([2, 5, 4]), **q)
+    y = graph.tensor([2, 8, 4], **q)
+    return graph.finish("CONCATENATION", [a, b], y, [a], "ConcatenationOptions", axis=1)
+
+
+def fixed(top, zero_point):
+    return {"scale": 1 / top, "zero": zero_point}
+
+
+def cases():
+    for activation in range(4):
+        for padding in (0, 1):
+            yield f"conv_{padding}_{activation}", convolution(False, padding, activation)
+            yield f"depthwise_{padding}_{activation}", convolution(True, padding, activation)
+            yield f"average_{padding}_{activation}", pool("AVERAGE_POOL_2D", padding, activation)
+            yield f"max_{padding}_{activation}", pool("MAX_POOL_2D", padding, activation)
+        yield f"fully_connected_{activation}", fully_connected(activation, activation % 2 == 0)
+        for name in ("ADD", "SUB", "MUL"):
+            yield f"{name.lower()}_{activation}", binary(name, activation, activation % 2 == 1)
+    yield "conv_stride", convolution(False, 0, 0, stride=2)
+    yield "conv_dilation", convolution(False, 1, 0, dilation=2)
+    yield "conv_point", convolution(False, 0, 0, size=1)
+    yield "depthwise_stride", convolution(True, 0, 1, stride=2)
+    yield "maximum", binary("MAXIMUM", 0, True, alike=True)
+    yield "minimum", binary("MINIMUM", 0, False, alike=True)
+    for index in range(6):
+        yield f"logistic_{index}", unary("LOGISTIC", fixed(256, -128))
+        yield f"tanh_{index}", unary("TANH", fixed(128, 0))
+        yield f"softmax_{index}", softmax()
+        yield f"relu_{index}", unary("RELU")
+        yield f"quantize_{index}", unary("QUANTIZE")
+        yield f"leaky_{index}", unary("LEAKY_RELU", None, "LeakyReluOptions", alpha=float(RANDOM.uniform(0.01, 0.5)))
+        yield f"hard_swish_{index}", unary("HARD_SWISH", {"scale": scale() + 0.02, "zero": zero()})
+        yield f"elu_{index}", unary("ELU")
+        yield f"abs_{index}", unary("ABS")
+    yield "relu6", same("RELU6", [16, 16], [16, 16])
+    yield "reshape", same("RESHAPE", [4, 6], [2, 12], [[2, 12]])
+    yield "squeeze", same("SQUEEZE", [1, 4, 6], [4, 6], options="SqueezeOptions", squeezeDims=[0])
+    yield "expand_dims", same("EXPAND_DIMS", [4, 6], [4, 1, 6], [[1]])
+    yield "transpose", same("TRANSPOSE", [2, 3, 4], [4, 2, 3], [[2, 0, 1]])
+    yield "pad", same("PAD", [2, 3, 4], [3, 5, 4], [[[0, 1], [1, 1], [0, 0]]])
+    yield "slice", same("SLICE", [4, 6, 3], [2, 3, 3], [[1, 2, 0], [2, 3, 3]])
+    yield "strided_slice", same(
+        "STRIDED_SLICE", [4, 6, 3], [2, 3, 3], [[0, 1, 0], [4, 6, 3], [2, 2, 1]], "StridedSliceOptions"
+    )
+    yield "concatenation", concatenation()
+    for index, axes in enumerate(([1, 2], [3], [1], [2, 3])):
+        yield f"mean_other_{index}", mean(False, axes, index % 2 == 0)
+        yield f"mean_alike_{index}", mean(True, axes, index % 2 == 0)
+
+
+def operators(folder):
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, model in cases():
+        try:
+            runner = Micro(model)
+        except RuntimeError as error:
+            print(f"{name}: TensorFlow Lite Micro refuses it: {error}")
+            continue
+        shape = [int(size) for size in runner.input["shape"]]
+        count = int(np.prod(shape))
+        samples = [RANDOM.integers(-128, 128, shape).astype(np.int8) for _ in range(6)]
+        samples.append(np.arange(count).astype(np.int8).reshape(shape))
+        samples += [np.full(shape, extreme, dtype=np.int8) for extreme in (-128, 127)]
+        samples.append(RANDOM.choice(np.array([-128, 127], dtype=np.int8), shape))
+        outputs = [np.array(runner.run(sample)).copy() for sample in samples]
+        (folder / f"{name}.tflite").write_bytes(model)
+        np.stack(samples).tofile(folder / f"{name}.in")
+        np.stack(outputs).tofile(folder / f"{name}.out")
+
+
+def small(kind, move, weight_kind=None):
+    """A fully connected layer of two outputs; unsigned numbers are 128 higher."""
+    graph = Graph()
+    quantized = kind != "FLOAT32"
+    q = {"scale": 0.5, "zero": 3 + move} if quantized else {}
+    x = graph.tensor([1, 4], kind, **q)
+    values = np.array([[1, -2, 3, -4], [5, 6, -7, 8]]) + move
+    integer = np.uint8 if move else np.int8
+    w = graph.tensor([2, 4], weight_kind or kind, scale=0.25, zero=move, data=values.astype(integer))
+    if quantized:
+        b = graph.tensor([2], "INT32", scale=0.125, data=np.array([8, -16], dtype=np.int32))
+    else:
+        b = graph.tensor([2], "FLOAT32", data=np.array([1, -2], dtype=np.float32))
+    q = {"scale": 1.0, "zero": -5 + move} if quantized else {}
+    y = graph.tensor([1, 2], kind, **q)
+    return graph.finish("FULLY_CONNECTED", [x, w, b], y, [x], "FullyConnectedOptions")
+
+
+def fixtures(folder):
+    folder = Path(folder)
+    (folder / "signed.tflite").write_bytes(small("INT8", 0))
+    (folder / "unsigned.tflite").write_bytes(small("UINT8", 128))
+    (folder / "hybrid.tflite").write_bytes(small("FLOAT32", 0, "INT8"))
+    (folder / "conv.tflite").write_bytes(convolution(True, 0, 1))
+    (folder / "unsupported.tflite").write_bytes(unary("L2_NORMALIZATION"))
+
+
+if __name__ == "__main__":
+    {"run": run, "operators": operators, "fixtures": fixtures}[sys.argv[1]](*sys.argv[2:])
