@@ -7,9 +7,9 @@
 mod library;
 mod nodes;
 
-use crate::Error;
+use crate::{Error, Options};
 use format::meta::Meta;
-use format::{DType, Model};
+use format::{DType, Model, Node};
 use runtime::ops;
 
 /// A file of the library.
@@ -61,6 +61,7 @@ pub fn is_package_name(name: &str) -> bool {
 
 /// The library of a checked model.
 pub fn rust(model: &Model<'_>, meta: &Meta, library: &Library) -> Result<Vec<SourceFile>, Error> {
+    model.nodes().try_for_each(|node| check_scratch(&node))?;
     let file = |path, bytes| SourceFile { path, bytes };
     let nodes = nodes::write(model)?;
     let code = library::write(model, meta, library)?;
@@ -70,6 +71,25 @@ pub fn rust(model: &Model<'_>, meta: &Meta, library: &Library) -> Result<Vec<Sou
         file("src/nodes.rs", nodes.into_bytes()),
         file("src/constants.bin", model.constants().to_vec()),
     ])
+}
+
+/// A library has the memory of its plan and no more, on whatever device it is built for.
+fn check_scratch(node: &Node<'_>) -> Result<(), Error> {
+    let op = ops::ALL.iter().find(|op| op.code == node.code());
+    let op = op.ok_or_else(|| Error::Refused(format!("operator {}", node.code())))?;
+    for target in Options::default().targets {
+        let (needed, planned) = ((op.scratch_bytes)(node, target), node.scratch_bytes());
+        if needed > planned {
+            return Err(Error::Library(format!(
+                "node {} ({}) needs {needed} bytes of working memory with kernels '{}', and its \
+                 plan has {planned}; make the compact model again with this version",
+                node.index,
+                op.name,
+                target.name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn manifest(library: &Library) -> String {

@@ -1,6 +1,15 @@
 //! What is written for small models.
 
 use super::*;
+use crate::compile;
+use format::meta::Port;
+use format::{NodeRecord, Place, TensorRecord, Writer};
+use graph::{Graph, Shape};
+use kernels::Architecture;
+use runtime::host::{Activation, Data, Quantization, Runner};
+use runtime::ops::Window2d;
+use runtime::ops::binary::{Binary, Function};
+use runtime::ops::conv_2d::Conv2d;
 
 #[test]
 fn package_names_are_those_that_cargo_takes() {
@@ -18,4 +27,163 @@ fn numbers_are_written_to_the_bit() {
         assert_eq!(real(value).parse::<f32>().unwrap(), value);
     }
     assert_eq!(real(f32::INFINITY), "f32::from_bits(0x7f800000)");
+}
+
+fn library() -> Library {
+    Library {
+        name: "small".into(),
+        source: "small.mopt".into(),
+        tool: "tests".into(),
+        runtime: Dependency::Version("0.1.0".into()),
+    }
+}
+
+/// The text of a file of the library of a compact model.
+fn written(bytes: &[u8], path: &str) -> Result<String, Error> {
+    let runner = Runner::new(bytes).unwrap();
+    let files = rust(&runner.model().unwrap(), runner.meta(), &library())?;
+    let file = files.into_iter().find(|file| file.path == path).unwrap();
+    Ok(String::from_utf8(file.bytes).unwrap())
+}
+
+#[test]
+fn every_input_and_output_is_a_parameter() {
+    let mut graph = Graph::default();
+    let shape = Shape::new(&[1, 3]).unwrap();
+    let [a, b] = ["a", "b\"*/"].map(|name| graph.add_input(name, DType::F32, shape));
+    let difference = Binary {
+        function: Function::Sub,
+        activation: Activation::None,
+    };
+    let c = graph.push("c", difference, &[a, b]).unwrap()[0];
+    let d = graph.push("d", difference, &[b, a]).unwrap()[0];
+    graph.add_output("c", c);
+    graph.add_output("d", d);
+    let compiled = compile(&graph, &Options::default()).unwrap();
+    let code = written(&compiled.bytes, "src/lib.rs").unwrap();
+    let signature = "pub fn run(&mut self, input_0: &[f32; 3], input_1: &[f32; 3], \
+                     output_0: &mut [f32; 3], output_1: &mut [f32; 3]) {";
+    assert!(code.contains(signature), "{code}");
+    assert!(code.contains(r#"name: "b\"*/","#), "{code}");
+    assert_eq!(code.matches("program::call(&ops::binary::F32, ").count(), 2);
+    let nodes = written(&compiled.bytes, "src/nodes.rs").unwrap();
+    assert!(
+        nodes.contains("tensor(DType::F32, Place::Arena, "),
+        "{nodes}"
+    );
+    assert!(!nodes.contains("ConvolutionNode"), "{nodes}");
+    let manifest = written(&compiled.bytes, "Cargo.toml").unwrap();
+    let dependency = r#"runtime = { package = "modelopt-runtime", version = "0.1.0" }"#;
+    assert!(manifest.contains(dependency), "{manifest}");
+}
+
+/// A model that puts an input behind two elements of state, whose zero point is 5.
+fn model_with_state(output: Place) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.constant(&[1, 2, 3, 4], 4);
+    let mut tensor = |place, offset, elements| {
+        let record = TensorRecord {
+            dtype: DType::I8,
+            place,
+            offset,
+            shape: Shape::new(&[elements]).unwrap(),
+            scale: 0.5,
+            zero_point: 5,
+        };
+        writer.tensor(&record).unwrap()
+    };
+    let state = tensor(Place::State, 0, 2);
+    let input = tensor(Place::Arena, 16, 2);
+    let joined = tensor(Place::Arena, 32, 4);
+    let told = match output {
+        Place::Constant => tensor(Place::Constant, 0, 4),
+        _ => joined,
+    };
+    let node = NodeRecord {
+        code: runtime::ops::concat::ANY.code,
+        inputs: vec![state, input],
+        outputs: vec![joined],
+        params: vec![0; 4],
+        ..NodeRecord::default()
+    };
+    writer.node(&node).unwrap();
+    writer.ports(vec![input], vec![told]);
+    let port = |name: &str| Port {
+        name: name.into(),
+        ..Port::default()
+    };
+    let meta = Meta {
+        inputs: vec![port("x")],
+        outputs: vec![port("y")],
+        ..Meta::default()
+    };
+    writer.finish(48, 16, &meta).unwrap()
+}
+
+#[test]
+fn state_starts_as_a_session_has_it_and_can_be_reset() {
+    let code = written(&model_with_state(Place::Arena), "src/lib.rs").unwrap();
+    let state = "static STATE: [u8; 16] = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];";
+    assert!(code.contains(state), "{code}");
+    assert!(code.contains("arena: Arena::with_state(&STATE),"), "{code}");
+    assert!(code.contains("pub fn reset(&mut self) {"), "{code}");
+}
+
+#[test]
+fn an_output_that_is_a_constant_is_refused() {
+    let error = written(&model_with_state(Place::Constant), "src/lib.rs").unwrap_err();
+    let expected = "the model does not fit a Rust library: output 'y' is a constant, \
+                    which takes no model to tell";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// An int8 convolution of 3 x 3, compiled for some kernels.
+fn convolution(targets: &[Architecture]) -> Vec<u8> {
+    let mut graph = Graph::default();
+    let quantized = Some(Quantization::per_tensor(1.0, 0));
+    let x = graph.add_input("x", DType::I8, Shape::new(&[1, 4, 4, 2]).unwrap());
+    let shape = Shape::new(&[2, 3, 3, 2]).unwrap();
+    let weights = graph.add_constant("w", shape, Data::I8(vec![1; 36]));
+    let convolution = Conv2d {
+        window: Window2d::dense([3, 3]),
+        groups: 1,
+        activation: Activation::None,
+    };
+    let y = graph.push("y", convolution, &[x, weights]).unwrap()[0];
+    for value in [x, weights, y] {
+        graph.value_mut(value).quantization = quantized.clone();
+    }
+    graph.add_output("y", y);
+    let options = Options {
+        targets: targets.to_vec(),
+        ..Options::default()
+    };
+    compile(&graph, &options).unwrap().bytes
+}
+
+#[test]
+fn convolutions_are_decoded() {
+    let bytes = convolution(&Options::default().targets);
+    let nodes = written(&bytes, "src/nodes.rs").unwrap();
+    let geometry = "geometry: Geometry { input: [4, 4, 2], output: [2, 2, 2], ";
+    assert!(nodes.contains(geometry), "{nodes}");
+    assert!(nodes.contains("rounding: Rounding::"), "{nodes}");
+    let code = written(&bytes, "src/lib.rs").unwrap();
+    assert!(
+        code.contains("program::i8_kernels::conv_2d_dense, constants"),
+        "{code}"
+    );
+    assert!(!code.contains("use runtime::ops;"), "{code}");
+}
+
+/// The plan of a file that was made for other kernels may have too little memory for these.
+#[test]
+fn a_plan_without_the_memory_of_the_kernels_is_refused() {
+    let error = written(&convolution(&[Architecture::Scalar]), "src/lib.rs").unwrap_err();
+    let said = error.to_string();
+    assert!(said.contains("node 0 (conv_2d) needs"), "{said}");
+    assert!(
+        said.contains("with kernels 'armv7em', and its plan has 0"),
+        "{said}"
+    );
 }
