@@ -68,15 +68,16 @@ pub(crate) enum ModelFile {
 /// Reads a model file.
 pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile, Failure> {
     let bytes = read(path)?;
+    if arguments.rounding.is_some() && !import::is_tflite(&bytes) {
+        let message = "is no TFLite model; --rounding is for those only";
+        return Err(Failure::usage(message).of(path));
+    }
     if bytes.starts_with(&MAGIC) {
         let runner = Runner::new(&bytes).map_err(|error| refused(path, error))?;
         return Ok(ModelFile::Compact(Box::new(runner)));
     }
     let imported = if import::is_tflite(&bytes) {
         import::tflite(path, &arguments.options())?
-    } else if arguments.rounding.is_some() {
-        let message = "is no TFLite model; --rounding is for those only";
-        return Err(Failure::usage(message).of(path));
     } else {
         import::onnx(path, &arguments.options())?
     };

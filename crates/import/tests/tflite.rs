@@ -147,6 +147,64 @@ fn streaming_wake_word_equals_tflm() {
     compare("streaming_wakeword_int8", 100);
 }
 
+/// Training left most channels of this model without any use.
+#[test]
+fn dead_channels_go_and_leave_no_trace() {
+    let Some(path) = shared("models/vww_mobilenet_v1_025_int8.tflite") else {
+        return;
+    };
+    let mut imported = import(&path);
+    let samples = samples(96 * 96 * 3, 20);
+    let before = run(&imported, &samples);
+    let weights = |imported: &Imported| {
+        let values = imported
+            .graph
+            .constants()
+            .into_iter()
+            .map(|id| imported.graph.value(id));
+        let weights = values.filter(|value| value.dtype == DType::I8);
+        weights.map(|value| value.shape.elements()).sum::<usize>()
+    };
+    assert_eq!(
+        (imported.graph.macs(), weights(&imported)),
+        (7_489_664, 208_112)
+    );
+    optimize::run(&mut imported.graph, |_| true).unwrap();
+    println!(
+        "{} MACs, {} bytes of weights",
+        imported.graph.macs(),
+        weights(&imported)
+    );
+    assert!(
+        imported.graph.macs() <= 4_130_000,
+        "{} MACs",
+        imported.graph.macs()
+    );
+    assert!(weights(&imported) <= 44_000, "{} bytes", weights(&imported));
+    assert!(run(&imported, &samples) == before);
+}
+
+/// The passes change nothing that integers show.
+#[test]
+fn passes_keep_every_bit() {
+    for name in [
+        "kws_ds_cnn_int8",
+        "ic_resnet8_int8",
+        "streaming_wakeword_int8",
+        "ad_autoencoder_int8",
+    ] {
+        let Some(path) = shared(&format!("models/{name}.tflite")) else {
+            return;
+        };
+        let mut imported = import(&path);
+        let input = imported.graph.value(imported.graph.inputs[0].value);
+        let samples = samples(input.shape.elements(), 10);
+        let before = run(&imported, &samples);
+        optimize::run(&mut imported.graph, |_| true).unwrap();
+        assert!(run(&imported, &samples) == before, "{name}");
+    }
+}
+
 /// Every operator with its variants, as small models with random weights.
 #[test]
 fn operators_equal_tflm() {

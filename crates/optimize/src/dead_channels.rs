@@ -2,34 +2,16 @@
 //! and those that no later weight reads. Training with strong regularization leaves many.
 //!
 //! Bounds of every channel follow from the weights by interval arithmetic, so the pass needs no
-//! data. What a constant channel adds to the next layer moves into that layer's bias.
+//! data. What a constant channel adds to the next layer moves into that layer's bias. In integers all
+//! of this is exact: the outputs stay the same bit for bit.
 
-use graph::{Data, Error, Graph, Kind, Node, Shape, ValueId};
-use runtime::host::Activation;
+mod layer;
+
+use graph::{Data, Error, Graph, Kind, Node, Quantization, Shape, Value, ValueId};
+use layer::{Bounds, Layer, constant, limited, rounded, steps, unknown};
+use runtime::host::{Activation, activation_limits};
 use runtime::ops::unary::{Function, Unary};
 use std::collections::HashMap;
-
-/// Weights below this share of a layer's largest are zero: they vanish in the rounding of any sum.
-const NEGLIGIBLE: f32 = 1e-20;
-
-/// The smallest and the largest number that a channel may hold.
-type Bounds = [f64; 2];
-
-const UNKNOWN: Bounds = [f64::NEG_INFINITY, f64::INFINITY];
-
-/// A convolution or a fully connected layer whose channels can be told apart.
-struct Layer<'g> {
-    weights: &'g [f32],
-    bias: Vec<f32>,
-    outputs: usize,
-    taps: usize,
-    /// Input channels of one output channel.
-    inner: usize,
-    is_depthwise: bool,
-    is_padded: bool,
-    activation: Activation,
-    threshold: f32,
-}
 
 /// Which channels of each value are needed.
 type Needs = HashMap<ValueId, Vec<bool>>;
@@ -48,100 +30,6 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
     }
     graph.infer_all()?;
     Ok(removed)
-}
-
-impl<'g> Layer<'g> {
-    fn of(graph: &'g Graph, node: &Node) -> Option<Self> {
-        let input = graph.value(node.inputs.first().copied()??);
-        let weights = graph.value(node.inputs.get(1).copied()??);
-        let values = weights.data.as_ref()?.f32().ok()?;
-        let outputs = weights.shape.dim(0);
-        let bias = match node.inputs.get(2).copied().flatten() {
-            Some(id) => graph.value(id).data.as_ref()?.f32().ok()?.to_vec(),
-            None => vec![0.0; outputs],
-        };
-        let inner = weights.shape.last();
-        let (groups, is_padded, activation) = match &node.kind {
-            Kind::Conv2d(conv) => (conv.groups, conv.window.padding != [0; 4], conv.activation),
-            Kind::FullyConnected(layer) => (1, false, layer.activation),
-            _ => return None,
-        };
-        let is_depthwise = groups > 1 && groups == input.shape.last() && inner == 1;
-        let fits = is_depthwise || groups == 1 && inner == input.shape.last();
-        let largest = values.iter().fold(0.0f32, |most, w| most.max(w.abs()));
-        (fits && bias.len() == outputs && outputs > 0).then(|| Layer {
-            taps: values.len() / (outputs * inner).max(1),
-            weights: values,
-            bias,
-            outputs,
-            inner,
-            is_depthwise,
-            is_padded,
-            activation,
-            threshold: largest * NEGLIGIBLE,
-        })
-    }
-
-    /// The weights of one output channel for one of its input channels.
-    fn taps(&self, output: usize, inner: usize) -> impl Iterator<Item = f64> {
-        let start = output * self.taps * self.inner + inner;
-        let taps = (0..self.taps).map(move |tap| self.weights[start + tap * self.inner]);
-        taps.map(|w| {
-            if w.abs() <= self.threshold {
-                0.0
-            } else {
-                f64::from(w)
-            }
-        })
-    }
-
-    /// The input channel that a depthwise output channel reads.
-    fn source(&self, output: usize, inputs: usize) -> usize {
-        output / (self.outputs / inputs.max(1)).max(1)
-    }
-
-    fn bounds(&self, input: &[Bounds]) -> Vec<Bounds> {
-        let padded = |[low, high]: Bounds| match self.is_padded {
-            true => [low.min(0.0), high.max(0.0)],
-            false => [low, high],
-        };
-        let channel = |output: usize| {
-            let mut sum = [f64::from(self.bias[output]); 2];
-            for inner in 0..self.inner {
-                let from = if self.is_depthwise {
-                    self.source(output, input.len())
-                } else {
-                    inner
-                };
-                let [low, high] = padded(input[from]);
-                for weight in self.taps(output, inner).filter(|&weight| weight != 0.0) {
-                    let ends = if weight > 0.0 {
-                        [low, high]
-                    } else {
-                        [high, low]
-                    };
-                    sum[0] += weight * ends[0];
-                    sum[1] += weight * ends[1];
-                }
-            }
-            limited(sum, self.activation)
-        };
-        (0..self.outputs).map(channel).collect()
-    }
-
-    /// Whether a constant channel's part of the sum is the same for every output pixel.
-    fn absorbs(&self, bounds: Bounds) -> bool {
-        constant(bounds).is_some_and(|value| value == 0.0 || !self.is_padded)
-    }
-}
-
-fn limited([low, high]: Bounds, activation: Activation) -> Bounds {
-    let [least, most] = activation.limits().map(f64::from);
-    [low.max(least).min(most), high.max(least).min(most)]
-}
-
-fn constant([low, high]: Bounds) -> Option<f64> {
-    (low == high && low.is_finite()).then_some(low)
 }
 
 /// Whether a node's output channels are its input's channels, each for itself.
@@ -167,18 +55,22 @@ fn bounds(graph: &Graph) -> HashMap<ValueId, Vec<Bounds>> {
         else {
             continue;
         };
-        let unknown = vec![UNKNOWN; graph.value(input).shape.last()];
-        let from = all.get(&input).unwrap_or(&unknown);
+        let whole = vec![unknown(graph, input); graph.value(input).shape.last()];
+        let from = all.get(&input).unwrap_or(&whole);
         let bounds = match (Layer::of(graph, node), &node.kind) {
-            (Some(layer), _) => layer.bounds(from),
+            (Some(layer), _) => Some(layer.bounds(from)),
             _ if !is_channelwise(graph, node) => continue,
             (_, Kind::AveragePool2d(pool)) if pool.count_include_pad => continue,
-            (_, Kind::AveragePool2d(pool)) => limit_all(from, pool.activation),
-            (_, Kind::MaxPool2d(pool)) => limit_all(from, pool.activation),
-            (_, Kind::Unary(Unary { function })) => limit_all(from, as_activation(function)),
-            _ => from.clone(),
+            (_, Kind::AveragePool2d(pool)) => limit_all(graph, node, from, pool.activation),
+            (_, Kind::MaxPool2d(pool)) => limit_all(graph, node, from, pool.activation),
+            (_, Kind::Unary(Unary { function })) => {
+                limit_all(graph, node, from, as_activation(function))
+            }
+            _ => Some(from.clone()),
         };
-        all.insert(output, bounds);
+        if let Some(bounds) = bounds {
+            all.insert(output, bounds);
+        }
     }
     all
 }
@@ -190,11 +82,31 @@ fn as_activation(function: &Function) -> Activation {
     }
 }
 
-fn limit_all(bounds: &[Bounds], activation: Activation) -> Vec<Bounds> {
-    bounds
-        .iter()
-        .map(|&bounds| limited(bounds, activation))
-        .collect()
+/// Bounds behind a channelwise operator: rounded to the output's steps where its scale is another.
+fn limit_all(
+    graph: &Graph,
+    node: &Node,
+    bounds: &[Bounds],
+    activation: Activation,
+) -> Option<Vec<Bounds>> {
+    let (input, output) = (node.inputs.first().copied()??, *node.outputs.first()?);
+    let [from, to] = [input, output].map(|id| steps(graph, id));
+    let each: Box<dyn Fn(Bounds) -> Bounds> = match (from, to) {
+        (None, None) => {
+            let limits = activation.limits().map(f64::from);
+            Box::new(move |bounds| limited(bounds, limits))
+        }
+        (Some((from, _)), Some((to, zero))) => {
+            let limits = activation_limits(activation, &graph.operand(output)).ok()?;
+            let limits = limits.map(|limit| f64::from(limit) - zero);
+            match graph.value(input).quantization == graph.value(output).quantization {
+                true => Box::new(move |bounds| limited(bounds, limits)),
+                false => Box::new(move |bounds| rounded(bounds, from / to, limits)),
+            }
+        }
+        _ => return None,
+    };
+    Some(bounds.iter().map(|&bounds| each(bounds)).collect())
 }
 
 /// Marks channels as needed until nothing changes.
@@ -326,13 +238,7 @@ fn narrow(
     } else {
         from.clone()
     };
-    let mut weights = Vec::new();
-    for &output in &to {
-        for tap in 0..layer.taps {
-            let start = (output * layer.taps + tap) * layer.inner;
-            weights.extend(inner.iter().map(|&channel| layer.weights[start + channel]));
-        }
-    }
+    let weights = layer.selected(&to, &inner);
     let absorbed = |output: usize| -> f64 {
         let spare =
             (0..layer.inner).filter(|channel| !layer.is_depthwise && !from.contains(channel));
@@ -344,34 +250,44 @@ fn narrow(
         };
         spare.map(part).sum()
     };
-    let bias = to
-        .iter()
-        .map(|&output| (f64::from(layer.bias[output]) + absorbed(output)) as f32);
-    let bias: Vec<f32> = bias.collect();
+    let bias = layer.biases(&to, absorbed);
     replace(
         graph,
         index,
-        weights,
-        bias,
-        [to.len(), inner.len(), from.len()],
+        [weights, bias],
+        &to,
+        [inner.len(), from.len()],
     )
 }
 
-/// Gives a layer new constants of `[outputs, …, inner]`.
+/// Gives a layer the constants of the outputs that stay, with so many inner channels.
 fn replace(
     graph: &mut Graph,
     index: usize,
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    [outputs, inner, inputs]: [usize; 3],
+    [weights, bias]: [Data; 2],
+    outputs: &[usize],
+    [inner, inputs]: [usize; 2],
 ) -> Option<()> {
     let id = graph.nodes[index].inputs.get(1).copied()??;
-    let (name, shape) = (graph.value(id).name.clone(), graph.value(id).shape);
-    let mut dims = shape.dims().to_vec();
-    (dims[0], *dims.last_mut()?) = (outputs as u32, inner as u32);
-    let weights = graph.add_constant(name.clone(), Shape::new(&dims)?, Data::F32(weights));
-    let shape = Shape::new(&[outputs as u32])?;
-    let bias = graph.add_constant(format!("{name}/bias"), shape, Data::F32(bias));
+    let old = graph.value(id).clone();
+    let mut dims = old.shape.dims().to_vec();
+    (dims[0], *dims.last_mut()?) = (outputs.len() as u32, inner as u32);
+    let quantization = old.quantization.map(|old| Quantization {
+        scales: match old.axis {
+            Some(_) => outputs.iter().map(|&output| old.scale(output)).collect(),
+            None => old.scales,
+        },
+        ..old
+    });
+    let weights = graph.add_value(Value {
+        name: old.name.clone(),
+        dtype: old.dtype,
+        shape: Shape::new(&dims)?,
+        quantization,
+        data: Some(weights),
+    });
+    let shape = Shape::new(&[outputs.len() as u32])?;
+    let bias = graph.add_constant(format!("{}/bias", old.name), shape, bias);
     let node = &mut graph.nodes[index];
     node.inputs.truncate(1);
     node.inputs.extend([Some(weights), Some(bias)]);
@@ -499,5 +415,64 @@ mod tests {
         let before = answer(&graph);
         assert_eq!(run(&mut graph).unwrap(), 1);
         assert_eq!(answer(&graph), before);
+    }
+
+    /// Sums of the second channel are too small for a step, and the third is always at its lower
+    /// limit, above its zero point; what it adds moves into the bias.
+    #[test]
+    fn integer_channels_go_without_a_trace() {
+        let q = |scale, zero| Some(Quantization::per_tensor(scale, zero));
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", DType::I8, shape(&[1, 2, 2, 1]));
+        graph.value_mut(x).quantization = q(0.1, 3);
+        let constant = |graph: &mut Graph, dims: &[u32], data: Data, scales: &[f32]| {
+            let axis = (scales.len() > 1).then_some(0);
+            let id = graph.add_constant("c", shape(dims), data);
+            graph.value_mut(id).quantization = (!scales.is_empty()).then(|| Quantization {
+                scales: scales.to_vec(),
+                zero_point: 0,
+                axis,
+            });
+            id
+        };
+        let weights = Data::I8(vec![100, 127, -1]);
+        let w = constant(&mut graph, &[3, 1, 1, 1], weights, &[0.01, 1e-6, 0.01]);
+        let b = constant(&mut graph, &[3], Data::I32(vec![5, 9, -90_000]), &[]);
+        let layer = |activation| Conv2d {
+            window: Window2d::dense([1, 1]),
+            groups: 1,
+            activation,
+        };
+        let first = layer(Activation::Clip(1.0, 6.0));
+        let y = graph.push("a", first, &[x, w, b]).unwrap()[0];
+        graph.value_mut(y).quantization = q(0.05, -128);
+        let w = constant(
+            &mut graph,
+            &[1, 1, 1, 3],
+            Data::I8(vec![50, -70, 11]),
+            &[0.01],
+        );
+        let y = graph.push("b", layer(Activation::None), &[y, w]).unwrap()[0];
+        graph.value_mut(y).quantization = q(0.04, 0);
+        graph.add_output("y", y);
+        let answer = |graph: &Graph| {
+            let compiled = compile::compile(graph, &compile::Options::default()).unwrap();
+            let mut runner = runtime::host::Runner::new(&compiled.bytes).unwrap();
+            let mut session = runner.session().unwrap();
+            session.set_input(0, &[0x80, 0, 60, 0x7F]).unwrap();
+            session.run();
+            let mut bytes = [0; 4];
+            session.output(0, &mut bytes).unwrap();
+            bytes
+        };
+        let before = answer(&graph);
+        assert_eq!(run(&mut graph).unwrap(), 2);
+        assert_eq!(answer(&graph), before);
+        let bias = graph.nodes[1].inputs[2].unwrap();
+        // Both stay at 1.0, which is 20 steps.
+        assert_eq!(
+            graph.value(bias).data,
+            Some(Data::I32(vec![20 * (11 - 70)]))
+        );
     }
 }
