@@ -14,9 +14,9 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// A model, its data, and what it is to reach.
-struct Subject {
-    name: &'static str,
-    model: &'static str,
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) model: &'static str,
     calibration: &'static str,
     evaluation: &'static str,
     quantize: &'static [&'static str],
@@ -34,7 +34,7 @@ enum Bound {
 
 const PIXELS: &str = "0.00392156862745098";
 
-const SUBJECTS: &[Subject] = &[
+pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "keywords (KWS)",
         model: "kws_ds_cnn_f32.onnx",
@@ -77,8 +77,15 @@ const SUBJECTS: &[Subject] = &[
     },
 ];
 
-/// Builds the program, runs it on every model, prints the table.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+/// The program, and the folders of what it reads and writes.
+pub(crate) struct Places {
+    pub(crate) program: PathBuf,
+    shared: PathBuf,
+    out: PathBuf,
+}
+
+/// Builds the program, and finds the models.
+pub(crate) fn prepare(workspace: &Workspace) -> Result<Places> {
     let shared = std::env::var_os("MODELOPT_SHARED")
         .map_or_else(|| workspace.root.join("../shared"), PathBuf::from);
     if !shared.join("models").is_dir() {
@@ -100,45 +107,63 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let program = target.join("release").join("modelopt").into_std_path_buf();
     let out = target.join("figures").into_std_path_buf();
     std::fs::create_dir_all(&out)?;
+    Ok(Places {
+        program,
+        shared,
+        out,
+    })
+}
+
+/// Runs the program on every model, prints the table.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let places = prepare(workspace)?;
     println!(
         "\n| model | float | int8 | goal | reached | file, bytes | at most | RAM, bytes | quantize, s |\n\
          |---|---|---|---|---|---|---|---|---|"
     );
     for subject in SUBJECTS {
-        println!(
-            "{}",
-            row(subject, &program, &shared, &out).context(subject.name)?
-        );
+        println!("{}", row(subject, &places).context(subject.name)?);
     }
     Ok(())
 }
 
-fn row(subject: &Subject, program: &Path, shared: &Path, out: &Path) -> Result<String> {
-    let model = shared.join("models").join(subject.model);
-    let data = shared.join("data");
-    let compact = out.join(subject.model).with_extension("mopt");
-    let placed = |argument: &&str| argument.replace("DATA", &data.to_string_lossy());
-    let start = Instant::now();
-    let mut quantize = Command::new(program);
+/// Quantizes a model: the compact file, and what the program says of it.
+pub(crate) fn quantize(subject: &Subject, places: &Places) -> Result<(PathBuf, Value)> {
+    let data = places.shared.join("data");
+    let compact = places.out.join(subject.model).with_extension("mopt");
+    let mut quantize = Command::new(&places.program);
     quantize
         .arg("quantize")
-        .arg(&model)
+        .arg(places.shared.join("models").join(subject.model))
         .arg("--calib")
-        .arg(data.join(subject.calibration));
-    quantize
+        .arg(data.join(subject.calibration))
         .arg("-o")
         .arg(&compact)
-        .args(subject.quantize.iter().map(placed));
+        .args(subject.quantize.iter().map(|part| placed(part, &data)));
     let made = json(&mut quantize)?;
+    Ok((compact, made))
+}
+
+/// An argument with the folder of the data in it.
+fn placed(argument: &str, data: &Path) -> String {
+    argument.replace("DATA", &data.to_string_lossy())
+}
+
+fn row(subject: &Subject, places: &Places) -> Result<String> {
+    let model = places.shared.join("models").join(subject.model);
+    let data = places.shared.join("data");
+    let start = Instant::now();
+    let (compact, made) = quantize(subject, places)?;
     let seconds = start.elapsed().as_secs_f64();
-    let mut compare = Command::new(program);
+    let mut compare = Command::new(&places.program);
     compare
         .arg("compare")
         .arg(&model)
         .arg(&compact)
         .arg("--data")
         .arg(data.join(subject.evaluation));
-    let compared = json(compare.args(subject.compare.iter().map(placed)))?;
+    let arguments = subject.compare.iter().map(|part| placed(part, &data));
+    let compared = json(compare.args(arguments))?;
     let (metric, bound) = subject.goal;
     let number = |side: &str, metric: &str| compared[side][metric].as_f64();
     let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));

@@ -3,6 +3,7 @@
 mod ci;
 mod cross;
 mod figures;
+mod one_model;
 mod process;
 mod setup;
 mod sizes;

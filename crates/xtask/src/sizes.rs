@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use object::{Architecture, Object, ObjectSection, SectionKind};
 
 use crate::cross::{TARGETS, WASM_TARGET};
+use crate::one_model;
 use crate::workspace::Workspace;
 
 /// What to measure.
@@ -14,11 +15,15 @@ use crate::workspace::Workspace;
 pub(crate) struct Arguments {
     /// Files to measure [default: the images and modules that were built in this checkout]
     files: Vec<PathBuf>,
+    /// Build images of one model each, for the real models beside the repository, and measure
+    /// those against the limits
+    #[arg(long, conflicts_with = "files")]
+    models: bool,
 }
 
 /// Bytes of one image by kind of section.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Sizes {
+pub(crate) struct Sizes {
     /// Instructions.
     code_bytes: u64,
     /// Constants that stay in flash.
@@ -30,17 +35,20 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn flash_bytes(&self) -> u64 {
+    pub(crate) fn flash_bytes(&self) -> u64 {
         self.code_bytes + self.constant_bytes + self.data_bytes
     }
 
-    fn ram_bytes(&self) -> u64 {
+    pub(crate) fn ram_bytes(&self) -> u64 {
         self.data_bytes + self.zeroed_bytes
     }
 }
 
 /// Prints one line per file.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    if arguments.models {
+        return one_model::run(workspace);
+    }
     let files = if arguments.files.is_empty() {
         built_images(workspace)?
     } else {
@@ -72,7 +80,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
 }
 
 /// Adds up the sections that are loaded; debug information and symbol tables are not.
-fn measure(content: &[u8]) -> Result<Sizes> {
+pub(crate) fn measure(content: &[u8]) -> Result<Sizes> {
     let file = object::File::parse(content)?;
     if file.architecture() == Architecture::Wasm32 {
         return measure_module(&file);
