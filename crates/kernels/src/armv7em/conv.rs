@@ -1,13 +1,11 @@
 //! Convolutions over gathered windows: one channel by four pixels, or four channels by one
 //! pixel. Inputs are widened once for all channels; weights are widened where they are used.
 
-use super::dsp::{
-    Row, multiply_add, tile_of_channels, tile_of_narrow_channels, tile_of_pixels, widen_even,
-    widen_odd,
-};
-use super::finish::Finish;
+use super::dsp::{sum_of_pixel, sums_of_pixels};
+use super::finish::{Finish, packed};
 use super::gather;
 use super::plan::{PIXELS, is_in_place, is_narrow, places, window_bytes};
+use super::tile::{Channels, Pixels, tile_of_channels, tile_of_narrow_channels, tile_of_pixels};
 use crate::Conv2dI8;
 use core::cell::Cell;
 
@@ -101,78 +99,160 @@ impl Gathered<'_> {
         cells.cast_mut().cast::<i8>().wrapping_add(at)
     }
 
+    /// Bytes from the weights of the last whole step to those of the last step; 0 where all steps
+    /// are whole.
+    fn back(&self) -> usize {
+        match self.taps % 4 {
+            0 => 0,
+            rest => rest.wrapping_sub(4),
+        }
+    }
+
     /// Every channel of a group for up to four pixels. What is in the places of the pixels that
-    /// there are not is multiplied too, and left out at the end.
+    /// there are not is multiplied too, and overwritten at the end.
     ///
     /// # Safety
     ///
     /// As [`multiply`]; the windows are widened and the pixels exist.
     unsafe fn pixels(&self, first: usize, count: usize, group: usize) {
-        let (steps, rest) = (self.taps / 4, self.taps % 4);
-        let outputs = self.operands.geometry.output[2];
         let from = group * self.group_outputs;
-        for channel in from..from + self.group_outputs {
+        let outputs = [0, 1, 2, 3].map(|i: usize| self.output(first + i.min(count - 1), from));
+        let weights = self
+            .operands
+            .weights
+            .as_ptr()
+            .wrapping_add(from * self.taps);
+        let Some([zero_point, low, high]) = self.finish.high() else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.pixels_by_any_rule(&outputs, weights, from) };
+        };
+        let records = self.finish.records().as_ptr().wrapping_add(from);
+        let [bias_shift, multiplier_shift] = self.finish.shifts();
+        let mut tile = Pixels {
+            outputs,
+            inputs: self.inputs,
+            steps: self.taps / 4,
+            back: self.back(),
+            bias_shift,
+            multiplier_shift,
+            zero_point,
+            low: packed(low),
+            high: packed(high),
+            is_limited: u32::from(low > -128 || high < 127),
+            end: records.wrapping_add(self.group_outputs),
+            weights,
+            records,
+        };
+        // SAFETY: the windows have as many steps as the rows of weights; rows, records and
+        // outputs are those of the group's channels.
+        unsafe { tile_of_pixels(&mut tile) };
+    }
+
+    /// # Safety
+    ///
+    /// As [`Gathered::pixels`].
+    #[inline(never)]
+    unsafe fn pixels_by_any_rule(&self, outputs: &[*mut i8; 4], weights: *const i8, from: usize) {
+        let steps = self.taps / 4;
+        for channel in 0..self.group_outputs {
             let mut sums = [0; PIXELS];
             // SAFETY: the row of weights has `taps` bytes, and the outputs exist.
             unsafe {
-                let weights = self.operands.weights.as_ptr().add(channel * self.taps);
-                tile_of_pixels(self.inputs, weights, steps, &mut sums);
-                if rest > 0 {
-                    let word = gather::tail_word(weights.add(steps * 4), rest);
-                    let (even, odd) = (widen_even(word), widen_odd(word));
-                    for (i, sum) in sums.iter_mut().enumerate() {
-                        let input = self.inputs.add(steps * 8 + i * 2);
-                        *sum = multiply_add(even, input.read(), *sum);
-                        *sum = multiply_add(odd, input.add(1).read(), *sum);
-                    }
+                let weights = weights.add(channel * self.taps);
+                sums_of_pixels(self.inputs, weights, steps, &mut sums);
+                if self.back() != 0 {
+                    let weights = weights.add(self.taps - 4);
+                    sums_of_pixels(self.inputs.add(steps * 8), weights, 1, &mut sums);
                 }
-                let to = self.output(first, channel);
-                self.finish.pixels(channel, &sums[..count], to, outputs);
+                for (output, sum) in outputs.iter().zip(sums).rev() {
+                    output
+                        .add(channel)
+                        .write(self.finish.any(from + channel, sum));
+                }
             }
         }
     }
 
-    /// Every channel of a group for one pixel. The last four channels may begin among those that
-    /// are done already.
+    /// Every channel of a group for one pixel.
     ///
     /// # Safety
     ///
     /// As [`Gathered::pixels`]; there are at least four channels.
     unsafe fn pixel(&self, pixel: usize, group: usize) {
-        let (steps, rest) = (self.taps / 4, self.taps % 4);
+        let from = group * self.group_outputs;
+        let output = self.output(pixel, from);
+        let weights = self
+            .operands
+            .weights
+            .as_ptr()
+            .wrapping_add(from * self.taps);
         let is_narrow = is_narrow(&self.operands.geometry);
-        let narrow = self.operands.input.as_ptr();
-        for block in (0..self.group_outputs).step_by(4) {
-            let channel = group * self.group_outputs + block.min(self.group_outputs - 4);
-            let mut row = Row {
-                sums: [0; 4],
-                apart: self.taps,
-            };
-            // SAFETY: four rows of weights have `taps` bytes each, and the outputs exist.
+        let Some([zero_point, low, high]) = self.finish.high() else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.pixel_by_any_rule(output, weights, from, is_narrow) };
+        };
+        let [bias_shift, multiplier_shift] = self.finish.shifts();
+        let mut tile = Channels {
+            inputs: self.inputs.cast_const(),
+            steps: self.taps / 4,
+            taps: self.taps,
+            back: self.back(),
+            bias_factor: 1 << bias_shift,
+            multiplier_shift,
+            zero_point,
+            low: packed(low),
+            high: packed(high),
+            weights,
+            records: self.finish.records().as_ptr().wrapping_add(from),
+            output,
+            left: self.group_outputs - 4,
+        };
+        // SAFETY: the window has as many steps as the rows of weights; rows, records and outputs
+        // are those of the group's channels. A narrow window is the whole input.
+        unsafe {
+            if is_narrow {
+                tile_of_narrow_channels(&mut tile.with(self.operands.input.as_ptr()));
+            } else {
+                tile_of_channels(&mut tile);
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Gathered::pixel`].
+    #[inline(never)]
+    unsafe fn pixel_by_any_rule(
+        &self,
+        output: *mut i8,
+        weights: *const i8,
+        from: usize,
+        is_narrow: bool,
+    ) {
+        let steps = self.taps / 4;
+        for channel in 0..self.group_outputs {
+            // SAFETY: the row of weights has `taps` bytes, and the output exists. A narrow window
+            // is the whole input, in whole steps.
             unsafe {
-                let weights = self.operands.weights.as_ptr().add(channel * self.taps);
+                let weights = weights.add(channel * self.taps);
+                let mut sum = 0;
                 if is_narrow {
-                    tile_of_narrow_channels(narrow, weights, steps, &mut row);
-                } else {
-                    tile_of_channels(self.inputs, weights, steps, &mut row);
-                }
-                if rest > 0 {
-                    let [even, odd] = if is_narrow {
-                        let word = gather::tail_word(narrow.add(steps * 4), rest);
-                        [widen_even(word), widen_odd(word)]
-                    } else {
-                        let input = self.inputs.add(steps * 2);
-                        [input.read(), input.add(1).read()]
-                    };
-                    for (i, sum) in row.sums.iter_mut().enumerate() {
-                        let from = weights.add(i * self.taps + steps * 4);
-                        let word = gather::tail_word(from, rest);
-                        *sum = multiply_add(widen_even(word), even, *sum);
-                        *sum = multiply_add(widen_odd(word), odd, *sum);
+                    let input = self.operands.input.as_ptr();
+                    for at in (0..self.taps).step_by(4) {
+                        let mut words = [0; 2];
+                        gather::widen(input.add(at), 4, words.as_mut_ptr(), 2);
+                        sum = sum_of_pixel(words.as_ptr(), weights.add(at), 1, sum);
                     }
+                } else {
+                    sum = sum_of_pixel(self.inputs, weights, steps, sum);
                 }
-                let to = self.output(pixel, channel);
-                self.finish.channels(channel, &row.sums, to);
+                if self.back() != 0 {
+                    let weights = weights.add(self.taps - 4);
+                    sum = sum_of_pixel(self.inputs.add(steps * 2), weights, 1, sum);
+                }
+                output
+                    .add(channel)
+                    .write(self.finish.any(from + channel, sum));
             }
         }
     }

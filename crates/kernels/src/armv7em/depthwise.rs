@@ -1,20 +1,22 @@
 //! Depthwise convolutions: four channels of a pixel, two taps in one multiplication.
 
-use super::dsp::{pair, tile_of_taps};
-use super::finish::Finish;
+use super::dsp::{pair, sums_of_taps};
+use super::finish::{Finish, packed};
 use super::gather::fill;
-use super::plan::{DEPTHWISE_TAPS_MAX, tap_pairs, widened_bytes};
+use super::plan::{DEPTHWISE_TAPS_MAX, block_words, blocks_bytes, tap_pairs};
+use super::strip::{ROUND, Strip, strip_of_taps};
 use crate::Conv2dI8;
 use crate::scalar::{position, taps_inside};
 
 struct Depthwise<'a> {
     operands: &'a Conv2dI8<'a>,
     finish: Finish<'a>,
-    /// Blocks of four channels, in them pairs of taps, in them [`pair`].
-    weights: *const u32,
+    /// Blocks of four channels, as [`super::strip`] has them.
+    blocks: *const u32,
     /// A zero point for each channel.
     zeros: *const i8,
-    pairs: usize,
+    /// Output columns whose windows touch no column of padding: from the first to the end.
+    inside: [usize; 2],
 }
 
 /// The addresses of the taps of a pixel, for channel 0, and a pair of nulls.
@@ -29,18 +31,19 @@ type Taps = [*const i8; DEPTHWISE_TAPS_MAX + 2];
 /// aligned to words.
 pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     let geometry = &operands.geometry;
-    let zeros: *mut i8 = scratch.wrapping_add(widened_bytes(geometry) / 4).cast();
+    let zeros: *mut i8 = scratch.wrapping_add(blocks_bytes(geometry) / 4).cast();
+    let finish = Finish::new(operands);
     // SAFETY: the caller's promise: the zeros are the last part of the scratch memory.
     unsafe {
-        widen_weights(operands, scratch);
+        write_blocks(operands, &finish, scratch);
         fill(zeros, geometry.input[2], operands.input_zero_point);
     }
     let depthwise = Depthwise {
         operands,
-        finish: Finish::new(operands),
-        weights: scratch,
+        finish,
+        blocks: scratch,
         zeros,
-        pairs: tap_pairs(geometry),
+        inside: inside(operands),
     };
     for y in 0..geometry.output[0] {
         // SAFETY: the row exists.
@@ -48,21 +51,37 @@ pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     }
 }
 
-/// Widens the weights of all channels.
+/// The output columns whose windows are inside the image.
+fn inside(operands: &Conv2dI8<'_>) -> [usize; 2] {
+    let geometry = &operands.geometry;
+    let kernel = geometry.window.kernel[1];
+    let mut columns = 0..geometry.output[1];
+    let is_inside = |x: &usize| taps_inside(geometry, 1, *x).len() == kernel;
+    let first = columns.find(is_inside).unwrap_or(geometry.output[1]);
+    let end = columns.find(|x| !is_inside(x));
+    [first, end.unwrap_or(geometry.output[1])]
+}
+
+/// Writes the blocks of all channels. The last four channels may begin among those of the block
+/// before.
 ///
 /// # Safety
 ///
 /// As [`multiply`].
-unsafe fn widen_weights(operands: &Conv2dI8<'_>, mut to: *mut u32) {
+unsafe fn write_blocks(operands: &Conv2dI8<'_>, finish: &Finish<'_>, mut to: *mut u32) {
     let channels = operands.geometry.input[2];
     let [rows, columns] = operands.geometry.window.kernel;
     let taps = rows * columns;
     for block in (0..channels).step_by(4) {
         let channel = block.min(channels - 4);
         let from = operands.weights.as_ptr();
-        for tap in (0..taps).step_by(2) {
-            // SAFETY: channels `channel..channel + 4` exist, and the taps below `taps`.
-            unsafe {
+        let records = [0, 1, 2, 3].map(|i| finish.record(channel + i));
+        // SAFETY: channels `channel..channel + 4` exist, and the taps below `taps`; a block has
+        // four biases, four words for each pair, four multipliers.
+        unsafe {
+            to.cast::<[i32; 4]>().write(records.map(|(bias, _)| bias));
+            to = to.add(4);
+            for tap in (0..taps).step_by(2) {
                 let read = |tap: usize| {
                     let at = from.add(tap * channels + channel);
                     at.cast::<u32>().read_unaligned()
@@ -71,6 +90,9 @@ unsafe fn widen_weights(operands: &Conv2dI8<'_>, mut to: *mut u32) {
                 to.cast::<[u32; 4]>().write(pair(read(tap), second));
                 to = to.add(4);
             }
+            to.cast::<[u32; 4]>()
+                .write(records.map(|(_, multiplier)| multiplier));
+            to = to.add(4);
         }
     }
 }
@@ -111,8 +133,7 @@ impl Depthwise<'_> {
         }
     }
 
-    /// One output row. Between the pixels whose windows touch no column of padding, addresses
-    /// move by the same step.
+    /// One output row. Pixels whose windows touch no padding are computed together.
     ///
     /// # Safety
     ///
@@ -120,51 +141,83 @@ impl Depthwise<'_> {
     unsafe fn row(&self, y: usize) {
         let geometry = &self.operands.geometry;
         let columns = geometry.output[1];
-        let window = &geometry.window;
-        let channels = geometry.input[2];
-        let reach = (window.kernel[1] - 1) * window.dilation[1];
+        let [first, end] = self.inside;
+        let has_all_rows = taps_inside(geometry, 0, y).len() == geometry.window.kernel[0];
         let mut taps = [core::ptr::null(); DEPTHWISE_TAPS_MAX + 2];
-        let rows_inside = taps_inside(geometry, 0, y).len() == window.kernel[0];
-        let mut base = usize::MAX;
-        for x in 0..columns {
-            let start = x * window.stride[1];
-            let is_inside = rows_inside
-                && start >= window.padding[1]
-                && start - window.padding[1] + reach < geometry.input[1];
-            let moved = if is_inside && base != usize::MAX {
-                (start - base) * channels
-            } else {
-                // SAFETY: the pixel is in the output.
-                unsafe { self.taps([y, x], &mut taps) };
-                base = if is_inside { start } else { usize::MAX };
-                0
-            };
-            // SAFETY: the addresses are those of the pixel's taps.
-            unsafe { self.pixel(y * columns + x, &taps, moved) };
+        let mut x = 0;
+        while x < columns {
+            let is_run = has_all_rows && x == first && end > first;
+            let pixels = if is_run { end - first } else { 1 };
+            // SAFETY: the pixels are in the output; inside the image, the addresses of a pixel's
+            // taps are those of the pixel before and the same step.
+            unsafe {
+                self.taps([y, x], &mut taps);
+                self.strip(y * columns + x, &taps, pixels);
+            }
+            x += pixels;
         }
     }
 
-    /// All channels of a pixel whose taps are `moved` bytes behind `taps`. The last four
-    /// channels may begin among those that are done already.
+    /// All channels of neighbouring pixels from `pixel` on, with the taps of the first.
+    ///
+    /// # Safety
+    ///
+    /// As [`multiply`]; the pixels exist, and their taps are a stride from each other.
+    unsafe fn strip(&self, pixel: usize, taps: &Taps, pixels: usize) {
+        let geometry = &self.operands.geometry;
+        let channels = geometry.input[2];
+        let output = self.operands.output.as_ptr().cast_mut().cast::<i8>();
+        let output = output.wrapping_add(pixel * channels);
+        let step = geometry.window.stride[1] * channels;
+        let Some([zero_point, low, high]) = self.finish.high() else {
+            for i in 0..pixels {
+                // SAFETY: the caller's promise.
+                unsafe { self.pixel(output.wrapping_add(i * channels), taps, i * step) };
+            }
+            return;
+        };
+        let pairs = tap_pairs(geometry);
+        let mut strip = Strip {
+            taps: taps.as_ptr(),
+            skipped: pairs.next_multiple_of(ROUND) - pairs,
+            blocks: self.blocks,
+            zero_point,
+            low: packed(low),
+            high: packed(high),
+            last: channels - 4,
+            output,
+            pixels,
+            step,
+            output_step: channels.wrapping_sub(step),
+            back: step.wrapping_sub(channels - 4),
+        };
+        // SAFETY: the taps have every channel of every pixel, and there are blocks for them.
+        unsafe { strip_of_taps(&mut strip) };
+    }
+
+    /// All channels of a pixel whose taps are `moved` bytes behind `taps`, with any rule.
     ///
     /// # Safety
     ///
     /// As [`multiply`]; the taps have every channel at `moved`.
-    unsafe fn pixel(&self, pixel: usize, taps: &Taps, moved: usize) {
-        let channels = self.operands.geometry.input[2];
-        let output = self.operands.output.as_ptr().cast_mut().cast::<i8>();
-        let mut weights = self.weights;
-        for block in (0..channels).step_by(4) {
-            let channel = block.min(channels - 4);
+    unsafe fn pixel(&self, output: *mut i8, taps: &Taps, moved: usize) {
+        let geometry = &self.operands.geometry;
+        let channels = geometry.input[2];
+        let mut block = self.blocks;
+        for first in (0..channels).step_by(4) {
+            let channel = first.min(channels - 4);
             let mut sums = [0; 4];
             // SAFETY: the addresses have channels `channel..channel + 4` at `moved`, and there
-            // are weights for every pair.
+            // is a block for them.
             unsafe {
                 let at = moved + channel;
-                tile_of_taps(taps.as_ptr(), at, weights, &mut sums);
-                weights = weights.add(self.pairs * 4);
-                let to = output.add(pixel * channels + channel);
-                self.finish.channels(channel, &sums, to);
+                sums_of_taps(taps.as_ptr(), at, block.add(4), &mut sums);
+                block = block.add(block_words(geometry));
+            }
+            for (i, &sum) in sums.iter().enumerate() {
+                let value = self.finish.any(channel + i, sum);
+                // SAFETY: the pixel has these channels.
+                unsafe { output.add(channel + i).write(value) };
             }
         }
     }

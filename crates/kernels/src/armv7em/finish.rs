@@ -1,6 +1,5 @@
 //! From sums to outputs.
 
-use super::dsp::multiply_high;
 use crate::{Channels, Conv2dI8};
 use format::fixed::{Requantize, Rounding};
 
@@ -11,22 +10,6 @@ pub(super) struct Finish<'a> {
     requantize: Requantize,
 }
 
-/// The high-word rule for one operator.
-struct High {
-    zero_point: i32,
-    low: i32,
-    high: i32,
-}
-
-impl High {
-    /// The output of a sum: a multiplier is below 2^31, so the scaled sum is within 2^30.
-    #[inline(always)]
-    fn output(&self, sum: i32, multiplier: u32) -> i8 {
-        let scaled = multiply_high(sum as u32, multiplier) as i32;
-        (scaled + self.zero_point).max(self.low).min(self.high) as i8
-    }
-}
-
 impl<'a> Finish<'a> {
     pub(super) fn new(operands: &Conv2dI8<'a>) -> Self {
         Finish {
@@ -35,89 +18,57 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// The rule and the packed records, where outputs are high words.
-    #[inline(always)]
-    fn high(&self) -> Option<(High, &'a [u32])> {
+    /// Zero point and limits, where outputs are high words: what the loops in assembly compute.
+    pub(super) fn high(&self) -> Option<[i32; 3]> {
+        let requantize = &self.requantize;
+        let is_high = matches!(self.channels, Channels::High(_));
+        let [zero_point, low, high] =
+            [requantize.zero_point, requantize.min, requantize.max].map(i32::from);
+        (is_high && requantize.rounding == Rounding::High).then_some([zero_point, low, high])
+    }
+
+    /// The packed records; none where outputs are not high words.
+    pub(super) fn records(&self) -> &'a [u32] {
         match self.channels {
-            Channels::High(words) if self.requantize.rounding == Rounding::High => {
-                let [zero_point, low, high] = [
-                    self.requantize.zero_point,
-                    self.requantize.min,
-                    self.requantize.max,
-                ]
-                .map(i32::from);
-                Some((
-                    High {
-                        zero_point,
-                        low,
-                        high,
-                    },
-                    words,
-                ))
-            }
-            _ => None,
+            Channels::High(words) => words,
+            Channels::Wide(_) => &[],
         }
     }
 
-    /// The bias and the multiplier of a packed record.
-    #[inline(always)]
-    fn unpack(&self, word: u32) -> (i32, u32) {
-        let bias = ((word as i32) >> 12) << self.requantize.bias_shift;
-        (bias, (word & 0xFFF) << self.requantize.multiplier_shift)
+    /// Left shifts of the biases and the multipliers of packed records.
+    pub(super) fn shifts(&self) -> [u32; 2] {
+        let requantize = &self.requantize;
+        [requantize.bias_shift, requantize.multiplier_shift].map(u32::from)
     }
 
+    /// Bias and multiplier of a packed record.
+    pub(super) fn record(&self, channel: usize) -> (i32, u32) {
+        let word = self.records().get(channel).copied().unwrap_or(0);
+        let [bias_shift, multiplier_shift] = self.shifts();
+        let bias = ((word as i32) >> 12) << bias_shift;
+        (bias, (word & 0xFFF) << multiplier_shift)
+    }
+
+    /// The output of a sum without bias, with any rule.
     #[inline(never)]
-    fn any(&self, channel: usize, sum: i32) -> i8 {
+    pub(super) fn any(&self, channel: usize, sum: i32) -> i8 {
         let bias = self.channels.bias(&self.requantize, channel);
         self.channels
             .finish(&self.requantize, channel, sum.wrapping_add(bias))
     }
+}
 
-    /// Outputs of one channel at pixels that are `apart` bytes from each other.
-    ///
-    /// # Safety
-    ///
-    /// The outputs are writable, and the channel has a record.
-    #[inline(always)]
-    pub(super) unsafe fn pixels(&self, channel: usize, sums: &[i32], to: *mut i8, apart: usize) {
-        let mut to = to;
-        if let Some((rule, words)) = self.high() {
-            let (bias, multiplier) = self.unpack(words.get(channel).copied().unwrap_or(0));
-            for &sum in sums {
-                // SAFETY: the caller's promise.
-                unsafe { to.write(rule.output(sum.wrapping_add(bias), multiplier)) };
-                to = to.wrapping_add(apart);
-            }
-            return;
-        }
-        for &sum in sums {
-            // SAFETY: the caller's promise.
-            unsafe { to.write(self.any(channel, sum)) };
-            to = to.wrapping_add(apart);
-        }
-    }
+/// The output of a sum with bias by the rule of the high word, as the loops in assembly compute
+/// it; limits are the lowest bytes of words.
+#[cfg(not(all(armv7em, target_arch = "arm")))]
+pub(super) fn high_output(sum: i32, multiplier: u32, zero_point: i32, limits: [u32; 2]) -> i8 {
+    let scaled = super::dsp::multiply_high(sum as u32, multiplier) as i32;
+    let [low, high] = limits.map(|limit| limit as i8);
+    let byte = (scaled + zero_point).clamp(-128, 127) as i8;
+    byte.max(low).min(high)
+}
 
-    /// Outputs of four channels of one pixel.
-    ///
-    /// # Safety
-    ///
-    /// The outputs are writable, and the channels have records.
-    #[inline(never)]
-    pub(super) unsafe fn channels(&self, channel: usize, sums: &[i32; 4], to: *mut i8) {
-        if let Some((rule, words)) = self.high() {
-            for (i, &sum) in sums.iter().enumerate() {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let (bias, multiplier) = self.unpack(words.as_ptr().add(channel + i).read());
-                    let output = rule.output(sum.wrapping_add(bias), multiplier);
-                    to.add(i).write(output);
-                }
-            }
-            return;
-        }
-        for (i, &sum) in sums.iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { to.add(i).write(self.any(channel + i, sum)) };
-        }
-    }
+/// Four times the limit.
+pub(super) fn packed(limit: i32) -> u32 {
+    u32::from(limit as i8 as u8) * 0x0101_0101
 }

@@ -4,39 +4,27 @@ use super::dsp::{widen_even, widen_odd};
 use crate::Conv2dI8;
 use crate::scalar::{position, taps_inside};
 
-/// Up to three bytes as a word.
-///
-/// # Safety
-///
-/// `from` is readable for `count` bytes, at most 3.
-#[inline(always)]
-pub(super) unsafe fn tail_word(from: *const i8, count: usize) -> u32 {
-    let mut word = 0;
-    for i in (0..count).rev() {
-        // SAFETY: the caller's promise.
-        word = word << 8 | u32::from(unsafe { from.add(i).read() } as u8);
-    }
-    word
-}
-
 /// Widens `count` bytes in steps of four: a word of even elements, a word of odd ones. Steps are
-/// `apart` words from each other; the last one is filled up with zeros.
+/// `apart` words from each other. The last one is the last four bytes; those among them that are
+/// in the step before are zeros.
 ///
 /// # Safety
 ///
-/// `from` is readable for `count` bytes, `to` is writable for as many steps as that takes.
+/// `from` is readable for `count` bytes, at least four; `to` is writable for as many steps as
+/// that takes.
 pub(super) unsafe fn widen(from: *const i8, count: usize, mut to: *mut u32, apart: usize) {
-    let whole = count / 4 * 4;
+    let rest = count % 4;
     // SAFETY: the caller's promise; every read ends at or before `count`.
     unsafe {
-        for i in (0..whole).step_by(4) {
+        for i in (0..count - rest).step_by(4) {
             let word = from.add(i).cast::<u32>().read_unaligned();
             to.write(widen_even(word));
             to.add(1).write(widen_odd(word));
             to = to.wrapping_add(apart);
         }
-        if whole < count {
-            let word = tail_word(from.add(whole), count - whole);
+        if rest > 0 {
+            let word = from.add(count - 4).cast::<u32>().read_unaligned();
+            let word = word & u32::MAX << (32 - rest * 8);
             to.write(widen_even(word));
             to.add(1).write(widen_odd(word));
         }

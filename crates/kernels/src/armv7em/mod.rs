@@ -14,6 +14,10 @@ mod gather;
 #[cfg(any(armv7em, test))]
 pub(crate) mod i8;
 mod plan;
+#[cfg(any(armv7em, test))]
+mod strip;
+#[cfg(any(armv7em, test))]
+mod tile;
 
 pub(crate) use plan::{conv_2d_loops, conv_2d_scratch_bytes};
 

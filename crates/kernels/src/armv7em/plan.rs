@@ -26,7 +26,13 @@ impl Kind {
         let [_, _, channels] = geometry.input;
         let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
         if !(geometry.groups > 1 && geometry.is_depthwise()) {
-            return Kind::Gathered;
+            // The last weights of a channel are read as a word.
+            let has_word = geometry.taps() >= 4;
+            return if has_word {
+                Kind::Gathered
+            } else {
+                Kind::Scalar
+            };
         }
         let fits = channels >= 4 && geometry.output[2] == channels && taps <= DEPTHWISE_TAPS_MAX;
         if fits { Kind::Depthwise } else { Kind::Scalar }
@@ -53,9 +59,15 @@ pub(super) fn tap_pairs(geometry: &Geometry) -> usize {
     (rows * columns).div_ceil(2)
 }
 
-/// Bytes of the weights of a depthwise convolution, widened to 16 bits.
-pub(super) fn widened_bytes(geometry: &Geometry) -> usize {
-    geometry.input[2].div_ceil(4) * tap_pairs(geometry) * 16
+/// Words of four channels of a depthwise convolution: biases, weights widened to 16 bits,
+/// multipliers.
+pub(super) fn block_words(geometry: &Geometry) -> usize {
+    tap_pairs(geometry) * 4 + 8
+}
+
+/// Bytes of all of them.
+pub(super) fn blocks_bytes(geometry: &Geometry) -> usize {
+    geometry.input[2].div_ceil(4) * block_words(geometry) * 4
 }
 
 /// Whether the window of a pixel is the same pixel of the input.
@@ -81,14 +93,16 @@ const WIDENED_TAPS_MAX: usize = 256;
 
 /// Whether the window of a vector's product is used as it is.
 pub(super) fn is_narrow(geometry: &Geometry) -> bool {
-    places(geometry) == 1 && is_in_place(geometry) && geometry.taps() > WIDENED_TAPS_MAX
+    let taps = geometry.taps();
+    let is_long = taps > WIDENED_TAPS_MAX && taps.is_multiple_of(4);
+    places(geometry) == 1 && is_in_place(geometry) && is_long
 }
 
 /// Bytes of working memory.
 pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
     match Kind::of(geometry) {
         Kind::Scalar => 0,
-        Kind::Depthwise => widened_bytes(geometry) + geometry.input[2].next_multiple_of(4),
+        Kind::Depthwise => blocks_bytes(geometry) + geometry.input[2].next_multiple_of(4),
         Kind::Gathered if is_narrow(geometry) => 0,
         Kind::Gathered => {
             let window = window_bytes(geometry);

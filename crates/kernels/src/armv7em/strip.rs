@@ -1,0 +1,207 @@
+//! The inner loop of depthwise convolutions: four channels at a time of one pixel after another.
+//!
+//! A block of four channels is a run of words: four biases, four words for each pair of taps as
+//! [`super::dsp::pair`] makes them, four multipliers.
+
+#[cfg(all(armv7em, target_arch = "arm"))]
+pub(super) use hardware::strip_of_taps;
+#[cfg(not(all(armv7em, target_arch = "arm")))]
+pub(super) use model::strip_of_taps;
+
+/// Pairs of taps that the loop takes in one round.
+pub(super) const ROUND: usize = 5;
+
+/// Pixels of one row whose taps are equally far from each other. The order is known to the
+/// loop's text.
+#[repr(C)]
+pub(super) struct Strip {
+    /// The addresses of the first pixel's taps for channel 0, two for a pair, then a null.
+    pub(super) taps: *const *const i8,
+    /// Pairs by which the first round is shorter than [`ROUND`].
+    pub(super) skipped: usize,
+    /// The blocks of all channels. The last one may begin among channels of the one before.
+    pub(super) blocks: *const u32,
+    /// The output's zero point.
+    pub(super) zero_point: i32,
+    /// The output's limits, four times each.
+    pub(super) low: u32,
+    pub(super) high: u32,
+    /// Bytes from the taps to the last block of the pixel.
+    pub(super) last: usize,
+    /// The output, as far before the pixel's as its taps are behind `taps`.
+    pub(super) output: *mut i8,
+    /// Pixels, not 0.
+    pub(super) pixels: usize,
+    /// Bytes from a pixel's taps to the next one's.
+    pub(super) step: usize,
+    /// How much farther a pixel's outputs are from the next one's: modulo 2^32.
+    pub(super) output_step: usize,
+    /// Bytes from a pixel's last block to the next one's first: modulo 2^32.
+    pub(super) back: usize,
+}
+
+#[cfg(all(armv7em, target_arch = "arm"))]
+mod hardware {
+    use core::arch::naked_asm;
+
+    /// The text that turns sums into bytes.
+    macro_rules! to_bytes {
+        () => {
+            concat!(
+                // Sums become bytes, within the limits.
+                "ldr r3, [sp]\n",
+                "ldmia r2!, {{r8, r9, r10, r11}}\n",
+                "ldr r12, [r3, #12]\n",
+                "smmlar r4, r4, r8, r12\n",
+                "smmlar r5, r5, r9, r12\n",
+                "smmlar r6, r6, r10, r12\n",
+                "smmlar r7, r7, r11, r12\n",
+                "ssat r4, #8, r4\n",
+                "ssat r5, #8, r5\n",
+                "ssat r6, #8, r6\n",
+                "ssat r7, #8, r7\n",
+                "bfi r4, r5, #8, #8\n",
+                "bfi r6, r7, #8, #8\n",
+                "pkhbt r4, r4, r6, lsl #16\n",
+                "add.w r12, r3, #16\n",
+                "ldmia r12, {{r8, r9, r10, r11}}\n",
+                "ssub8 r5, r4, r8\n",
+                "sel r4, r4, r8\n",
+                "ssub8 r5, r9, r4\n",
+                "sel r4, r4, r9\n",
+            )
+        };
+    }
+
+    /// The text of one pair.
+    macro_rules! one_pair {
+        () => {
+            concat!(
+                // One pair: each tap's four bytes, paired and widened.
+                ".macro strip_pair\n",
+                "ldrd r3, r12, [r0], #8\n",
+                "ldr r3, [r3, r1]\n",
+                "ldr.w r12, [r12, r1]\n",
+                "ldmia r2!, {{r8, r9, r10, r11}}\n",
+                "pkhbt lr, r3, r12, lsl #16\n",
+                "pkhtb r12, r12, r3, asr #16\n",
+                "sxtb16 r3, lr\n",
+                "sxtb16 lr, lr, ror #8\n",
+                "smlad r4, r3, r8, r4\n",
+                "smlad r5, lr, r9, r5\n",
+                "sxtb16 r3, r12\n",
+                "sxtb16 r12, r12, ror #8\n",
+                "smlad r6, r3, r10, r6\n",
+                "smlad r7, r12, r11, r7\n",
+                ".endm\n",
+            )
+        };
+    }
+
+    /// Computes every channel of every pixel.
+    ///
+    /// # Safety
+    ///
+    /// The taps have four readable bytes for every block of every pixel, `blocks` has as many
+    /// blocks as a pixel, and the outputs are writable.
+    #[unsafe(naked)]
+    pub(in crate::armv7em) unsafe extern "C" fn strip_of_taps(strip: &mut super::Strip) {
+        naked_asm!(
+            env!("KERNELS_CPU"),
+            one_pair!(),
+            "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+            "mov r3, r0",
+            "movs r1, #0",
+            // A pixel.
+            "2:",
+            "ldr r2, [r3, #8]",
+            // A block.
+            "3:",
+            "ldrd r0, r12, [r3]",
+            "ldmia r2!, {{r4, r5, r6, r7}}",
+            "tbb [pc, r12]",
+            "4:",
+            ".byte (5f - 4b) / 2",
+            ".byte (6f - 4b) / 2",
+            ".byte (7f - 4b) / 2",
+            ".byte (8f - 4b) / 2",
+            ".byte (9f - 4b) / 2",
+            ".byte 0",
+            "5:",
+            "strip_pair",
+            "6:",
+            "strip_pair",
+            "7:",
+            "strip_pair",
+            "8:",
+            "strip_pair",
+            "9:",
+            "strip_pair",
+            "ldr r3, [r0]",
+            "cmp r3, #0",
+            "bne 5b",
+            to_bytes!(),
+            "str r4, [r11, r1]",
+            "subs r5, r10, r1",
+            "beq 12f",
+            "cmp r5, #4",
+            "it hi",
+            "movhi r5, #4",
+            "add r1, r5",
+            "b 3b",
+            // The next pixel.
+            "12:",
+            "add.w r12, r3, #32",
+            "ldmia r12, {{r4, r5, r6, r7}}",
+            "add r10, r5",
+            "add r11, r6",
+            "add r1, r7",
+            "strd r10, r11, [r3, #24]",
+            "subs r4, #1",
+            "str r4, [r3, #32]",
+            "bne 2b",
+            "pop {{r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+            ".purgem strip_pair",
+        )
+    }
+}
+
+#[cfg(not(all(armv7em, target_arch = "arm")))]
+mod model {
+    use crate::armv7em::dsp::sums_of_taps;
+    use crate::armv7em::finish::high_output;
+
+    /// Computes every channel of every pixel.
+    ///
+    /// # Safety
+    ///
+    /// The taps have four readable bytes for every block of every pixel, `blocks` has as many
+    /// blocks as a pixel, and the outputs are writable.
+    pub(in crate::armv7em) unsafe fn strip_of_taps(strip: &mut super::Strip) {
+        let mut at = 0usize;
+        for _ in 0..strip.pixels {
+            let mut words = strip.blocks;
+            loop {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let mut sums = words.cast::<[i32; 4]>().read();
+                    words = sums_of_taps(strip.taps, at, words.add(4), &mut sums);
+                    for (i, &sum) in sums.iter().enumerate() {
+                        let limits = [strip.low, strip.high];
+                        let multiplier = words.add(i).read();
+                        let value = high_output(sum, multiplier, strip.zero_point, limits);
+                        strip.output.wrapping_add(at).add(i).write(value);
+                    }
+                    words = words.add(4);
+                }
+                if at == strip.last {
+                    break;
+                }
+                at += (strip.last - at).min(4);
+            }
+            strip.last = strip.last.wrapping_add(strip.step);
+            strip.output = strip.output.wrapping_add(strip.output_step);
+            at = at.wrapping_add(strip.back);
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! The inner loops of convolutions over widened windows: four pixels at a time, channel after
+//! channel, or four channels at a time of one pixel.
+//!
+//! A step is four weights of a channel. Where the number of weights is no multiple of four, the
+//! last step has the last four, and zeros for the inputs that another step has had.
+
+#[cfg(all(armv7em, target_arch = "arm"))]
+pub(super) use hardware::{tile_of_channels, tile_of_narrow_channels, tile_of_pixels};
+#[cfg(not(all(armv7em, target_arch = "arm")))]
+pub(super) use model::{tile_of_channels, tile_of_narrow_channels, tile_of_pixels};
+
+/// Four pixels. The order is known to the loop's text.
+#[repr(C)]
+pub(super) struct Pixels {
+    /// Where the first channel of each pixel goes. Pixels that there are not repeat the last.
+    pub(super) outputs: [*mut i8; 4],
+    /// Eight words a step: for each pixel, even and odd elements.
+    pub(super) inputs: *const u32,
+    /// Whole steps, not 0.
+    pub(super) steps: usize,
+    /// Bytes to the last step's weights, modulo 2^32; 0 where all steps are whole.
+    pub(super) back: usize,
+    /// Left shift of biases.
+    pub(super) bias_shift: u32,
+    /// Left shift of multipliers.
+    pub(super) multiplier_shift: u32,
+    pub(super) zero_point: i32,
+    /// The output's limits, as signed bytes at the lower end.
+    pub(super) low: u32,
+    pub(super) high: u32,
+    /// Whether the limits are narrower than the type's: 0 or 1.
+    pub(super) is_limited: u32,
+    /// The end of the channels' records.
+    pub(super) end: *const u32,
+    /// Rows of weights, one for each channel, one behind the other.
+    pub(super) weights: *const i8,
+    /// Packed records, one for each channel, at least one.
+    pub(super) records: *const u32,
+}
+
+/// One pixel. The order is known to the loops' text.
+#[repr(C)]
+pub(super) struct Channels<T> {
+    /// Two words a step, even and odd elements; or four bytes as they are.
+    pub(super) inputs: *const T,
+    /// Whole steps, not 0.
+    pub(super) steps: usize,
+    /// Bytes of a channel's weights.
+    pub(super) taps: usize,
+    /// See [`Pixels`].
+    pub(super) back: usize,
+    /// What biases are multiplied with: a power of two.
+    pub(super) bias_factor: u32,
+    /// Left shift of multipliers.
+    pub(super) multiplier_shift: u32,
+    pub(super) zero_point: i32,
+    /// The output's limits, four times each.
+    pub(super) low: u32,
+    pub(super) high: u32,
+    /// Rows of weights, one for each channel, one behind the other.
+    pub(super) weights: *const i8,
+    /// Packed records, one for each channel, at least four.
+    pub(super) records: *const u32,
+    /// Where the first channel goes.
+    pub(super) output: *mut i8,
+    /// Channels behind the first four. The last four may begin among those before.
+    pub(super) left: usize,
+}
+
+impl<T> Channels<T> {
+    /// The same pixel with other inputs.
+    pub(super) fn with<U>(&self, inputs: *const U) -> Channels<U> {
+        Channels {
+            inputs,
+            steps: self.steps,
+            taps: self.taps,
+            back: self.back,
+            bias_factor: self.bias_factor,
+            multiplier_shift: self.multiplier_shift,
+            zero_point: self.zero_point,
+            low: self.low,
+            high: self.high,
+            weights: self.weights,
+            records: self.records,
+            output: self.output,
+            left: self.left,
+        }
+    }
+}
+
+#[cfg(all(armv7em, target_arch = "arm"))]
+mod hardware {
+    use core::arch::naked_asm;
+
+    /// The text that turns sums into bytes.
+    macro_rules! to_bytes {
+        () => {
+            concat!(
+                // Sums become bytes.
+                "7:\n",
+                "ldr r12, [lr, #-4]\n",
+                "ldrd r2, r0, [r3, #32]\n",
+                "ubfx r12, r12, #0, #12\n",
+                "lsl.w r12, r12, r2\n",
+                "smmlar r4, r4, r12, r0\n",
+                "smmlar r5, r5, r12, r0\n",
+                "smmlar r6, r6, r12, r0\n",
+                "smmlar r7, r7, r12, r0\n",
+                "ssat r4, #8, r4\n",
+                "ssat r5, #8, r5\n",
+                "ssat r6, #8, r6\n",
+                "ssat r7, #8, r7\n",
+            )
+        };
+    }
+
+    /// The text of one step, and of limits.
+    macro_rules! one_step {
+        () => {
+            concat!(
+                ".macro tile_step\n",
+                "ldr r12, [r1], #4\n",
+                "ldmia r0!, {{r8, r9, r10, r11}}\n",
+                "sxtb16 r3, r12\n",
+                "sxtb16 r12, r12, ror #8\n",
+                "smlad r4, r3, r8, r4\n",
+                "smlad r5, r3, r10, r5\n",
+                "smlad r4, r12, r9, r4\n",
+                "smlad r5, r12, r11, r5\n",
+                "ldmia r0!, {{r8, r9, r10, r11}}\n",
+                "smlad r6, r3, r8, r6\n",
+                "smlad r7, r3, r10, r7\n",
+                "smlad r6, r12, r9, r6\n",
+                "smlad r7, r12, r11, r7\n",
+                ".endm\n",
+                ".macro tile_limit sum\n",
+                "ssub8 r2, \\sum, r8\n",
+                "sel \\sum, \\sum, r8\n",
+                "ssub8 r2, r9, \\sum\n",
+                "sel \\sum, \\sum, r9\n",
+                ".endm\n",
+            )
+        };
+    }
+
+    /// Every channel of four pixels.
+    ///
+    /// # Safety
+    ///
+    /// All that `tile` points to has the sizes that it tells; there are at least four weights in
+    /// a row, and outputs for all channels of all pixels.
+    #[unsafe(naked)]
+    pub(in crate::armv7em) unsafe extern "C" fn tile_of_pixels(tile: &mut super::Pixels) {
+        naked_asm!(
+            env!("KERNELS_CPU"),
+            one_step!(),
+            "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+            "mov r3, r0",
+            "ldrd r1, lr, [r3, #56]",
+            // A channel: its bias four times.
+            "2:",
+            "ldr r4, [lr], #4",
+            "ldrd r0, r2, [r3, #16]",
+            "ldr r12, [r3, #28]",
+            "asrs r4, r4, #12",
+            "lsl.w r4, r4, r12",
+            "mov r5, r4",
+            "mov r6, r4",
+            "mov r7, r4",
+            "subs r2, #4",
+            "blo 4f",
+            "3:",
+            "tile_step",
+            "tile_step",
+            "tile_step",
+            "tile_step",
+            "subs r2, #4",
+            "bhs 3b",
+            "4:",
+            "adds r2, #4",
+            "beq 6f",
+            "5:",
+            "tile_step",
+            "subs r2, #1",
+            "bne 5b",
+            "6:",
+            "ldr r3, [sp]",
+            "ldr r12, [r3, #24]",
+            "cmp r12, #0",
+            "beq 7f",
+            "add r1, r12",
+            "tile_step",
+            "ldr r3, [sp]",
+            to_bytes!(),
+            "ldrd r2, r0, [r3, #48]",
+            "cbz r2, 8f",
+            "ldrd r8, r9, [r3, #40]",
+            "tile_limit r4",
+            "tile_limit r5",
+            "tile_limit r6",
+            "tile_limit r7",
+            "8:",
+            // In an order in which a pixel that there is not does no harm.
+            "ldm r3, {{r8, r9, r10, r11}}",
+            "strb r7, [r11], #1",
+            "strb r6, [r10], #1",
+            "strb r5, [r9], #1",
+            "strb r4, [r8], #1",
+            "stm r3, {{r8, r9, r10, r11}}",
+            "cmp lr, r0",
+            "bne.w 2b",
+            "pop {{r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+            ".purgem tile_step",
+            ".purgem tile_limit",
+        )
+    }
+
+    /// A product of one pixel and four channels after four, by the instructions that load the
+    /// inputs of a step from r0 on, even ones into r10 and odd ones into r11.
+    macro_rules! channels {
+        ($(#[$doc:meta])* $name:ident, $input:ty, $($load:literal),+) => {
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// All that `tile` points to has the sizes that it tells; there are at least four
+            /// weights in a row.
+            #[unsafe(naked)]
+            pub(in crate::armv7em) unsafe extern "C" fn $name(
+                tile: &mut super::Channels<$input>,
+            ) {
+                naked_asm!(
+                    env!("KERNELS_CPU"),
+                    ".macro row_step",
+                    $($load,)+
+                    "ldr r12, [r1, r8]",
+                    "ldr lr, [r1, r8, lsl #1]",
+                    "sxtb16 r3, r12",
+                    "sxtb16 r12, r12, ror #8",
+                    "smlad r5, r3, r10, r5",
+                    "smlad r5, r12, r11, r5",
+                    "sxtb16 r3, lr",
+                    "sxtb16 lr, lr, ror #8",
+                    "smlad r6, r3, r10, r6",
+                    "smlad r6, lr, r11, r6",
+                    "ldr r12, [r1, r9]",
+                    "ldr lr, [r1], #4",
+                    "sxtb16 r3, r12",
+                    "sxtb16 r12, r12, ror #8",
+                    "smlad r7, r3, r10, r7",
+                    "smlad r7, r12, r11, r7",
+                    "sxtb16 r3, lr",
+                    "sxtb16 lr, lr, ror #8",
+                    "smlad r4, r3, r10, r4",
+                    "smlad r4, lr, r11, r4",
+                    ".endm",
+                    // Bias, multiplier and zero point of one sum.
+                    ".macro row_finish sum, record",
+                    "asr.w lr, \\record, #12",
+                    "mla \\sum, lr, r0, \\sum",
+                    "ubfx \\record, \\record, #0, #12",
+                    "lsl.w \\record, \\record, r1",
+                    "smmlar \\sum, \\sum, \\record, r2",
+                    "ssat \\sum, #8, \\sum",
+                    ".endm",
+                    "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+                    "mov r3, r0",
+                    // Four channels.
+                    "2:",
+                    "ldr r1, [r3, #36]",
+                    "ldm r3, {{r0, r2, r8}}",
+                    "movs r4, #0",
+                    "movs r5, #0",
+                    "movs r6, #0",
+                    "movs r7, #0",
+                    "add r9, r8, r8, lsl #1",
+                    "lsrs r2, r2, #1",
+                    "bcc 3f",
+                    "row_step",
+                    "3:",
+                    "cmp r2, #0",
+                    "beq 5f",
+                    "4:",
+                    "row_step",
+                    "row_step",
+                    "subs r2, #1",
+                    "bne 4b",
+                    "5:",
+                    "ldr r3, [sp]",
+                    "ldr r12, [r3, #12]",
+                    "cmp r12, #0",
+                    "beq 6f",
+                    "add r1, r12",
+                    "row_step",
+                    "ldr r3, [sp]",
+                    // Sums become bytes, within the limits.
+                    "6:",
+                    "ldr r12, [r3, #40]",
+                    "ldm r12, {{r8, r9, r10, r11}}",
+                    "ldrd r0, r1, [r3, #16]",
+                    "ldr r2, [r3, #24]",
+                    "row_finish r4, r8",
+                    "row_finish r5, r9",
+                    "row_finish r6, r10",
+                    "row_finish r7, r11",
+                    "bfi r4, r5, #8, #8",
+                    "bfi r6, r7, #8, #8",
+                    "pkhbt r4, r4, r6, lsl #16",
+                    "ldrd r8, r9, [r3, #28]",
+                    "ssub8 r5, r4, r8",
+                    "sel r4, r4, r8",
+                    "ssub8 r5, r9, r4",
+                    "sel r4, r4, r9",
+                    "add.w r12, r3, #36",
+                    "ldm r12, {{r0, r1, r2, r8}}",
+                    "str r4, [r2]",
+                    // On by four channels, or by as many as there are.
+                    "cmp r8, #0",
+                    "beq 7f",
+                    "mov r5, r8",
+                    "cmp r5, #4",
+                    "it hi",
+                    "movhi r5, #4",
+                    "ldr r6, [r3, #8]",
+                    "mla r0, r5, r6, r0",
+                    "add.w r1, r1, r5, lsl #2",
+                    "add r2, r5",
+                    "sub.w r8, r8, r5",
+                    "stm r12, {{r0, r1, r2, r8}}",
+                    "b 2b",
+                    "7:",
+                    "pop {{r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+                    ".purgem row_step",
+                    ".purgem row_finish",
+                )
+            }
+        };
+    }
+
+    channels!(
+        /// Every channel of one pixel.
+        tile_of_channels, u32, "ldrd r10, r11, [r0], #8"
+    );
+    channels!(
+        /// As [`tile_of_channels`], with inputs as they are. All steps are whole.
+        tile_of_narrow_channels, i8,
+        "ldr r11, [r0], #4", "sxtb16 r10, r11", "sxtb16 r11, r11, ror #8"
+    );
+}
+
+#[cfg(not(all(armv7em, target_arch = "arm")))]
+mod model {
+    use super::{Channels, Pixels};
+    use crate::armv7em::dsp::{sum_of_pixel, sums_of_pixels, widen_even, widen_odd};
+    use crate::armv7em::finish::high_output;
+
+    /// Every channel of four pixels.
+    ///
+    /// # Safety
+    ///
+    /// All that `tile` points to has the sizes that it tells; there are at least four weights in
+    /// a row, and outputs for all channels of all pixels.
+    pub(in crate::armv7em) unsafe fn tile_of_pixels(tile: &mut Pixels) {
+        let mut weights = tile.weights;
+        // SAFETY: the caller's promise.
+        unsafe {
+            while tile.records != tile.end {
+                let record = tile.records.read();
+                let mut sums = [((record as i32) >> 12) << tile.bias_shift; 4];
+                sums_of_pixels(tile.inputs, weights, tile.steps, &mut sums);
+                weights = weights.add(tile.steps * 4).wrapping_add(tile.back);
+                if tile.back != 0 {
+                    let inputs = tile.inputs.add(tile.steps * 8);
+                    sums_of_pixels(inputs, weights, 1, &mut sums);
+                    weights = weights.add(4);
+                }
+                let limits = match tile.is_limited {
+                    0 => [128, 127],
+                    _ => [tile.low, tile.high],
+                };
+                let multiplier = (record & 0xFFF) << tile.multiplier_shift;
+                for (output, sum) in tile.outputs.iter_mut().zip(sums).rev() {
+                    output.write(high_output(sum, multiplier, tile.zero_point, limits));
+                    *output = output.add(1);
+                }
+                tile.records = tile.records.add(1);
+            }
+        }
+    }
+
+    /// Every channel of one pixel.
+    ///
+    /// # Safety
+    ///
+    /// All that `tile` points to has the sizes that it tells; there are at least four weights in
+    /// a row.
+    pub(in crate::armv7em) unsafe fn tile_of_channels(tile: &mut Channels<u32>) {
+        for channel in 0..tile.left + 4 {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let record = tile.records.add(channel).read();
+                let weights = tile.weights.add(channel * tile.taps);
+                let bias = ((record as i32) >> 12).wrapping_mul(tile.bias_factor as i32);
+                let mut sum = sum_of_pixel(tile.inputs, weights, tile.steps, bias);
+                if tile.back != 0 {
+                    let weights = weights.add(tile.steps * 4).wrapping_add(tile.back);
+                    sum = sum_of_pixel(tile.inputs.add(tile.steps * 2), weights, 1, sum);
+                }
+                let multiplier = (record & 0xFFF) << tile.multiplier_shift;
+                let limits = [tile.low, tile.high];
+                let value = high_output(sum, multiplier, tile.zero_point, limits);
+                tile.output.add(channel).write(value);
+            }
+        }
+    }
+
+    /// As [`tile_of_channels`], with inputs as they are. All steps are whole.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub(in crate::armv7em) unsafe fn tile_of_narrow_channels(tile: &mut Channels<i8>) {
+        let words = (0..tile.steps).flat_map(|step| {
+            // SAFETY: the caller's promise.
+            let word = unsafe { tile.inputs.add(step * 4).cast::<u32>().read_unaligned() };
+            [widen_even(word), widen_odd(word)]
+        });
+        let widened: std::vec::Vec<u32> = words.collect();
+        // SAFETY: the caller's promise; there are two words a step.
+        unsafe {
+            tile_of_channels(&mut tile.with(widened.as_ptr()));
+        }
+    }
+}
