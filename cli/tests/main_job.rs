@@ -238,3 +238,31 @@ fn every_command_has_help_with_an_example() {
     assert_eq!(json(folder.path(), &["devices"])[0]["device"], "host");
     assert_eq!(json(folder.path(), &["explain", "m4"])[0]["code"], "M4");
 }
+
+#[test]
+fn activations_of_16_bits_are_finer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, train, test) = (demo("digits.onnx"), demo("train.npy"), demo("test.npy"));
+    let difference = |activations: &str| {
+        let quantize = ["quantize", &model, "--calib", &train, "--scale", "0.0625"];
+        let options = [
+            "--eval",
+            &test,
+            "--activations",
+            activations,
+            "-o",
+            "x.mopt",
+        ];
+        let arguments = [&quantize[..], &options[..]].concat();
+        let report = json(folder.path(), &arguments);
+        std::fs::remove_file(folder.path().join("x.mopt")).unwrap();
+        let layers = report["layers"].as_array().unwrap();
+        let convolutions = layers.iter().filter(|layer| layer["operator"] == "conv_2d");
+        for layer in convolutions {
+            assert_eq!(layer["type"], activations);
+        }
+        report["layers"][3]["sqnr_db"].as_f64().unwrap()
+    };
+    let (coarse, fine) = (difference("int8"), difference("int16"));
+    assert!(fine > coarse + 3.0, "{fine} dB after {coarse} dB");
+}

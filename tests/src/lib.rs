@@ -4,7 +4,7 @@
 use data::{Expected, Source};
 use evaluate::{Input, layout};
 use format::meta::Preprocess;
-use optimize::quantize::{self, Method, Sample};
+use optimize::quantize::{self, Activations, Method, Sample};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -91,8 +91,8 @@ impl Subject {
         Ok(samples)
     }
 
-    /// The compact model, calibrated on 100 samples.
-    pub fn quantized(&self) -> Result<Vec<u8>, Box<dyn Error>> {
+    /// The compact model with activations of a type, calibrated on 100 samples.
+    pub fn quantized(&self, activations: Activations) -> Result<Vec<u8>, Box<dyn Error>> {
         let mut graph = import::onnx(&self.model, &import::Options::default())?.graph;
         optimize::run(&mut graph, |_| true)?;
         let port = graph.inputs.first().ok_or("the model has no input")?;
@@ -108,7 +108,7 @@ impl Subject {
         let compared: Vec<Sample> = samples.iter().step_by(4).map(stored).collect();
         let mut samples = samples.iter().map(|values| Ok(stored(values)));
         let options = quantize::Options {
-            activations: quantize::Activations::Int8,
+            activations,
             method: Method::default(),
             bias_correction: true,
             reconstruct: true,

@@ -3,6 +3,7 @@
 use device::{Device, Images, node};
 use evaluate::{Host, Predict, Prediction};
 use modelopt_tests::{Subject, digits, keywords};
+use optimize::quantize::Activations;
 
 /// Inputs for each board: emulation is slow.
 const BOARD_INPUTS: usize = 50;
@@ -28,8 +29,8 @@ fn assert_same(
 }
 
 /// Compares every place with the host.
-fn check(subject: &Subject) {
-    let model = subject.quantized().unwrap();
+fn check(subject: &Subject, activations: Activations) {
+    let model = subject.quantized(activations).unwrap();
     let samples = subject.samples(None).unwrap();
     let mut host = Host::new(&model).unwrap();
     let expected = answers(&mut host, &samples);
@@ -65,13 +66,19 @@ fn check(subject: &Subject) {
 
 #[test]
 fn digits_are_the_same_everywhere() {
-    check(&digits());
+    check(&digits(), Activations::Int8);
+}
+
+/// int16 where there is such an operator, int8 elsewhere, and conversions between.
+#[test]
+fn digits_in_int16_are_the_same_everywhere() {
+    check(&digits(), Activations::Int16);
 }
 
 #[test]
 fn a_thousand_keywords_are_the_same_everywhere() {
     if let Some(subject) = keywords() {
         assert_eq!(subject.samples(None).unwrap().len(), 1000);
-        check(&subject);
+        check(&subject, Activations::Int8);
     }
 }
