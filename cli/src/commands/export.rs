@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
 use crate::output::OutputFolder;
-use compile::rust::{Dependency, Library, is_package_name, rust};
+use compile::rust::{Dependency, Library, arena_bytes, is_package_name, rust};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         .map(|file| (Path::new(file.path), file.bytes.as_slice()))
         .collect();
     output.write(&files)?;
-    let (ram, constants) = (model.arena_bytes(), model.constants().len());
+    let (ram, constants) = (arena_bytes(&model), model.constants().len());
     if json {
         println!(
             "{}",

@@ -1,6 +1,6 @@
 //! The library's code: constants that describe it, and one call per node.
 
-use super::{Library, element_type, nodes, real};
+use super::{Library, arena_bytes, element_type, nodes, real};
 use crate::Error;
 use format::meta::{Meta, Port, Preprocess};
 use format::{DType, Model, Place, Shape, Tensor};
@@ -181,7 +181,7 @@ fn constants(
     let _ = write!(
         text,
         "/// Bytes of RAM that a [`Model`] takes.\npub const ARENA_BYTES: usize = {};\n\n",
-        model.arena_bytes()
+        arena_bytes(model)
     );
     text.push_str(&ports(
         "INPUTS",

@@ -9,7 +9,7 @@ mod nodes;
 
 use crate::{Error, Options};
 use format::meta::Meta;
-use format::{DType, Model, Node};
+use format::{ALIGNMENT, DType, Model, Node};
 use runtime::ops;
 
 /// A file of the library.
@@ -61,7 +61,6 @@ pub fn is_package_name(name: &str) -> bool {
 
 /// The library of a checked model.
 pub fn rust(model: &Model<'_>, meta: &Meta, library: &Library) -> Result<Vec<SourceFile>, Error> {
-    model.nodes().try_for_each(|node| check_scratch(&node))?;
     let file = |path, bytes| SourceFile { path, bytes };
     let nodes = nodes::write(model)?;
     let code = library::write(model, meta, library)?;
@@ -73,23 +72,29 @@ pub fn rust(model: &Model<'_>, meta: &Meta, library: &Library) -> Result<Vec<Sou
     ])
 }
 
-/// A library has the memory of its plan and no more, on whatever device it is built for.
-fn check_scratch(node: &Node<'_>) -> Result<(), Error> {
+/// Byte offset and bytes of a node's working memory. A file that was made for other kernels may have
+/// planned too little: what is missing is put behind the arena, as a session does.
+fn scratch(node: &Node<'_>) -> (usize, usize) {
     let op = ops::ALL.iter().find(|op| op.code == node.code());
-    let op = op.ok_or_else(|| Error::Refused(format!("operator {}", node.code())))?;
-    for target in Options::default().targets {
-        let (needed, planned) = ((op.scratch_bytes)(node, target), node.scratch_bytes());
-        if needed > planned {
-            return Err(Error::Library(format!(
-                "node {} ({}) needs {needed} bytes of working memory with kernels '{}', and its \
-                 plan has {planned}; make the compact model again with this version",
-                node.index,
-                op.name,
-                target.name()
-            )));
-        }
+    let targets = Options::default().targets.into_iter();
+    let needs = targets.filter_map(|target| Some((op?.scratch_bytes)(node, target)));
+    let needed = needs.max().unwrap_or(0).next_multiple_of(ALIGNMENT);
+    if needed <= node.scratch_bytes().next_multiple_of(ALIGNMENT) {
+        return (node.scratch_offset(), node.scratch_bytes());
     }
-    Ok(())
+    (
+        node.model().arena_bytes().next_multiple_of(ALIGNMENT),
+        needed,
+    )
+}
+
+/// Bytes of RAM that a model's library takes.
+pub fn arena_bytes(model: &Model<'_>) -> usize {
+    let ends = model.nodes().map(|node| {
+        let (offset, bytes) = scratch(&node);
+        offset + bytes
+    });
+    ends.fold(model.arena_bytes(), usize::max)
 }
 
 fn manifest(library: &Library) -> String {

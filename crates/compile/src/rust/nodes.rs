@@ -1,6 +1,6 @@
 //! The nodes of a plan as constants.
 
-use super::{operator_path, real};
+use super::{operator_path, real, scratch};
 use crate::Error;
 use format::{DType, Model, Node, Params, Place, Tensor};
 use kernels::i8::Conv2dLoops;
@@ -62,14 +62,15 @@ fn convolution(node: &Node<'_>) -> Option<(ConvolutionNode, &'static str)> {
         (DType::I8, Conv2dLoops::Any) => "program::i8_kernels::conv_2d",
         _ => "program::i16_kernels::conv_2d",
     };
+    let (scratch_offset, scratch_bytes) = scratch(node);
     let node = ConvolutionNode {
         convolution,
         input: input.offset,
         output: output.offset,
         weights: node.input(1)?.offset,
         channels: node.input(2)?.offset,
-        scratch_offset: node.scratch_offset(),
-        scratch_bytes: node.scratch_bytes(),
+        scratch_offset,
+        scratch_bytes,
     };
     Some((node, kernel))
 }
@@ -126,6 +127,7 @@ fn constant(node: &Node<'_>) -> Result<String, Error> {
         .map(|tensor| operand(&tensor))
         .collect();
     let params: Vec<String> = bytes(node.params()).iter().map(u8::to_string).collect();
+    let (scratch_offset, scratch_bytes) = scratch(node);
     // Writing to a string cannot fail.
     let _ = write!(
         code,
@@ -143,8 +145,8 @@ fn constant(node: &Node<'_>) -> Result<String, Error> {
         list(&inputs),
         list(&outputs),
         params.join(", "),
-        node.scratch_offset(),
-        node.scratch_bytes(),
+        scratch_offset,
+        scratch_bytes,
     );
     Ok(code)
 }
