@@ -79,7 +79,7 @@ pub(crate) static NODE_4: ConvolutionNode = ConvolutionNode {
     weights: 4944,
     channels: 5088,
     scratch_offset: 1280,
-    scratch_bytes: 336,
+    scratch_bytes: 464,
 };
 
 /// `conv_2d`.
