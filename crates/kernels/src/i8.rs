@@ -3,7 +3,10 @@
 //! `*_scratch_bytes` and `*_prepared_bytes` are pure functions that answer for any architecture,
 //! so that a host can plan for a microcontroller.
 
-use crate::{AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, armv7em, helium, scalar};
+use crate::memory::In;
+use crate::{
+    AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, armv7em, helium, pool_taps, scalar,
+};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use crate::{
     simd128::{self, Simd128},
@@ -115,6 +118,11 @@ pub fn add(operands: &AddI8<'_>) {
     if Simd128::detect().is_some() {
         return simd128::i8::add(operands);
     }
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    helium::add(operands);
+    #[cfg(armv7em)]
+    armv7em::i8::add(operands);
+    #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
     scalar::i8::add(operands);
 }
 
@@ -132,6 +140,21 @@ pub fn average_pool_2d(operands: &PoolI8<'_>) {
     helium::average_pool_2d(operands);
     #[cfg(not(all(target_arch = "arm", feature = "helium")))]
     scalar::i8::average_pool_2d(operands);
+}
+
+/// The sums of channels `first` to `first + 8` under the window of output pixel `at`; those of
+/// channels that there are not are of no use.
+pub fn window_sums(
+    geometry: &Geometry,
+    input: &In<'_, i8>,
+    at: [usize; 2],
+    first: usize,
+) -> [i32; 8] {
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    if let Some(sums) = helium::window_sums(geometry, input, at, first) {
+        return sums;
+    }
+    pool_taps(geometry, at[0], at[1]).sums_i8(input, first)
 }
 
 /// The largest element of each window.

@@ -95,6 +95,19 @@ impl<'a, T: Plain> In<'a, T> {
     }
 }
 
+impl In<'_, i8> {
+    /// Elements `index..index + 4` as a word, the first one lowest; 0 past the end.
+    #[inline(always)]
+    pub fn word(&self, index: usize) -> u32 {
+        if index < self.length && self.length - index >= 4 {
+            // SAFETY: as `get`, for four elements.
+            unsafe { self.data.add(index).cast::<u32>().read_unaligned() }
+        } else {
+            u32::from_le_bytes([0, 1, 2, 3].map(|i| self.get(index + i) as u8))
+        }
+    }
+}
+
 /// The bytes as elements of `T`; `None` when they are not aligned. Spare bytes are left out.
 pub fn cells_as<T: Plain>(bytes: &[Cell<u8>]) -> Option<&[Cell<T>]> {
     let start = bytes.as_ptr();

@@ -37,6 +37,35 @@ mod hardware {
         /// The upper half of `b` below the upper half of `a`.
         pack_upper, "pkhtb {}, {}, {}, asr #16"
     );
+    /// The nearest signed byte, as a word.
+    #[inline(always)]
+    pub(in crate::armv7em) fn saturate_byte(x: i32) -> u32 {
+        let result;
+        // SAFETY: it reads and writes registers and the sticky Q flag, which nothing reads.
+        unsafe {
+            asm!(env!("KERNELS_CPU"), "ssat {}, #8, {}", out(reg) result, in(reg) x,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        result
+    }
+
+    /// Four signed bytes, each within the limits at its place.
+    #[inline(always)]
+    pub(in crate::armv7em) fn limit_bytes(x: u32, low: u32, high: u32) -> u32 {
+        let result;
+        // SAFETY: it reads and writes registers and the GE flags, which are not kept.
+        unsafe {
+            asm!(env!("KERNELS_CPU"),
+                "ssub8 {scratch}, {x}, {low}",
+                "sel {x}, {x}, {low}",
+                "ssub8 {scratch}, {high}, {x}",
+                "sel {x}, {x}, {high}",
+                x = inout(reg) x => result, low = in(reg) low, high = in(reg) high,
+                scratch = out(reg) _, options(pure, nomem, nostack));
+        }
+        result
+    }
+
     /// Bytes 0 and 2, sign-extended to halves.
     #[inline(always)]
     pub(in crate::armv7em) fn widen_even(x: u32) -> u32 {
@@ -190,6 +219,16 @@ mod model {
     pub(in crate::armv7em) fn multiply_high(a: u32, b: u32) -> u32 {
         let product = i64::from(a as i32) * i64::from(b as i32);
         ((product + (1 << 31)) >> 32) as u32
+    }
+
+    pub(in crate::armv7em) fn saturate_byte(x: i32) -> u32 {
+        x.clamp(-128, 127) as u32
+    }
+
+    pub(in crate::armv7em) fn limit_bytes(x: u32, low: u32, high: u32) -> u32 {
+        let [x, low, high] = [x, low, high].map(u32::to_le_bytes);
+        let limited = |i: usize| (x[i] as i8).max(low[i] as i8).min(high[i] as i8) as u8;
+        u32::from_le_bytes([0, 1, 2, 3].map(limited))
     }
 
     pub(in crate::armv7em) fn widen_even(x: u32) -> u32 {

@@ -1,5 +1,6 @@
 //! int8 kernels: sizes are compared with the geometry before any loop runs.
 
+pub(crate) use super::add::add;
 use super::plan::{Kind, conv_2d_scratch_bytes};
 use super::{conv, depthwise};
 use crate::memory::cells_as;

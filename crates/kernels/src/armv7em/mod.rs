@@ -2,6 +2,8 @@
 //! where they lie in flash.
 
 #[cfg(any(armv7em, test))]
+mod add;
+#[cfg(any(armv7em, test))]
 mod conv;
 #[cfg(any(armv7em, test))]
 mod depthwise;

@@ -4,7 +4,7 @@
 use super::conv_2d_scratch_bytes;
 use crate::i8::Conv2dLoops;
 use crate::memory::In;
-use crate::{Binding, Channels, Conv2dI8, Geometry, Window, scalar};
+use crate::{AddI8, Binding, Channels, Conv2dI8, Geometry, Window, scalar};
 use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
 use proptest::prelude::*;
@@ -233,6 +233,33 @@ fn known(operands: &Conv2dI8<'_>) {
     }
 }
 
+/// A sum of two tensors in one piece of memory, the output `ahead` elements before the first.
+fn sum(
+    values: &[i8],
+    ahead: usize,
+    case: Case,
+    factors: [i16; 2],
+    compute: fn(&AddI8<'_>),
+) -> Vec<i8> {
+    let count = values.len() / 2;
+    let mut memory = vec![0x5A; GUARD + ahead + values.len() + GUARD];
+    memory[GUARD + ahead..][..values.len()].copy_from_slice(values);
+    let cells = Cell::from_mut(&mut memory[..]).as_slice_of_cells();
+    let from = GUARD + ahead;
+    compute(&AddI8 {
+        inputs: [
+            In::from_cells(&cells[from..from + count]),
+            In::from_cells(&cells[from + count..from + 2 * count]),
+        ],
+        output: &cells[GUARD..GUARD + count],
+        factors: factors.map(i32::from),
+        offset: (case.seed >> 40) as i32,
+        shift: (case.seed % 24) as u8,
+        limits: case.limits,
+    });
+    memory
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
@@ -243,5 +270,16 @@ proptest! {
         prop_assert_eq!(&problem.run(None, super::i8::conv_2d), &expected);
         prop_assert_eq!(&problem.run(None, known), &expected);
         prop_assert_eq!(&problem.run(Some(distance(&geometry)), super::i8::conv_2d), &expected);
+    }
+
+    #[test]
+    fn sums_are_equal(
+        values in prop::collection::vec(any::<i8>(), 0..90),
+        ahead in 0usize..9,
+        case in cases(),
+        factors: [i16; 2],
+    ) {
+        let expected = sum(&values, ahead, case, factors, scalar::i8::add);
+        prop_assert_eq!(sum(&values, ahead, case, factors, super::i8::add), expected);
     }
 }

@@ -2,6 +2,8 @@
 //! intrinsics for. Everything is bit-identical to the scalar loops.
 
 #[cfg(all(target_arch = "arm", feature = "helium"))]
+mod add;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
 mod channelwise;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 mod convolve;
@@ -16,7 +18,9 @@ mod pool;
 mod product;
 
 #[cfg(all(target_arch = "arm", feature = "helium"))]
+pub(crate) use add::add;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
 pub(crate) use convolve::conv_2d;
 pub(crate) use plan::conv_2d_scratch_bytes;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
-pub(crate) use pool::average_pool_2d;
+pub(crate) use pool::{average_pool_2d, window_sums};

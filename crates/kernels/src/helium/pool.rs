@@ -1,8 +1,9 @@
 //! Average pools: eight channels at a time, summed in 16 bits.
 
+use crate::memory::In;
 use crate::scalar::i8::rounded_mean;
 use crate::scalar::{position, taps_inside};
-use crate::{PoolI8, scalar};
+use crate::{Geometry, PoolI8, pool_taps, scalar};
 use core::arch::global_asm;
 
 /// Channels of a block.
@@ -75,34 +76,54 @@ pub(crate) fn average_pool_2d(operands: &PoolI8<'_>) {
     }
 }
 
-/// Up to eight channels from `first` on of output pixel `at`.
-fn block(operands: &PoolI8<'_>, at: [usize; 2], first: usize) {
-    let geometry = &operands.geometry;
-    let [_, input_columns, channels] = geometry.input;
+/// See [`crate::i8::window_sums`]; `None` for what the routine cannot take.
+pub(crate) fn window_sums(
+    geometry: &Geometry,
+    input: &In<'_, i8>,
+    at: [usize; 2],
+    first: usize,
+) -> Option<[i32; BLOCK]> {
+    let [input_rows, input_columns, channels] = geometry.input;
+    let [kernel_rows, kernel_columns] = geometry.window.kernel;
+    let fits = input.len() >= input_rows * input_columns * channels
+        && kernel_rows.saturating_mul(kernel_columns) <= ELEMENTS_MAX
+        && first < channels;
+    if !fits {
+        return None;
+    }
     let (rows, columns) = (
         taps_inside(geometry, 0, at[0]),
         taps_inside(geometry, 1, at[1]),
     );
     let mut sums = [0i16; BLOCK];
-    let some = BLOCK.min(channels - first);
     if !rows.is_empty() && !columns.is_empty() {
         let row = position(geometry, 0, at[0], rows.start) * input_columns;
         let pixel = row + position(geometry, 1, at[1], columns.start);
         let [down, right] = geometry.window.dilation;
-        // SAFETY: every tap is inside the image, which the input has room for, and `some`
+        // SAFETY: every tap is inside the image, which the input has room for, and as many
         // channels from `first` on are inside each pixel.
         unsafe {
-            let from = operands.input.as_ptr().add(pixel * channels + first);
+            let from = input.as_ptr().add(pixel * channels + first);
             let (step, row_step) = (right * channels, down * input_columns * channels);
             let (to, row_count) = (sums.as_mut_ptr(), rows.len());
+            let some = BLOCK.min(channels - first);
             helium_sum(to, from, step, columns.len(), row_step, row_count, some);
         }
     }
-    let count = (rows.len() * columns.len()).max(1) as i32;
+    Some(sums.map(i32::from))
+}
+
+/// Up to eight channels from `first` on of output pixel `at`.
+fn block(operands: &PoolI8<'_>, at: [usize; 2], first: usize) {
+    let geometry = &operands.geometry;
+    let channels = geometry.input[2];
+    let sums = window_sums(geometry, &operands.input, at, first).unwrap_or_default();
+    let count = pool_taps(geometry, at[0], at[1]).count().max(1) as i32;
     let [low, high] = operands.limits.map(i32::from);
     let start = (at[0] * geometry.output[1] + at[1]) * channels + first;
-    let cells = operands.output.get(start..start + some).unwrap_or(&[]);
+    let end = start + BLOCK.min(channels - first);
+    let cells = operands.output.get(start..end).unwrap_or(&[]);
     for (cell, sum) in cells.iter().zip(sums) {
-        cell.set(rounded_mean(i32::from(sum), count).clamp(low, high) as i8);
+        cell.set(rounded_mean(sum, count).clamp(low, high) as i8);
     }
 }

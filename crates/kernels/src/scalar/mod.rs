@@ -37,6 +37,9 @@ pub struct Taps<'a> {
     columns: Range<usize>,
 }
 
+/// Bytes whose sum fits half a word.
+const HALVES_MAX: usize = 257;
+
 /// The taps of the window of output pixel `(y, x)`.
 pub fn pool_taps(geometry: &Geometry, y: usize, x: usize) -> Taps<'_> {
     let (rows, columns) = (taps_inside(geometry, 0, y), taps_inside(geometry, 1, x));
@@ -80,6 +83,39 @@ impl Taps<'_> {
             }
         }
         sum
+    }
+
+    /// The sums of channels `first` to `first + 8` under the taps; those of channels that there
+    /// are not are of no use.
+    pub fn sums_i8(&self, image: &crate::memory::In<'_, i8>, first: usize) -> [i32; 8] {
+        if self.count() > HALVES_MAX {
+            let mut channel = first;
+            return [0; 8].map(|_: i32| {
+                channel += 1;
+                self.sum_i8(image, channel - 1)
+            });
+        }
+        let [_, input_columns, channels] = self.geometry.input;
+        let step = self.geometry.window.dilation[1] * channels;
+        let column = position(self.geometry, 1, self.at[1], self.columns.start);
+        // Elements above -128 in halves of words, even and odd ones apart.
+        let mut halves = [0u32; 4];
+        for row in self.rows.clone() {
+            let row = position(self.geometry, 0, self.at[0], row) * input_columns;
+            let mut at = (row + column) * channels + first;
+            for _ in self.columns.clone() {
+                let words = [image.word(at), image.word(at + 4)].map(|word| word ^ 0x8080_8080);
+                for (pair, word) in halves.chunks_exact_mut(2).zip(words) {
+                    pair[0] += word & 0x00FF_00FF;
+                    pair[1] += word >> 8 & 0x00FF_00FF;
+                }
+                at += step;
+            }
+        }
+        let below = 128 * self.count() as i32;
+        let [a, b, c, d] =
+            halves.map(|half| [half & 0xFFFF, half >> 16].map(|above| above as i32 - below));
+        [a[0], b[0], a[1], b[1], c[0], d[0], c[1], d[1]]
     }
 
     /// Folds the elements of `channel` under the taps.

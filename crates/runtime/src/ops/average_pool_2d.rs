@@ -39,14 +39,15 @@ fn run_scaled(run: &Run<'_>) {
     let [rows, columns, channels] = geometry.output;
     for (start, length, range) in images(&run.node, &geometry) {
         let (image, cells) = (input.part(start, length), output.get(range).unwrap_or(&[]));
-        let mut cells = cells.iter();
-        for y in 0..rows {
-            for x in 0..columns {
-                let taps = kernels::pool_taps(&geometry, y, x);
-                let offset = taps.count() as i32 * from.zero_point;
-                for (channel, cell) in cells.by_ref().take(channels).enumerate() {
-                    let sum = taps.sum_i8(&image, channel) - offset;
-                    let scaled = requantize_single(sum, multiplier, shift);
+        for at in 0..rows * columns {
+            let (start, at) = (at * channels, [at / columns, at % columns]);
+            let taps = kernels::pool_taps(&geometry, at[0], at[1]).count();
+            let offset = taps as i32 * from.zero_point;
+            let pixel = cells.get(start..start + channels).unwrap_or(&[]);
+            for (block, cells) in pixel.chunks(8).enumerate() {
+                let sums = kernels::i8::window_sums(&geometry, &image, at, block * 8);
+                for (cell, sum) in cells.iter().zip(sums) {
+                    let scaled = requantize_single(sum - offset, multiplier, shift);
                     cell.set(scaled.saturating_add(to.zero_point).clamp(low, high) as i8);
                 }
             }
