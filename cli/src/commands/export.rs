@@ -2,15 +2,19 @@
 
 use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
-use crate::output::OutputFolder;
+use crate::output::{Output, OutputFolder};
 use compile::rust::{Dependency, Library, arena_bytes, is_package_name, rust};
+use export::Exported;
+use format::Model;
+use format::meta::Meta;
+use runtime::host::Runner;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Write a compact model as something else: a Rust library.
+/// Write a compact model as something else: a Rust library, a TFLite file.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
+    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to tflite -o kws.tflite\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
 )]
 pub(crate) struct Arguments {
     /// The model: .mopt
@@ -18,8 +22,9 @@ pub(crate) struct Arguments {
     /// What to write
     #[arg(long, value_name = "FORM")]
     to: Form,
-    /// The folder to write, which must not exist yet [default: the model's name]
-    #[arg(short, long, value_name = "FOLDER")]
+    /// The file to write, or the folder of a Rust library, which must not exist yet [default: the
+    /// model's name]
+    #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// The name of the Rust package [default: the folder's]
     #[arg(long)]
@@ -35,11 +40,65 @@ pub(crate) struct Arguments {
 enum Form {
     /// A library without std: one call per operator, for microcontrollers
     Rust,
+    /// A TensorFlow Lite file of a model in int8
+    Tflite,
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     match arguments.to {
         Form::Rust => to_rust(arguments, json),
+        Form::Tflite => to_file(arguments, "tflite", export::tflite, json),
+    }
+}
+
+/// How a model becomes the bytes of a file.
+type Writer = fn(&Model<'_>, &Meta) -> Result<Exported, export::Error>;
+
+fn to_file(
+    arguments: &Arguments,
+    extension: &str,
+    write: Writer,
+    json: bool,
+) -> Result<(), Failure> {
+    let path = &arguments.model;
+    if arguments.name.is_some() || arguments.runtime.is_some() {
+        let message = format!("--name and --runtime are for --to rust, not for --to {extension}");
+        return Err(Failure::usage(message));
+    }
+    let output = arguments.output.clone();
+    let output = output.unwrap_or_else(|| crate::output::default_path(path, extension));
+    let output = Output::new(&output, &[path])?;
+    let runner = compact(path)?;
+    let model = runner
+        .model()
+        .map_err(|error| Failure::usage(error).of(path))?;
+    let exported = write(&model, runner.meta()).map_err(|error| Failure::usage(error).of(path))?;
+    output.write(&exported.bytes)?;
+    let bytes = exported.bytes.len();
+    if json {
+        println!(
+            "{}",
+            json!({ "output": output.path(), "bytes": bytes, "notes": exported.notes })
+        );
+        return Ok(());
+    }
+    for note in &exported.notes {
+        println!("note: {note}");
+    }
+    let size = crate::table::grouped(bytes as u64);
+    println!("wrote {}: {size} bytes", output.path().display());
+    Ok(())
+}
+
+/// The compact model at a path.
+fn compact(path: &Path) -> Result<Box<Runner>, Failure> {
+    match model::load(path, &ImportArguments::default())? {
+        ModelFile::Compact(runner) => Ok(runner),
+        ModelFile::Source(..) => {
+            let message = "is a source model; make a compact one with `modelopt quantize` or \
+                           `modelopt optimize` and export that";
+            Err(Failure::usage(message).of(path))
+        }
     }
 }
 
@@ -54,14 +113,7 @@ fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         tool: crate::tool(),
         runtime: runtime(arguments.runtime.as_deref(), &folder)?,
     };
-    let runner = match model::load(path, &ImportArguments::default())? {
-        ModelFile::Compact(runner) => runner,
-        ModelFile::Source(..) => {
-            let message = "is a source model; make a compact one with `modelopt quantize` or \
-                           `modelopt optimize` and export that";
-            return Err(Failure::usage(message).of(path));
-        }
-    };
+    let runner = compact(path)?;
     let model = runner
         .model()
         .map_err(|error| Failure::usage(error).of(path))?;

@@ -41,6 +41,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "modelopt-export",
+        &["modelopt-format", "modelopt-kernels", "modelopt-runtime"],
+    ),
+    (
         "modelopt-train",
         &[
             "modelopt-format",
@@ -100,6 +104,7 @@ const HOST: &[&str] = &[
     "modelopt-optimize",
     "modelopt-train",
     "modelopt-compile",
+    "modelopt-export",
     "modelopt-evaluate",
     "modelopt-oracle",
     "modelopt-device",

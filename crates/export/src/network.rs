@@ -1,0 +1,459 @@
+//! The plan of a compact model as layers between values.
+//!
+//! A plan knows places in memory, which one value after another takes; here every value is on its
+//! own again. Multipliers become the scales of weights that they were computed from, and biases
+//! lose what the input's zero point added to them.
+
+use crate::Error;
+use format::fixed::{Channel, Requantize, Rounding};
+use format::meta::{Meta, Port};
+use format::{DType, Model, Node, Params, Place, Tensor};
+use runtime::ops::{self, conv_2d};
+use std::collections::HashMap;
+
+/// A tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// A name of its own.
+    pub name: String,
+    /// Element type: int8 or f32.
+    pub dtype: DType,
+    /// Dimensions; images are `[N, H, W, C]`.
+    pub dims: Vec<usize>,
+    /// Real value of one step, 0 where the value is not quantized.
+    pub scale: f32,
+    /// The integer that stands for 0.0.
+    pub zero_point: i32,
+    /// The bytes of a constant.
+    pub data: Option<Vec<u8>>,
+}
+
+/// A sliding window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Rows and columns.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: [usize; 2],
+    /// Steps between taps.
+    pub dilation: [usize; 2],
+    /// Top, left, bottom, right.
+    pub padding: [usize; 4],
+}
+
+/// Weights of a layer, by output channels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// `[O, KH, KW, I]`.
+    pub values: Vec<i8>,
+    /// Those dimensions.
+    pub dims: [usize; 4],
+    /// One per output channel.
+    pub scales: Vec<f32>,
+    /// One per output channel, in units of `input scale * weight scale`.
+    pub biases: Vec<i32>,
+}
+
+/// What a layer computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// A convolution, by input groups.
+    Convolution(Weights, Window, usize),
+    /// Rows times weights.
+    FullyConnected(Weights),
+    /// Two values, element by element.
+    Binary(Binary),
+    /// Means of windows.
+    AveragePool(Window),
+    /// Largest elements of windows.
+    MaxPool(Window),
+    /// Mean over the axes from the first to the second, which become 1.
+    Mean(usize, usize),
+    /// Shares over the last axis.
+    Softmax,
+    /// Values one behind the other along an axis.
+    Concat(usize),
+    /// Output axis `i` is input axis `axes[i]`.
+    Transpose(Vec<usize>),
+    /// Elements before and after each axis, and the integer or float put there, as bytes.
+    Pad(Vec<[usize; 2]>, [u8; 4]),
+    /// Starts, steps and sizes of each axis.
+    Slice(Vec<[usize; 3]>),
+    /// Other dimensions.
+    Reshape,
+    /// To the output's type and scale.
+    Quantize,
+    /// To floats.
+    Dequantize,
+}
+
+/// Functions of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    /// The sum.
+    Add,
+    /// The difference.
+    Sub,
+    /// The product.
+    Mul,
+    /// The smaller.
+    Min,
+    /// The larger.
+    Max,
+}
+
+/// One step of the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// The node of the plan.
+    pub index: usize,
+    /// What it computes.
+    pub kind: Kind,
+    /// Values that it reads.
+    pub inputs: Vec<usize>,
+    /// The value that it makes.
+    pub output: usize,
+    /// The smallest and the largest integer of the output.
+    pub limits: [i32; 2],
+}
+
+/// A model as layers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Network {
+    /// All values.
+    pub values: Vec<Value>,
+    /// In order of execution.
+    pub layers: Vec<Layer>,
+    /// Values that the caller passes.
+    pub inputs: Vec<usize>,
+    /// Values that the caller gets.
+    pub outputs: Vec<usize>,
+    /// Nodes whose sums are rounded once, with 12-bit multipliers.
+    pub rounded_high: usize,
+    /// Nodes whose sums are rounded once.
+    pub rounded_single: usize,
+    places: HashMap<usize, usize>,
+}
+
+const WHOLE: [i32; 2] = [-128, 127];
+
+impl Network {
+    /// Reads the plan of a model.
+    pub fn of(model: &Model<'_>, meta: &Meta, target: &'static str) -> Result<Self, Error> {
+        let mut network = Network::default();
+        let named = |ports: &[Port], index: usize, other: &str| {
+            let name = ports.get(index).map(|port| port.name.clone());
+            name.filter(|name| !name.is_empty())
+                .unwrap_or_else(|| format!("{other}{index}"))
+        };
+        for index in 0..model.input_count() {
+            let tensor = model.input(index).ok_or(Error::Plan(0))?;
+            let value = network.add(&tensor, named(&meta.inputs, index, "input"));
+            network.places.insert(tensor.offset, value);
+            network.inputs.push(value);
+        }
+        for node in model.nodes() {
+            network.node(&node, target)?;
+        }
+        for index in 0..model.output_count() {
+            let tensor = model.output(index).ok_or(Error::Plan(0))?;
+            let value = network.read(model, &tensor, model.node_count())?;
+            let name = named(&meta.outputs, index, "output");
+            if !network.inputs.contains(&value) && !network.outputs.contains(&value) {
+                network.values[value].name = name;
+            }
+            network.outputs.push(value);
+        }
+        network.tell_apart();
+        Ok(network)
+    }
+
+    fn add(&mut self, tensor: &Tensor, name: String) -> usize {
+        self.values.push(Value {
+            name,
+            dtype: tensor.dtype,
+            dims: tensor
+                .shape
+                .dims()
+                .iter()
+                .map(|&size| size as usize)
+                .collect(),
+            scale: tensor.scale,
+            zero_point: tensor.zero_point,
+            data: None,
+        });
+        self.values.len() - 1
+    }
+
+    /// The value that a tensor holds now, under the tensor's dimensions and scale.
+    fn read(&mut self, model: &Model<'_>, tensor: &Tensor, index: usize) -> Result<usize, Error> {
+        if tensor.place == Place::Constant {
+            let value = self.add(tensor, format!("constant{}", self.values.len()));
+            self.values[value].data = Some(model.constant(tensor).to_vec());
+            return Ok(value);
+        }
+        let held = self.places.get(&tensor.offset).copied();
+        let held = held.ok_or(Error::Plan(index))?;
+        let value = self.add(tensor, format!("value{}", self.values.len()));
+        let (old, new) = (&self.values[held], &self.values[value]);
+        let elements = |value: &Value| value.dims.iter().product::<usize>();
+        if elements(old) != elements(new) || old.dtype != new.dtype {
+            return Err(Error::Plan(index));
+        }
+        let alike =
+            old.dims == new.dims && old.scale == new.scale && old.zero_point == new.zero_point;
+        if alike {
+            self.values.pop();
+            return Ok(held);
+        }
+        self.layers.push(Layer {
+            index,
+            kind: Kind::Reshape,
+            inputs: vec![held],
+            output: value,
+            limits: WHOLE,
+        });
+        Ok(value)
+    }
+
+    fn node(&mut self, node: &Node<'_>, target: &'static str) -> Result<(), Error> {
+        let index = node.index;
+        let operator = ops::ALL.iter().find(|op| op.code == node.code());
+        let operator = operator.map_or("unknown", |op| op.name);
+        let refused = |reason: &str| Error::Node {
+            index,
+            operator,
+            target,
+            reason: reason.into(),
+        };
+        let (from, to) = (node.input(0), node.output(0));
+        let (from, to) = (
+            from.ok_or(Error::Plan(index))?,
+            to.ok_or(Error::Plan(index))?,
+        );
+        let (kind, limits) = match self.kind(node, &from, &to) {
+            Some(found) => found,
+            None => return Err(refused("it is no int8 operator of that format")),
+        };
+        let read = match kind {
+            Kind::Convolution(..) | Kind::FullyConnected(_) => 1,
+            _ => node.input_count(),
+        };
+        let mut inputs = Vec::new();
+        for operand in (0..read).filter_map(|operand| node.input(operand)) {
+            inputs.push(self.read(&node.model(), &operand, index)?);
+        }
+        let output = self.add(&to, format!("value{}", self.values.len()));
+        self.places.insert(to.offset, output);
+        self.layers.push(Layer {
+            index,
+            kind,
+            inputs,
+            output,
+            limits,
+        });
+        Ok(())
+    }
+
+    /// What a node computes, and its limits; `None` where it is not known here.
+    fn kind(&mut self, node: &Node<'_>, from: &Tensor, to: &Tensor) -> Option<(Kind, [i32; 2])> {
+        let mut params = node.params();
+        let code = node.code();
+        let is = |op: &runtime::Op| op.code == code;
+        if is(&conv_2d::I8) {
+            return self.convolution(node, from, to);
+        }
+        if is(&ops::binary::ADD_I8) {
+            self.rounded_high += 1;
+            params.u32();
+            params.u32();
+            params.u8();
+            return Some((Kind::Binary(Binary::Add), limits(&mut params)));
+        }
+        if is(&ops::binary::STEPWISE_I8) {
+            let function = match params.u8() {
+                0 => Binary::Add,
+                1 => Binary::Sub,
+                2 => Binary::Mul,
+                4 => Binary::Min,
+                _ => Binary::Max,
+            };
+            self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
+            return Some((Kind::Binary(function), limits(&mut params)));
+        }
+        if is(&ops::average_pool_2d::I8) || is(&ops::max_pool_2d::I8) {
+            let window = window(&mut params, from, to);
+            let kind = match is(&ops::max_pool_2d::I8) {
+                true => Kind::MaxPool(window),
+                false => Kind::AveragePool(window),
+            };
+            return Some((kind, limits(&mut params)));
+        }
+        if is(&ops::average_pool_2d::SCALED_I8) {
+            self.rounded_single += 1;
+            let window = window(&mut params, from, to);
+            params.u32();
+            params.u32();
+            let limits = [i32::from(params.i16()), i32::from(params.i16())];
+            return Some((Kind::AveragePool(window), limits));
+        }
+        self.further(node, from, to).map(|kind| (kind, WHOLE))
+    }
+
+    /// Operators without limits of their own.
+    fn further(&mut self, node: &Node<'_>, from: &Tensor, to: &Tensor) -> Option<Kind> {
+        let mut params = node.params();
+        let code = node.code();
+        let is = |op: &runtime::Op| op.code == code;
+        let rank = from.shape.rank();
+        if is(&ops::mean::I8) {
+            return Some(Kind::Mean(
+                usize::from(params.u8()),
+                usize::from(params.u8()),
+            ));
+        }
+        if is(&ops::softmax::I8) {
+            return Some(Kind::Softmax);
+        }
+        if is(&ops::concat::ANY) {
+            return Some(Kind::Concat(usize::from(params.u8())));
+        }
+        if is(&ops::transpose::ANY) {
+            return Some(Kind::Transpose(
+                (0..rank).map(|_| usize::from(params.u8())).collect(),
+            ));
+        }
+        if is(&ops::pad::ANY) {
+            let value = [params.u8(), params.u8(), params.u8(), params.u8()];
+            params.u32();
+            let amounts = (0..rank).map(|axis| {
+                let before = usize::from(params.u16());
+                let both = to.shape.dim(axis) - from.shape.dim(axis);
+                [before, both.saturating_sub(before)]
+            });
+            return Some(Kind::Pad(amounts.collect(), value));
+        }
+        if is(&ops::slice::ANY) {
+            let ranges = (0..rank).map(|axis| {
+                let (start, step) = (params.u32() as usize, params.u32() as usize);
+                [start, step, to.shape.dim(axis)]
+            });
+            return Some(Kind::Slice(ranges.collect()));
+        }
+        if is(&ops::quantize::F32_TO_I8) || is(&ops::quantize::RESCALE) && to.dtype == DType::I8 {
+            return Some(Kind::Quantize);
+        }
+        is(&ops::dequantize::I8_TO_F32).then_some(Kind::Dequantize)
+    }
+
+    fn convolution(
+        &mut self,
+        node: &Node<'_>,
+        from: &Tensor,
+        to: &Tensor,
+    ) -> Option<(Kind, [i32; 2])> {
+        let decoded = conv_2d::Convolution::of(node)?;
+        let (geometry, rule) = (decoded.geometry, decoded.requantize);
+        let model = node.model();
+        let constant = |operand: usize| Some(model.constant(&node.input(operand)?));
+        let (stored, records) = (constant(1)?, constant(2)?);
+        let outputs = geometry.output[2];
+        let (words, _) = records.as_chunks::<4>();
+        match rule.rounding {
+            Rounding::High => self.rounded_high += 1,
+            Rounding::Single => self.rounded_single += 1,
+            Rounding::Double => {}
+        }
+        let depthwise = geometry.groups > 1 && geometry.is_depthwise();
+        let taps = geometry.taps();
+        let weight = |output: usize, tap: usize| match depthwise {
+            true => stored.get(tap * outputs + output).map(|&byte| byte as i8),
+            false => stored.get(output * taps + tap).map(|&byte| byte as i8),
+        };
+        let [rows, columns] = geometry.window.kernel;
+        let inner = geometry.input[2] / geometry.groups.max(1);
+        let mut weights = Weights {
+            values: Vec::new(),
+            dims: [outputs, rows, columns, inner],
+            scales: Vec::new(),
+            biases: Vec::new(),
+        };
+        for output in 0..outputs {
+            let row: Option<Vec<i8>> = (0..taps).map(|tap| weight(output, tap)).collect();
+            let row = row?;
+            let (bias, factor) = record(&rule, words, output)?;
+            let sum: i32 = row.iter().map(|&w| i32::from(w)).sum();
+            let bias = i64::from(bias) + i64::from(sum) * i64::from(from.zero_point);
+            weights.biases.push(i32::try_from(bias).ok()?);
+            // A factor of zero is one that is too small to be told from it.
+            let factor = if factor > 0.0 { factor } else { 2f64.powi(-40) };
+            let scale = factor * f64::from(to.scale) / f64::from(from.scale);
+            weights.scales.push(scale as f32);
+            weights.values.extend(row);
+        }
+        let limits = [i32::from(rule.min), i32::from(rule.max)];
+        let is_flat = from.shape.rank() != 4 || to.shape.rank() != 4;
+        let kind = match is_flat && geometry.window.kernel == [1, 1] && geometry.groups == 1 {
+            true => Kind::FullyConnected(weights),
+            false => {
+                let window = window(&mut node.params(), from, to);
+                Kind::Convolution(weights, window, geometry.groups)
+            }
+        };
+        Some((kind, limits))
+    }
+
+    /// Gives every value a name of its own.
+    fn tell_apart(&mut self) {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        let ports: Vec<usize> = self.inputs.iter().chain(&self.outputs).copied().collect();
+        let others = (0..self.values.len()).filter(|value| !ports.contains(value));
+        for value in ports.iter().copied().chain(others) {
+            let name = &mut self.values[value].name;
+            match seen.get(name) {
+                Some(&other) if other != value => *name = format!("{name}_{value}"),
+                _ => {}
+            }
+            seen.insert(name.clone(), value);
+        }
+    }
+}
+
+/// Bias and real factor of an output channel.
+fn record(rule: &Requantize, words: &[[u8; 4]], output: usize) -> Option<(i32, f64)> {
+    let word = |index: usize| words.get(index).map(|bytes| i32::from_le_bytes(*bytes));
+    Some(match rule.rounding {
+        Rounding::High => {
+            let channel = Channel::unpack(word(output)? as u32);
+            let unit = 2f64.powi(i32::from(rule.multiplier_shift) - 32);
+            let factor = f64::from(channel.multiplier) * unit;
+            (channel.bias << rule.bias_shift, factor)
+        }
+        _ => {
+            let (multiplier, shift) = (word(output * 3 + 1)?, word(output * 3 + 2)?);
+            let factor = f64::from(multiplier) * 2f64.powi(shift - 31);
+            (word(output * 3)?, factor)
+        }
+    })
+}
+
+fn limits(params: &mut Params<'_>) -> [i32; 2] {
+    [i32::from(params.u8() as i8), i32::from(params.u8() as i8)]
+}
+
+/// Reads a window; the padding behind is what the output's size needs.
+fn window(params: &mut Params<'_>, from: &Tensor, to: &Tensor) -> Window {
+    let mut pair = || [usize::from(params.u16()), usize::from(params.u16())];
+    let (kernel, stride, dilation, [top, left]) = (pair(), pair(), pair(), pair());
+    let behind = |axis: usize, before: usize| {
+        let last = to.shape.dim(axis + 1).saturating_sub(1) * stride[axis];
+        let reach = kernel[axis].saturating_sub(1) * dilation[axis] + 1;
+        (last + reach).saturating_sub(from.shape.dim(axis + 1) + before)
+    };
+    Window {
+        kernel,
+        stride,
+        dilation,
+        padding: [top, left, behind(0, top), behind(1, left)],
+    }
+}

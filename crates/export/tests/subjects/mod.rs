@@ -1,0 +1,211 @@
+//! Models to export, and other runtimes to run them in.
+
+use format::fixed::Rounding;
+use format::meta::Meta;
+use graph::Graph;
+use import::Options;
+use optimize::quantize::{self, Sample};
+use runtime::Model;
+use runtime::host::Runner;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A file beside the repository, or `None` where there is none.
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("MODELOPT_SHARED");
+    let found = folder
+        .map_or_else(|| root().join("../shared"), PathBuf::from)
+        .join(path);
+    if !found.exists() {
+        println!("skipped: ../shared is missing");
+        return None;
+    }
+    Some(found)
+}
+
+/// Runs a script of `tests/oracles`; `None` where its packages are not installed.
+pub(crate) fn oracle(script: &str, arguments: &[&str]) -> Option<()> {
+    let chosen = std::env::var_os("MODELOPT_ORACLES");
+    let folder = chosen.map_or_else(|| root().join("target/oracles"), PathBuf::from);
+    let python = folder.join("bin/python");
+    if !python.exists() {
+        println!("skipped: target/oracles is missing; `cargo xtask setup` makes it");
+        return None;
+    }
+    let mut command = Command::new(python);
+    command
+        .arg(root().join("tests/oracles").join(script))
+        .args(arguments);
+    let output = command.output().unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {messages}");
+    Some(())
+}
+
+/// A compact model.
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    runner: Runner,
+    inputs: Vec<Vec<f32>>,
+}
+
+impl Subject {
+    fn of(name: &str, graph: &Graph, rounding: Rounding, inputs: Vec<Vec<f32>>) -> Self {
+        let options = compile::Options {
+            rounding,
+            ..compile::Options::default()
+        };
+        let compiled = compile::compile(graph, &options).unwrap();
+        Subject {
+            name: name.into(),
+            runner: Runner::new(&compiled.bytes).unwrap(),
+            inputs,
+        }
+    }
+
+    /// A quantized TensorFlow Lite file.
+    pub(crate) fn imported(path: &Path) -> Self {
+        let mut imported = import::tflite(path, &Options::default()).unwrap();
+        optimize::run(&mut imported.graph, |_| true).unwrap();
+        let name = path.file_stem().unwrap().to_string_lossy();
+        Subject::of(&name, &imported.graph, imported.rounding, Vec::new())
+    }
+
+    /// A model quantized on some of its data.
+    pub(crate) fn quantized(name: &str, data: &str) -> Option<Self> {
+        let (model, data) = match data {
+            "" => {
+                let folder = root().join("demo/digits");
+                (folder.join("digits.onnx"), folder.join("test.npy"))
+            }
+            data => (
+                shared(&format!("models/{name}.onnx"))?,
+                shared(&format!("data/{data}"))?,
+            ),
+        };
+        let mut graph = import::onnx(&model, &Options::default()).unwrap().graph;
+        optimize::run(&mut graph, |_| true).unwrap();
+        let port = &graph.inputs[0];
+        let elements = port.shape.elements();
+        let expected = data::Expected {
+            name: port.name.clone(),
+            shape: port.shape.dims()[1..].iter().map(|&n| n as usize).collect(),
+            channels_first: !port.axes.is_empty(),
+        };
+        let limit = data::Options {
+            limit: Some(200),
+            ..data::Options::default()
+        };
+        let source = data::Source::open(&data, &[expected], &limit).unwrap();
+        // The pixels of the digits go from 0 to 16.
+        let factor = if name == "digits" { 1.0 / 16.0 } else { 1.0 };
+        let scaled = |values: Vec<f32>| values.iter().map(|value| value * factor).collect();
+        let samples = source
+            .samples()
+            .unwrap()
+            .map(|sample| scaled(sample.unwrap().values));
+        let inputs: Vec<Vec<f32>> = samples.collect();
+        assert!(inputs.iter().all(|input| input.len() == elements));
+        let stored = |values: &Vec<f32>| -> Sample { vec![values.clone()] };
+        let compared: Vec<Sample> = inputs.iter().step_by(20).map(stored).collect();
+        let mut all = inputs.iter().map(|values| Ok(stored(values)));
+        let options = quantize::Options {
+            activations: quantize::Activations::Int8,
+            method: quantize::Method::default(),
+            bias_correction: true,
+            reconstruct: true,
+            equalize: true,
+            keep_float: &|_| false,
+        };
+        let quantized = quantize::quantize(&graph, &compared, &mut all, &options, &mut |_| ());
+        let quantized = quantized.unwrap();
+        Some(Subject::of(name, &quantized.graph, Rounding::High, inputs))
+    }
+
+    pub(crate) fn model(&self) -> Model<'_> {
+        self.runner.model().unwrap()
+    }
+
+    pub(crate) fn meta(&self) -> &Meta {
+        self.runner.meta()
+    }
+
+    pub(crate) fn input_bytes(&self) -> usize {
+        self.model().input(0).unwrap().bytes()
+    }
+
+    /// Samples as the input stores them.
+    pub(crate) fn real_samples(&mut self, count: usize) -> Vec<u8> {
+        let inputs: Vec<Vec<f32>> = self.inputs.iter().take(count).cloned().collect();
+        let tensor = self.model().input(0).unwrap();
+        let mut session = self.runner.session().unwrap();
+        let mut bytes = vec![0; tensor.bytes()];
+        let each = inputs.iter().flat_map(|values| {
+            session.set_input_f32(0, values).unwrap();
+            session.read(&tensor, &mut bytes);
+            bytes.clone()
+        });
+        each.collect()
+    }
+
+    /// The outputs for samples one behind the other.
+    pub(crate) fn run(&mut self, samples: &[u8]) -> Vec<u8> {
+        let model = self.model();
+        let sizes = [
+            model.input(0).unwrap().bytes(),
+            model.output(0).unwrap().bytes(),
+        ];
+        let mut session = self.runner.session().unwrap();
+        let mut outputs = Vec::new();
+        for sample in samples.chunks(sizes[0]) {
+            session.set_input(0, sample).unwrap();
+            session.run();
+            let mut output = vec![0; sizes[1]];
+            session.output(0, &mut output).unwrap();
+            outputs.extend(output);
+        }
+        outputs
+    }
+}
+
+/// Random bytes, with both extremes first.
+pub(crate) fn samples(bytes: usize, count: usize) -> Vec<u8> {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state >> 16
+    };
+    let mut samples = vec![0x80; bytes];
+    samples.extend(vec![0x7F; bytes]);
+    samples.extend((0..bytes * count).map(|_| next() as u8));
+    samples
+}
+
+/// The share of equal bytes, the largest difference in steps, and the share of equal best
+/// classes. Outputs are int8.
+pub(crate) fn agreement(subject: &mut Subject, samples: &[u8], outputs: &[u8]) -> (f64, i32, f64) {
+    let own = subject.run(samples);
+    assert_eq!(own.len(), outputs.len());
+    let row = subject.model().output(0).unwrap().bytes();
+    let steps = |bytes: &[u8]| -> Vec<i32> { bytes.iter().map(|&b| i32::from(b as i8)).collect() };
+    let (own, other) = (steps(&own), steps(outputs));
+    let equal = own.iter().zip(&other).filter(|(a, b)| a == b).count();
+    let largest = own.iter().zip(&other).map(|(a, b)| (a - b).abs()).max();
+    let best = |row: &[i32]| {
+        row.iter()
+            .enumerate()
+            .max_by_key(|(i, v)| (**v, usize::MAX - i))
+            .map(|(i, _)| i)
+    };
+    let rows = || own.chunks(row).zip(other.chunks(row));
+    let same = rows().filter(|(a, b)| best(a) == best(b)).count();
+    (
+        equal as f64 / own.len() as f64,
+        largest.unwrap_or(0),
+        same as f64 / rows().count() as f64,
+    )
+}
