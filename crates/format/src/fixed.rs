@@ -135,26 +135,20 @@ const fn saturate(value: i64) -> i32 {
     }
 }
 
-/// `round(a * b / 2^31)`, halves away from zero for negative products as gemmlowp does it;
-/// saturates where both are `i32::MIN`.
+/// `round_half_up(a * b / 2^31)` as gemmlowp does it; saturates where both are `i32::MIN`.
 #[inline(always)]
 pub const fn doubling_high_multiply(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
     }
-    let product = a as i64 * b as i64;
-    let nudge = if product >= 0 {
-        1i64 << 30
-    } else {
-        1 - (1i64 << 30)
-    };
-    ((product + nudge) / (1i64 << 31)) as i32
+    // gemmlowp adds 2^30, or 1 - 2^30 to negative products, and divides towards zero: the same.
+    ((a as i64 * b as i64 + (1 << 30)) >> 31) as i32
 }
 
 /// `round(value / 2^exponent)`, halves away from zero. `0 <= exponent <= 31`.
 #[inline(always)]
 pub const fn rounding_divide_by_power_of_two(value: i32, exponent: i32) -> i32 {
-    let mask = ((1i64 << exponent) - 1) as i32;
+    let mask = ((1u32 << exponent) - 1) as i32;
     let remainder = value & mask;
     let threshold = (mask >> 1) + (value < 0) as i32;
     (value >> exponent) + (remainder > threshold) as i32
@@ -261,7 +255,50 @@ mod tests {
         assert_eq!(quantize(f32::INFINITY, 0.5, 3, -128, 127), 127);
     }
 
+    /// As it is written in gemmlowp.
+    fn gemmlowp_multiply(a: i32, b: i32) -> i32 {
+        let product = i64::from(a) * i64::from(b);
+        let nudge = if product >= 0 {
+            1i64 << 30
+        } else {
+            1 - (1i64 << 30)
+        };
+        let quotient = (product + nudge) / (1i64 << 31);
+        quotient.min(i64::from(i32::MAX)) as i32
+    }
+
+    #[test]
+    fn high_multiplication_is_gemmlowps_at_halves_and_extremes() {
+        let interesting = [
+            i32::MIN,
+            i32::MIN + 1,
+            -(1 << 30),
+            -3,
+            -1,
+            0,
+            1,
+            3,
+            1 << 30,
+            i32::MAX,
+        ];
+        for a in interesting {
+            for b in interesting {
+                assert_eq!(
+                    doubling_high_multiply(a, b),
+                    gemmlowp_multiply(a, b),
+                    "{a} {b}"
+                );
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn high_multiplication_is_gemmlowps(a: i32, b: i32, shift in 0u32..31) {
+            let (a, b) = (a >> shift, 1i32.wrapping_shl(shift).wrapping_mul(b >> (shift / 2)));
+            prop_assert_eq!(doubling_high_multiply(a, b), gemmlowp_multiply(a, b));
+        }
+
         #[test]
         fn quantize_is_the_rounded_quotient(v in -1e4f32..1e4, s in 0.001f32..10.0, z in -128i32..128) {
             let expected = ((v / s).round() as i64 + i64::from(z)).clamp(-128, 127) as i32;
