@@ -27,22 +27,22 @@ struct Figures {
 const BOUNDS: &[(&str, Figures, Figures)] = &[
     (
         "kws_ds_cnn_f32.onnx",
-        figures(24_000, 16_400, 5_286_000),
+        figures(24_000, 16_400, 5_000_000),
         figures(86_048, 22_820, 7_401_412),
     ),
     (
         "vww_mobilenet_v1_025_f32.onnx",
-        figures(24_000, 40_960, 12_230_000),
+        figures(24_000, 40_960, 10_000_000),
         figures(86_048, 100_708, 23_390_970),
     ),
     (
         "ic_resnet8_f32.onnx",
-        figures(24_000, 40_960, 17_020_000),
+        figures(24_000, 40_960, 20_000_000),
         figures(84_332, 54_996, 28_457_360),
     ),
     (
         "ad_autoencoder_f32.onnx",
-        figures(12_000, 1_300, 446_000),
+        figures(12_000, 1_300, 420_000),
         figures(31_512, 2_580, 573_330),
     ),
 ];
