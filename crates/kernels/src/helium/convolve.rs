@@ -2,8 +2,8 @@
 
 use super::channelwise::depthwise;
 use super::copy::{helium_copy_rows, helium_fill};
-use super::plan::{Kind, PIXELS, conv_2d_scratch_bytes, is_in_place, window_bytes};
-use super::product::{Product, helium_product_1, helium_product_3};
+use super::plan::{Kind, PIXELS, VECTOR_BYTES, conv_2d_scratch_bytes, is_in_place, window_bytes};
+use super::product::{Pixels, Product, helium_product_1, helium_product_3};
 use crate::memory::overlaps;
 use crate::scalar::{position, taps_inside};
 use crate::{Channels, Conv2dI8, scalar};
@@ -71,33 +71,34 @@ fn products(checked: &Checked<'_>) {
     let overlaps = overlaps(&input, output);
     let mut stages = !is_in_place;
     let step = window_bytes(&geometry);
-    let first: *mut i8 = output.as_ptr().cast_mut().cast();
+    let column_step = geometry.window.stride[1] * geometry.input[2];
+    let mut group = Group::new(checked.operands);
+    let mut to: *mut i8 = output.as_ptr().cast_mut().cast();
     let mut windows = [input.as_ptr(); PIXELS];
-    let (mut count, mut done) = (0, 0);
+    let mut count = 0;
     for y in 0..rows {
         let tap_rows = taps_inside(&geometry, 0, y);
+        let row = position(&geometry, 0, y, 0) * geometry.input[1] * geometry.input[2];
+        let row = input.as_ptr().wrapping_add(row);
         for x in 0..columns {
             if count == 0 && is_in_place {
                 stages = overlaps && x + PIXELS > columns && y + 1 < rows;
             }
             windows[count] = if stages {
                 // SAFETY: scratch memory has room for as many windows as a group has.
-                let to = unsafe { checked.scratch.add(count * step) };
-                stage(checked, [y, x], &tap_rows, to);
-                to
+                let place = unsafe { checked.scratch.add(count * step) };
+                stage(checked, [y, x], &tap_rows, place);
+                place
             } else {
-                let pixel =
-                    position(&geometry, 0, y, 0) * geometry.input[1] + position(&geometry, 1, x, 0);
-                // SAFETY: in place, every pixel's position is inside the input.
-                unsafe { input.as_ptr().add(pixel * geometry.input[2]) }
+                // In place, every pixel's position is inside the input.
+                row.wrapping_add(x * column_step)
             };
             count += 1;
-            let is_last = y + 1 == rows && x + 1 == columns;
-            if count == PIXELS || is_last {
-                // SAFETY: `done + count` pixels are inside the output.
-                let to = unsafe { first.add(done * outputs) };
-                group(checked.operands, &windows, count, to);
-                done += count;
+            if count == PIXELS || y + 1 == rows && x + 1 == columns {
+                // SAFETY: windows have `taps` bytes, and the next `count` pixels of the output
+                // begin at `to`.
+                unsafe { group.multiply(&windows[..count], to) };
+                to = to.wrapping_add(count * outputs);
                 count = 0;
             }
         }
@@ -152,72 +153,116 @@ fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &core::ops::Range<usize>, 
     }
 }
 
-/// All outputs of one to three pixels from `to` on.
-fn group(operands: &Conv2dI8<'_>, windows: &[*const i8; PIXELS], count: usize, to: *mut i8) {
-    let outputs = operands.geometry.output[2];
-    let requantize = &operands.requantize;
-    let last = count.saturating_sub(1);
-    let mut product = Product {
-        // A pixel too few repeats the last one.
-        windows: [windows[0], windows[1.min(last)], windows[2.min(last)]],
-        weights: operands.weights.as_ptr(),
-        taps: operands.geometry.taps(),
-        outputs,
-        channels: core::ptr::null(),
-        // SAFETY: `count` pixels from `to` on are inside the output.
-        to: [0, 1, 2].map(|pixel: usize| unsafe { to.add(pixel.min(last) * outputs) }),
-        bias_shift: i32::from(requantize.bias_shift),
-        multiplier_shift: i32::from(requantize.multiplier_shift) - 20,
-        zero_point: i32::from(requantize.zero_point),
-        min: i32::from(requantize.min),
-        max: i32::from(requantize.max),
-    };
-    match operands.channels {
-        Channels::High(words) => {
-            product.channels = words.as_ptr();
-            // SAFETY: windows have `taps` bytes; weights, channels and outputs were compared
-            // with the geometry by `Checked`.
-            unsafe { multiply(&mut product, count) };
-        }
-        Channels::Wide(_) => wide(operands, product, count),
-    }
+/// What multiplies the windows of a few pixels.
+struct Group<'a> {
+    operands: &'a Conv2dI8<'a>,
+    pixels: Pixels,
+    product: Product,
+    /// Whether several windows can be multiplied at once.
+    has_pixels: bool,
 }
 
-/// # Safety
-///
-/// All addresses must be those of operands as long as [`Product`] says.
-unsafe fn multiply(product: &mut Product, count: usize) {
-    // SAFETY: as the caller promises. Both routines keep what the calling convention asks for.
-    unsafe {
-        if count == 1 {
-            helium_product_1(product);
-        } else {
-            helium_product_3(product);
-        }
-    }
-}
-
-/// Sums by vectors, scaled one at a time: for the rules with wide channels.
-fn wide(operands: &Conv2dI8<'_>, product: Product, count: usize) {
-    let outputs = operands.geometry.output[2];
-    let taps = product.taps;
-    let mut sums = [[0i32; SUMS]; PIXELS];
-    for first in (0..outputs).step_by(SUMS) {
-        let some = SUMS.min(outputs - first);
-        let mut part = Product {
-            weights: product.weights.wrapping_add(first * taps),
-            outputs: some,
-            to: sums.each_mut().map(|sums| sums.as_mut_ptr().cast()),
-            ..product
+impl<'a> Group<'a> {
+    fn new(operands: &'a Conv2dI8<'a>) -> Self {
+        let none = core::ptr::null();
+        let (taps, outputs) = (operands.geometry.taps(), operands.geometry.output[2]);
+        let requantize = &operands.requantize;
+        let channels = match operands.channels {
+            Channels::High(words) => words.as_ptr(),
+            Channels::Wide(_) => none,
         };
-        // SAFETY: as in `group`, for `some` channels from `first` on; `sums` has room for them.
-        unsafe { multiply(&mut part, count) };
-        for (pixel, sums) in sums.iter().enumerate().take(count) {
+        let product = Product {
+            begin: [core::ptr::null(); 5],
+            to: core::ptr::null_mut(),
+            bias_shift: i32::from(requantize.bias_shift),
+            multiplier_shift: i32::from(requantize.multiplier_shift) - 20,
+            zero_point: i32::from(requantize.zero_point),
+            behind: taps.next_multiple_of(VECTOR_BYTES) - taps,
+            weights: operands.weights.as_ptr(),
+            taps,
+            channels,
+            outputs,
+            min: i32::from(requantize.min),
+            max: i32::from(requantize.max),
+        };
+        let pixels = Pixels {
+            begin: [core::ptr::null(); 9],
+            channels,
+            to: [core::ptr::null_mut(); PIXELS],
+            bias_shift: product.bias_shift,
+            multiplier_shift: product.multiplier_shift,
+            zero_point: product.zero_point,
+            behind: product.behind,
+            end: channels.wrapping_add(outputs),
+            weights: product.weights,
+            taps,
+            min: product.min,
+            max: product.max,
+        };
+        Group {
+            operands,
+            pixels,
+            product,
+            has_pixels: !channels.is_null() && outputs >= 4,
+        }
+    }
+
+    /// All outputs of one to three pixels from `to` on.
+    ///
+    /// # Safety
+    ///
+    /// Windows have as many bytes as the convolution has taps, and there are outputs for as many
+    /// pixels. All other operands were compared with the geometry by [`Checked`].
+    unsafe fn multiply(&mut self, windows: &[*const i8], to: *mut i8) {
+        let outputs = self.operands.geometry.output[2];
+        if let ([first, second, rest @ ..], true) = (windows, self.has_pixels) {
+            // A pixel too few repeats the last one.
+            let third = rest.first().unwrap_or(second);
+            self.pixels.set_windows([*first, *second, *third]);
+            let place = |pixel: usize| to.wrapping_add(pixel * outputs);
+            self.pixels.to = [place(0), place(1), place(rest.len() + 1)];
+            self.pixels.channels = self.product.channels;
+            // SAFETY: as the caller promises; there are at least four outputs.
+            return unsafe { helium_product_3(&mut self.pixels) };
+        }
+        for (pixel, window) in windows.iter().enumerate() {
+            self.product.begin[1] = *window;
+            self.product.to = to.wrapping_add(pixel * outputs);
+            // SAFETY: as the caller promises.
+            unsafe {
+                match self.operands.channels {
+                    Channels::High(_) => helium_product_1(&mut self.product),
+                    Channels::Wide(_) => self.wide(),
+                }
+            }
+        }
+    }
+
+    /// Sums by vectors, scaled one at a time: for the rules with wide channels.
+    ///
+    /// # Safety
+    ///
+    /// As [`Group::multiply`], for the pixel that `product` is set to.
+    unsafe fn wide(&self) {
+        let operands = self.operands;
+        let (outputs, taps) = (operands.geometry.output[2], self.product.taps);
+        let mut sums = [0i32; SUMS];
+        for first in (0..outputs).step_by(SUMS) {
+            let some = SUMS.min(outputs - first);
+            let mut part = Product {
+                weights: self.product.weights.wrapping_add(first * taps),
+                outputs: some,
+                to: sums.as_mut_ptr().cast(),
+                ..self.product
+            };
+            // SAFETY: as the caller promises, for `some` channels from `first` on; `sums` has
+            // room for them.
+            unsafe { helium_product_1(&mut part) };
             for (channel, sum) in (first..first + some).zip(sums) {
                 let sum = sum + operands.channels.bias(&operands.requantize, channel);
                 let value = operands.channels.finish(&operands.requantize, channel, sum);
-                // SAFETY: `to` has places for all outputs of the pixel.
-                unsafe { product.to[pixel].add(channel).write(value) };
+                // SAFETY: there is a place for every output of the pixel.
+                unsafe { self.product.to.add(channel).write(value) };
             }
         }
     }

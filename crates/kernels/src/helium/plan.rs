@@ -5,7 +5,7 @@ use crate::Geometry;
 /// Pixels that one pass over the weights serves.
 pub(super) const PIXELS: usize = 3;
 /// Bytes of a vector.
-const VECTOR_BYTES: usize = 16;
+pub(super) const VECTOR_BYTES: usize = 16;
 /// Bytes of an address on every processor with these instructions.
 const ADDRESS_BYTES: usize = 4;
 
