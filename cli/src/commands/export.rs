@@ -11,10 +11,10 @@ use runtime::host::Runner;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Write a compact model as something else: a Rust library, a TFLite file.
+/// Write a compact model as something else: a Rust library, a TFLite or an ONNX file.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to tflite -o kws.tflite\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
+    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to tflite -o kws.tflite\n  modelopt export kws.mopt --to onnx -o kws_int8.onnx\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
 )]
 pub(crate) struct Arguments {
     /// The model: .mopt
@@ -42,12 +42,15 @@ enum Form {
     Rust,
     /// A TensorFlow Lite file of a model in int8
     Tflite,
+    /// An ONNX file of a model in int8, with QuantizeLinear and DequantizeLinear between operators
+    Onnx,
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     match arguments.to {
         Form::Rust => to_rust(arguments, json),
         Form::Tflite => to_file(arguments, "tflite", export::tflite, json),
+        Form::Onnx => to_file(arguments, "onnx", export::onnx, json),
     }
 }
 

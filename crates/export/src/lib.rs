@@ -6,9 +6,10 @@
 //! rounds in another way than the model, a note says so.
 
 pub mod network;
-
+mod onnx;
 mod tflite;
 
+pub use onnx::onnx;
 pub use tflite::tflite;
 
 /// A finished file.

@@ -1,0 +1,504 @@
+//! ONNX files with QuantizeLinear and DequantizeLinear: every integer value is a float one that
+//! has been quantized and dequantized with its scale, and operators work on floats between them.
+//! Integers are unsigned, 128 above ours: see [`File::constant`].
+//!
+//! ONNX has images as `[N, C, H, W]`: all values of four dimensions are turned to that, and what
+//! the caller sees is in the caller's order.
+
+mod file;
+
+use crate::network::{Binary, Kind, Layer, Network, Value, Weights, Window};
+use crate::{Error, Exported};
+use file::{Elements, File, float, int, ints};
+use format::meta::{Meta, Port};
+use format::{DType, Model};
+
+const TARGET: &str = "ONNX";
+
+/// ONNX axis `i` of an image is our axis `TO_ONNX[i]`.
+const TO_ONNX: [usize; 4] = [0, 3, 1, 2];
+
+/// Our axis `i` of an image is ONNX's axis `FROM_ONNX[i]`.
+const FROM_ONNX: [usize; 4] = [0, 2, 3, 1];
+
+/// Writes a compact int8 model as an ONNX file in float with quantization between the operators.
+///
+/// Inputs and outputs are floats in the layout of the model's source. Runtimes that compute in
+/// float between the quantizations agree with ours but for ties and the last bits of sums.
+pub fn onnx(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
+    let network = Network::of(model, meta, TARGET)?;
+    let mut writer = Writer {
+        network: &network,
+        file: File::default(),
+        names: vec![None; network.values.len()],
+    };
+    for (index, &value) in network.inputs.iter().enumerate() {
+        writer.input(value, meta.inputs.get(index));
+    }
+    for layer in &network.layers {
+        writer.layer(layer)?;
+    }
+    for (index, &value) in network.outputs.iter().enumerate() {
+        writer.output(value, meta.outputs.get(index));
+    }
+    let bytes = writer
+        .file
+        .finish(&meta.manifest.tool)
+        .map_err(Error::Write)?;
+    let note =
+        "sums are of floats there and rounded to even, and what nodes make may be a step off";
+    Ok(Exported {
+        bytes,
+        notes: vec![note.into()],
+    })
+}
+
+struct Writer<'n> {
+    network: &'n Network,
+    file: File,
+    /// The float of each value.
+    names: Vec<Option<String>>,
+}
+
+/// An axis in ONNX's order.
+fn axis(value: &Value, axis: usize) -> usize {
+    match value.dims.len() {
+        4 => FROM_ONNX.get(axis).copied().unwrap_or(axis),
+        _ => axis,
+    }
+}
+
+/// Something per axis in ONNX's order.
+fn per_axis<T: Copy>(value: &Value, items: &[T]) -> Vec<T> {
+    match items.len() == 4 && value.dims.len() == 4 {
+        true => TO_ONNX.iter().map(|&axis| items[axis]).collect(),
+        false => items.to_vec(),
+    }
+}
+
+/// For every one of our axes, the caller's.
+fn callers_axes(value: &Value, port: Option<&Port>) -> Vec<usize> {
+    let given = port
+        .map(|port| &port.axes)
+        .filter(|axes| axes.len() == value.dims.len());
+    match given {
+        Some(axes) => axes.iter().map(|&axis| usize::from(axis)).collect(),
+        None => (0..value.dims.len()).collect(),
+    }
+}
+
+fn is_identity(axes: &[usize]) -> bool {
+    axes.iter().enumerate().all(|(i, &axis)| i == axis)
+}
+
+impl Writer<'_> {
+    /// The float of a value; constants become one here.
+    fn name(&mut self, index: usize) -> String {
+        if let Some(name) = &self.names[index] {
+            return name.clone();
+        }
+        let value = &self.network.values[index];
+        let name = self.constant(value);
+        self.names[index] = Some(name.clone());
+        name
+    }
+
+    /// A constant operand, stretched to four dimensions so that it lies along the channels.
+    fn constant(&mut self, value: &Value) -> String {
+        let bytes = value.data.clone().unwrap_or_default();
+        let width = value.dtype.bytes();
+        let mut whole = vec![1; 4usize.saturating_sub(value.dims.len())];
+        whole.extend(&value.dims);
+        let (shape, bytes) = match whole[..] {
+            [n, h, w, c] => {
+                let turned = (0..n * c * h * w).flat_map(|i| {
+                    let (image, channel) = (i / (c * h * w), i / (h * w) % c);
+                    let at = ((image * h * w + i % (h * w)) * c + channel) * width;
+                    bytes[at..at + width].to_vec()
+                });
+                (vec![n, c, h, w], turned.collect())
+            }
+            _ => (value.dims.clone(), bytes),
+        };
+        let stored = format!("{}_integers", value.name);
+        let elements = match value.dtype {
+            DType::F32 => Elements::F32(bytes),
+            _ => Elements::I8(bytes),
+        };
+        let is_float = value.dtype == DType::F32;
+        self.file.constant(
+            if is_float { &value.name } else { &stored },
+            &shape,
+            elements,
+        );
+        if !is_float {
+            let parameters = self.parameters(value);
+            self.file.node(
+                "DequantizeLinear",
+                &[&stored, &parameters[0], &parameters[1]],
+                &value.name,
+                vec![],
+            );
+        }
+        value.name.clone()
+    }
+
+    /// Scale and zero point of a value.
+    fn parameters(&mut self, value: &Value) -> [String; 2] {
+        let names = [
+            format!("{}_scale", value.name),
+            format!("{}_zero_point", value.name),
+        ];
+        self.file.constant(
+            &names[0],
+            &[],
+            Elements::F32(value.scale.to_le_bytes().to_vec()),
+        );
+        self.file.constant(
+            &names[1],
+            &[],
+            Elements::I8(vec![value.zero_point as i8 as u8]),
+        );
+        names
+    }
+
+    /// Quantizes a float and dequantizes it again, as `value`.
+    fn quantized(&mut self, float: &str, index: usize) {
+        let value = &self.network.values[index];
+        let name = format!("{}_float", value.name);
+        if value.scale > 0.0 {
+            let integers = format!("{}_integers", value.name);
+            let [scale, zero] = self.parameters(value);
+            self.file
+                .node("QuantizeLinear", &[float, &scale, &zero], &integers, vec![]);
+            self.file.node(
+                "DequantizeLinear",
+                &[&integers, &scale, &zero],
+                &name,
+                vec![],
+            );
+        } else {
+            self.file.node("Identity", &[float], &name, vec![]);
+        }
+        self.names[index] = Some(name);
+    }
+
+    fn input(&mut self, index: usize, port: Option<&Port>) {
+        let value = &self.network.values[index];
+        let axes = callers_axes(value, port);
+        let mut shape = value.dims.clone();
+        for (ours, &callers) in axes.iter().enumerate() {
+            shape[callers] = value.dims[ours];
+        }
+        self.file.input(&value.name, &shape);
+        let order: Vec<usize> = per_axis(value, &axes);
+        let name = value.name.clone();
+        let turned = self.turned(&name, &order, &format!("{name}_turned"));
+        self.quantized(&turned, index);
+    }
+
+    fn output(&mut self, index: usize, port: Option<&Port>) {
+        let from = self.name(index);
+        let value = &self.network.values[index];
+        let axes = callers_axes(value, port);
+        let mut order = vec![0; axes.len()];
+        let mut shape = value.dims.clone();
+        for (ours, &callers) in axes.iter().enumerate() {
+            order[callers] = axis(value, ours);
+            shape[callers] = value.dims[ours];
+        }
+        let name = match self.network.inputs.contains(&index) {
+            true => format!("{}_output", value.name),
+            false => value.name.clone(),
+        };
+        let axes: Vec<i64> = order.iter().map(|&axis| axis as i64).collect();
+        match is_identity(&order) {
+            true => self.file.node("Identity", &[&from], &name, vec![]),
+            false => self
+                .file
+                .node("Transpose", &[&from], &name, vec![ints("perm", &axes)]),
+        }
+        self.file.output(&name, &shape);
+    }
+
+    /// A value with its axes permuted, under a new name if they are.
+    fn turned(&mut self, from: &str, order: &[usize], name: &str) -> String {
+        if is_identity(order) {
+            return from.into();
+        }
+        let axes: Vec<i64> = order.iter().map(|&axis| axis as i64).collect();
+        self.file
+            .node("Transpose", &[from], name, vec![ints("perm", &axes)]);
+        name.into()
+    }
+
+    fn reshaped(&mut self, from: &str, shape: &[usize], name: &str) -> String {
+        let sizes = format!("{name}_shape");
+        self.file.numbers(&sizes, shape);
+        self.file.node("Reshape", &[from, &sizes], name, vec![]);
+        name.into()
+    }
+
+    fn layer(&mut self, layer: &Layer) -> Result<(), Error> {
+        let inputs: Vec<String> = layer.inputs.iter().map(|&value| self.name(value)).collect();
+        let first = layer
+            .inputs
+            .first()
+            .copied()
+            .ok_or(Error::Plan(layer.index))?;
+        let network = self.network;
+        let (from, to) = (&network.values[first], &network.values[layer.output]);
+        let made = format!("{}_made", to.name);
+        let operands: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        match &layer.kind {
+            Kind::Convolution(weights, window, groups) => {
+                let [w, b] = self.weights(weights, to, from, true);
+                let mut attributes = windowed(window);
+                attributes.push(ints("dilations", &window.dilation.map(|n| n as i64)));
+                attributes.push(int("group", *groups as i64));
+                self.file
+                    .node("Conv", &[&inputs[0], &w, &b], &made, attributes);
+            }
+            Kind::FullyConnected(weights) => {
+                self.fully_connected(weights, &inputs[0], from, to, &made)
+            }
+            Kind::AveragePool(window) => {
+                let attributes = windowed(window);
+                self.file.node("AveragePool", &operands, &made, attributes);
+            }
+            Kind::MaxPool(window) => self
+                .file
+                .node("MaxPool", &operands, &made, windowed(window)),
+            Kind::Binary(function) => {
+                let operator = match function {
+                    Binary::Add => "Add",
+                    Binary::Sub => "Sub",
+                    Binary::Mul => "Mul",
+                    Binary::Min => "Min",
+                    Binary::Max => "Max",
+                };
+                self.file.node(operator, &operands, &made, vec![]);
+            }
+            Kind::Mean(first, last) => {
+                let axes: Vec<i64> = (*first..=*last).map(|a| axis(from, a) as i64).collect();
+                let attributes = vec![ints("axes", &axes), int("keepdims", 1)];
+                self.file.node("ReduceMean", &operands, &made, attributes);
+            }
+            Kind::Softmax => {
+                let last = axis(from, from.dims.len().saturating_sub(1)) as i64;
+                self.file
+                    .node("Softmax", &operands, &made, vec![int("axis", last)]);
+            }
+            Kind::Concat(along) => {
+                let along = axis(from, *along) as i64;
+                self.file
+                    .node("Concat", &operands, &made, vec![int("axis", along)]);
+            }
+            Kind::Quantize | Kind::Dequantize => {
+                self.file.node("Identity", &operands, &made, vec![])
+            }
+            other => self.arranged(other, &inputs[0], [from, to], &made),
+        }
+        let limited = self.limited(layer, &made);
+        self.quantized(&limited, layer.output);
+        Ok(())
+    }
+
+    /// Operators that move elements.
+    fn arranged(&mut self, kind: &Kind, input: &str, [from, to]: [&Value; 2], made: &str) {
+        match kind {
+            Kind::Transpose(axes) => {
+                let order: Vec<usize> = per_axis(from, axes);
+                let order: Vec<i64> = order.iter().map(|&a| axis(from, a) as i64).collect();
+                self.file
+                    .node("Transpose", &[input], made, vec![ints("perm", &order)]);
+            }
+            Kind::Pad(amounts, value) => {
+                let amounts = per_axis(from, amounts);
+                let before = amounts.iter().map(|[before, _]| *before);
+                let both: Vec<usize> = before
+                    .chain(amounts.iter().map(|[_, after]| *after))
+                    .collect();
+                let real = match from.dtype {
+                    DType::F32 => f32::from_le_bytes(*value),
+                    _ => (i32::from(value[0] as i8) - from.zero_point) as f32 * from.scale,
+                };
+                let names = [format!("{made}_amounts"), format!("{made}_value")];
+                self.file.numbers(&names[0], &both);
+                self.file
+                    .constant(&names[1], &[], Elements::F32(real.to_le_bytes().to_vec()));
+                self.file
+                    .node("Pad", &[input, &names[0], &names[1]], made, vec![]);
+            }
+            Kind::Slice(ranges) => {
+                let ranges = per_axis(from, ranges);
+                let mut operands = vec![input.to_string()];
+                for (part, what) in ["starts", "ends", "axes", "steps"].iter().enumerate() {
+                    let number = |(axis, &[start, step, size]): (usize, &[usize; 3])| {
+                        [start, start + (size.max(1) - 1) * step + 1, axis, step][part]
+                    };
+                    let numbers: Vec<usize> = ranges.iter().enumerate().map(number).collect();
+                    operands.push(format!("{made}_{what}"));
+                    self.file.numbers(&operands[part + 1], &numbers);
+                }
+                let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+                self.file.node("Slice", &operands, made, vec![]);
+            }
+            _ => {
+                // Elements keep our order of them.
+                let is_image = |value: &Value| value.dims.len() == 4;
+                let order: Vec<usize> = if is_image(from) {
+                    FROM_ONNX.to_vec()
+                } else {
+                    Vec::new()
+                };
+                let plain = self.turned(input, &order, &format!("{made}_plain"));
+                if is_image(to) {
+                    let shaped = self.reshaped(&plain, &to.dims, &format!("{made}_shaped"));
+                    self.turned(&shaped, &TO_ONNX, made);
+                } else {
+                    self.reshaped(&plain, &to.dims, made);
+                }
+            }
+        }
+    }
+
+    fn fully_connected(
+        &mut self,
+        weights: &Weights,
+        input: &str,
+        from: &Value,
+        to: &Value,
+        made: &str,
+    ) {
+        let [w, b] = self.weights(weights, to, from, false);
+        let columns = weights.dims[3];
+        let rows = from.dims.iter().product::<usize>() / columns.max(1);
+        let transposed = vec![int("transB", 1), float("alpha", 1.0)];
+        if from.dims.len() == 2 {
+            return self.file.node("Gemm", &[input, &w, &b], made, transposed);
+        }
+        let order: Vec<usize> = if from.dims.len() == 4 {
+            FROM_ONNX.to_vec()
+        } else {
+            Vec::new()
+        };
+        let plain = self.turned(input, &order, &format!("{made}_plain"));
+        let flat = self.reshaped(&plain, &[rows, columns], &format!("{made}_flat"));
+        let product = format!("{made}_product");
+        self.file
+            .node("Gemm", &[&flat, &w, &b], &product, transposed);
+        let shaped = self.reshaped(
+            &product,
+            &to.dims,
+            &match to.dims.len() {
+                4 => format!("{made}_shaped"),
+                _ => made.to_string(),
+            },
+        );
+        if to.dims.len() == 4 {
+            self.turned(&shaped, &TO_ONNX, made);
+        }
+    }
+
+    /// Weights and biases as floats that come from integers.
+    fn weights(
+        &mut self,
+        weights: &Weights,
+        to: &Value,
+        from: &Value,
+        is_window: bool,
+    ) -> [String; 2] {
+        let [outputs, rows, columns, inner] = weights.dims;
+        let taps = rows * columns;
+        let (shape, values): (Vec<usize>, Vec<u8>) = match is_window {
+            true => {
+                let turned = (0..outputs * inner * taps).map(|i| {
+                    let (output, channel) = (i / (inner * taps), i / taps % inner);
+                    weights.values[(output * taps + i % taps) * inner + channel] as u8
+                });
+                (vec![outputs, inner, rows, columns], turned.collect())
+            }
+            false => (
+                vec![outputs, inner],
+                weights.values.iter().map(|&w| w as u8).collect(),
+            ),
+        };
+        let bytes = |scales: &dyn Fn(f32) -> f32| -> Vec<u8> {
+            weights
+                .scales
+                .iter()
+                .flat_map(|&scale| scales(scale).to_le_bytes())
+                .collect()
+        };
+        let biases = weights
+            .biases
+            .iter()
+            .flat_map(|bias| bias.to_le_bytes())
+            .collect();
+        let parts = [
+            (
+                "weights",
+                shape,
+                Elements::I8(values),
+                bytes(&|scale| scale),
+                Elements::I8(vec![0; outputs]),
+            ),
+            (
+                "biases",
+                vec![outputs],
+                Elements::I32(biases),
+                bytes(&|scale| scale * from.scale),
+                Elements::I32(vec![0; outputs * 4]),
+            ),
+        ];
+        parts.map(|(what, shape, elements, scales, zeros)| {
+            let name = format!("{}_{what}", to.name);
+            let [integers, scale, zero] =
+                ["integers", "scale", "zero_point"].map(|part| format!("{name}_{part}"));
+            self.file.constant(&integers, &shape, elements);
+            self.file
+                .constant(&scale, &[outputs], Elements::F32(scales));
+            self.file.constant(&zero, &[outputs], zeros);
+            let operands = [integers.as_str(), &scale, &zero];
+            self.file
+                .node("DequantizeLinear", &operands, &name, vec![int("axis", 0)]);
+            name
+        })
+    }
+
+    /// The name behind the limits of a layer, where these are tighter than those of the type.
+    fn limited(&mut self, layer: &Layer, made: &str) -> String {
+        let to = &self.network.values[layer.output];
+        let [low, high] = layer.limits;
+        if to.scale <= 0.0 || [low, high] == [-128, 127] {
+            return made.into();
+        }
+        let name = format!("{made}_limited");
+        if high == 127 && low == to.zero_point {
+            self.file.node("Relu", &[made], &name, vec![]);
+            return name;
+        }
+        let mut operands = vec![made.to_string()];
+        for (what, bound) in [("low", low), ("high", high)] {
+            let real = (bound - to.zero_point) as f32 * to.scale;
+            operands.push(format!("{made}_{what}"));
+            let bytes = Elements::F32(real.to_le_bytes().to_vec());
+            self.file
+                .constant(operands.last().unwrap_or(&name), &[], bytes);
+        }
+        let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+        self.file.node("Clip", &operands, &name, vec![]);
+        name
+    }
+}
+
+/// Window, stride and padding as attributes.
+fn windowed(window: &Window) -> Vec<rten_onnx::onnx::AttributeProto> {
+    let wide = |pair: [usize; 2]| pair.map(|n| n as i64);
+    vec![
+        ints("kernel_shape", &wide(window.kernel)),
+        ints("strides", &wide(window.stride)),
+        ints("pads", &window.padding.map(|n| n as i64)),
+    ]
+}

@@ -1,0 +1,26 @@
+"""Runs an ONNX model in ONNX Runtime, for comparison.
+
+    onnx_runtime.py (plain|optimized) MODEL INPUT OUTPUT   run float samples stored one behind the other
+"""
+
+import sys
+
+import numpy as np
+import onnxruntime
+
+
+def main(how, model, source, target):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    level = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_DISABLE_ALL if how == "plain" else level.ORT_ENABLE_ALL
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    port = session.get_inputs()[0]
+    samples = np.fromfile(source, dtype=np.float32).reshape(-1, *port.shape)
+    outputs = [session.run(None, {port.name: sample})[0] for sample in samples]
+    np.concatenate([output.ravel() for output in outputs]).astype(np.float32).tofile(target)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
