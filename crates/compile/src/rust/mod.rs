@@ -103,7 +103,7 @@ fn manifest(library: &Library) -> String {
     } = library;
     let runtime = match &library.runtime {
         Dependency::Path(path) => format!("path = {path:?}"),
-        Dependency::Version(version) => format!("version = {version:?}"),
+        Dependency::Version(version) => format!("version = \"={version}\""),
     };
     let source = source.escape_debug();
     format!(
@@ -120,6 +120,7 @@ fn manifest(library: &Library) -> String {
          helium = [\"runtime/helium\"]\n\
          \n\
          [dependencies]\n\
+         # Memory is planned for the kernels of this version: after an update, export anew.\n\
          runtime = {{ package = \"modelopt-runtime\", {runtime} }}\n"
     )
 }

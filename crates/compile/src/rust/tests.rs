@@ -73,7 +73,7 @@ fn every_input_and_output_is_a_parameter() {
     );
     assert!(!nodes.contains("ConvolutionNode"), "{nodes}");
     let manifest = written(&compiled.bytes, "Cargo.toml").unwrap();
-    let dependency = r#"runtime = { package = "modelopt-runtime", version = "0.1.0" }"#;
+    let dependency = r#"runtime = { package = "modelopt-runtime", version = "=0.1.0" }"#;
     assert!(manifest.contains(dependency), "{manifest}");
 }
 
