@@ -1,45 +1,113 @@
 //! Which pixels the depthwise loop sees.
 
-use super::convolve::{Checked, SUMS};
-use super::copy::helium_fill;
+use super::convolve::Checked;
+use super::copy::{helium_copy_rows, helium_fill};
 use super::depthwise::{Depthwise, helium_depthwise};
-use super::plan::table_bytes;
+use super::plan::{BLOCK, block_bytes, block_channels, table_bytes, zeros_bytes};
 use crate::scalar::{position, taps_inside};
 use crate::{Channels, Geometry};
 use core::ops::Range;
-
-/// Channels of the loop's smallest block.
-const BLOCK: usize = 8;
 
 /// Every output, row by row: pixels whose windows are inside the image together, others alone.
 pub(super) fn depthwise(checked: &Checked<'_>) {
     let geometry = &checked.operands.geometry;
     let [rows, columns, channels] = geometry.output;
     let zero_point = i32::from(checked.operands.input_zero_point);
-    // SAFETY: behind the table there is room for a pixel, and there are channels.
-    let zeros = unsafe {
+    // SAFETY: behind the table there is room for a pixel, and there are channels; behind those
+    // there is room for the blocks.
+    let (zeros, blocks) = unsafe {
         let zeros = checked.scratch.add(table_bytes(geometry));
         helium_fill(zeros, zero_point, channels);
-        zeros.cast_const()
+        let blocks = zeros.add(zeros_bytes(geometry));
+        write_blocks(checked, blocks);
+        (zeros.cast_const(), blocks.cast_const())
     };
-    let last = last_channels(checked);
+    let requantize = &checked.operands.requantize;
+    let mut strip = Depthwise {
+        table: checked.scratch.cast_const().cast(),
+        taps: geometry.taps(),
+        blocks,
+        outputs: channels,
+        zero_point: i32::from(requantize.zero_point),
+        min: i32::from(requantize.min),
+        max: i32::from(requantize.max),
+        to: checked.operands.output.as_ptr().cast_mut().cast(),
+        pixels: 0,
+        step: geometry.window.stride[1] * channels,
+        offset: 0,
+        is_raw: 0,
+    };
     let inside = inside(geometry);
-    let mut done = 0;
     for y in 0..rows {
-        let whole = taps_inside(geometry, 0, y).len() == geometry.window.kernel[0];
+        let tap_rows = taps_inside(geometry, 0, y);
+        let whole = tap_rows.len() == geometry.window.kernel[0];
         let mut x = 0;
         while x < columns {
-            let pixels = if whole && inside.contains(&x) {
-                inside.end - x
-            } else {
-                1
+            let pixels = match whole && inside.contains(&x) {
+                true => inside.end - x,
+                false => 1,
             };
-            fill_table(checked, [y, x], zeros);
-            strip(checked, &last, done, pixels);
+            fill_table(checked, [y, x], &tap_rows, zeros);
+            strip.pixels = pixels;
+            match checked.operands.channels {
+                // SAFETY: the table's addresses have `channels` elements each, those of the next
+                // pixels too where there are some; the rest was compared with the geometry.
+                Channels::High(_) => unsafe { helium_depthwise(&mut strip) },
+                Channels::Wide(_) => (0..pixels).for_each(|pixel| wide(checked, &strip, pixel)),
+            }
+            strip.to = strip.to.wrapping_add(pixels * channels);
             x += pixels;
-            done += pixels;
         }
     }
+}
+
+/// Writes the blocks of all channels; those of channels that there are not have any weights.
+///
+/// # Safety
+///
+/// `to` has room for them, aligned to words.
+unsafe fn write_blocks(checked: &Checked<'_>, mut to: *mut i8) {
+    let geometry = &checked.operands.geometry;
+    let (channels, taps) = (geometry.output[2], geometry.taps());
+    let mut first = 0;
+    while first < channels {
+        let width = block_channels(channels - first);
+        let some = width.min(channels - first);
+        let (biases, weights): (*mut i32, _) = (to.cast(), to.wrapping_add(width * 4));
+        let multipliers: *mut i32 = weights.wrapping_add(width * taps).cast();
+        for i in 0..width {
+            let [bias, multiplier] = parameters(checked, first + i);
+            // Even channels of an eight, then odd ones.
+            let place = i / 8 * 8 + i % 2 * 4 + i % 8 / 2;
+            // SAFETY: a block has `width` biases and multipliers.
+            unsafe {
+                biases.add(place).write(bias);
+                multipliers.add(place).write(multiplier);
+            }
+        }
+        // SAFETY: every tap has weights for `some` channels from `first` on, and a block has room
+        // for `width` of each.
+        unsafe {
+            let from = checked.operands.weights.as_ptr().add(first);
+            helium_copy_rows(weights, from, some, width, channels, taps);
+        }
+        to = to.wrapping_add(block_bytes(geometry, width));
+        first += some;
+    }
+}
+
+/// Bias and multiplier of a channel, where outputs are high words; zeros elsewhere.
+fn parameters(checked: &Checked<'_>, channel: usize) -> [i32; 2] {
+    let requantize = &checked.operands.requantize;
+    let word = match checked.operands.channels {
+        Channels::High(words) => words.get(channel).copied().unwrap_or(0),
+        Channels::Wide(_) => 0,
+    };
+    let multiplier = (word & 0xFFF) << requantize.multiplier_shift;
+    [
+        ((word as i32) >> 12) << requantize.bias_shift,
+        multiplier as i32,
+    ]
 }
 
 /// The output columns whose windows are inside the image.
@@ -52,32 +120,13 @@ fn inside(geometry: &Geometry) -> Range<usize> {
     start..end.unwrap_or(geometry.output[1])
 }
 
-/// The channels behind the last whole block, in a whole block.
-fn last_channels(checked: &Checked<'_>) -> [u32; BLOCK] {
-    let mut last = [0; BLOCK];
-    if let Channels::High(words) = checked.operands.channels {
-        let channels = checked.operands.geometry.output[2];
-        let start = channels - channels % BLOCK;
-        for (to, from) in last
-            .iter_mut()
-            .zip(words.get(start..channels).unwrap_or(&[]))
-        {
-            *to = *from;
-        }
-    }
-    last
-}
-
 /// Writes where the taps of output pixel `at` are; those outside the image are at `zeros`.
-fn fill_table(checked: &Checked<'_>, at: [usize; 2], zeros: *const i8) {
+fn fill_table(checked: &Checked<'_>, at: [usize; 2], rows: &Range<usize>, zeros: *const i8) {
     let geometry = &checked.operands.geometry;
     let [_, input_columns, channels] = geometry.input;
     let [kernel_rows, kernel_columns] = geometry.window.kernel;
     let input = checked.operands.input.as_ptr();
-    let (rows, columns) = (
-        taps_inside(geometry, 0, at[0]),
-        taps_inside(geometry, 1, at[1]),
-    );
+    let columns = taps_inside(geometry, 1, at[1]);
     let column = position(geometry, 1, at[1], columns.start);
     let step = geometry.window.dilation[1] * channels;
     let mut entry: *mut *const i8 = checked.scratch.cast();
@@ -99,65 +148,27 @@ fn fill_table(checked: &Checked<'_>, at: [usize; 2], zeros: *const i8) {
     }
 }
 
-/// `pixels` pixels from pixel `first` of the output on, with the table of its taps.
-fn strip(checked: &Checked<'_>, last: &[u32; BLOCK], first: usize, pixels: usize) {
-    let operands = checked.operands;
-    let geometry = &operands.geometry;
-    let channels = geometry.output[2];
-    let requantize = &operands.requantize;
-    let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
-    let mut depthwise = Depthwise {
-        table: checked.scratch.cast_const().cast(),
-        taps: geometry.taps(),
-        weights: operands.weights.as_ptr(),
-        outputs: channels,
-        channels: core::ptr::null(),
-        last_channels: core::ptr::null(),
-        // SAFETY: `first` is a pixel of the output.
-        to: unsafe { to.add(first * channels) },
-        bias_shift: i32::from(requantize.bias_shift),
-        multiplier_shift: i32::from(requantize.multiplier_shift) - 20,
-        zero_point: i32::from(requantize.zero_point),
-        min: i32::from(requantize.min),
-        max: i32::from(requantize.max),
-        pixels,
-        step: geometry.window.stride[1] * channels,
-        weight_step: channels,
-        offset: 0,
-    };
-    match operands.channels {
-        Channels::High(words) => {
-            depthwise.channels = words.as_ptr();
-            depthwise.last_channels = last.as_ptr();
-            // SAFETY: the table's addresses have `channels` elements each, those of the next
-            // pixels too where there are some; the rest was compared with the geometry.
-            unsafe { helium_depthwise(&mut depthwise) };
-        }
-        Channels::Wide(_) => {
-            for pixel in 0..pixels {
-                wide(checked, &depthwise, pixel);
-            }
-        }
-    }
-}
-
 /// Pixel `pixel` of a strip, summed by vectors and scaled one channel at a time.
 fn wide(checked: &Checked<'_>, strip: &Depthwise, pixel: usize) {
     let operands = checked.operands;
     let channels = strip.outputs;
-    let mut sums = [0i32; SUMS];
-    for first in (0..channels).step_by(SUMS) {
-        let some = SUMS.min(channels - first);
+    let mut blocks = strip.blocks;
+    let mut first = 0;
+    while first < channels {
+        let width = block_channels(channels - first);
+        let some = width.min(channels - first);
+        let mut sums = [0i32; BLOCK];
         let mut part = Depthwise {
-            weights: strip.weights.wrapping_add(first),
+            blocks,
             outputs: some,
             to: sums.as_mut_ptr().cast(),
             pixels: 1,
             offset: pixel * strip.step + first,
+            is_raw: 1,
             ..*strip
         };
-        // SAFETY: as in `strip`, for `some` channels from `first` on; `sums` has room for whole
-        // blocks of them.
+        // SAFETY: as for a strip, for `some` channels from `first` on; `sums` has room for a
+        // block of them.
         unsafe { helium_depthwise(&mut part) };
         for (channel, sum) in (first..first + some).zip(sums) {
             let sum = sum + operands.channels.bias(&operands.requantize, channel);
@@ -165,5 +176,7 @@ fn wide(checked: &Checked<'_>, strip: &Depthwise, pixel: usize) {
             // SAFETY: the strip's pixels are inside the output.
             unsafe { strip.to.add(pixel * channels + channel).write(value) };
         }
+        blocks = blocks.wrapping_add(block_bytes(&operands.geometry, width));
+        first += some;
     }
 }

@@ -9,7 +9,7 @@ use crate::scalar::{position, taps_inside};
 use crate::{Channels, Conv2dI8, scalar};
 
 /// Channels whose sums are on the stack at a time, where a rule is not that of the high word.
-pub(super) const SUMS: usize = 32;
+const SUMS: usize = 32;
 
 /// Operands whose sizes were compared with the geometry.
 pub(super) struct Checked<'a> {

@@ -41,6 +41,31 @@ pub(super) fn table_bytes(geometry: &Geometry) -> usize {
     (geometry.taps() * ADDRESS_BYTES).next_multiple_of(VECTOR_BYTES)
 }
 
+/// Bytes of a pixel of zero points.
+pub(super) fn zeros_bytes(geometry: &Geometry) -> usize {
+    geometry.input[2].next_multiple_of(VECTOR_BYTES)
+}
+
+/// Channels of a whole block of a depthwise convolution; the last ones are in blocks of half.
+pub(super) const BLOCK: usize = 16;
+
+/// Channels of the next block, where `left` have none yet.
+pub(super) fn block_channels(left: usize) -> usize {
+    if left >= BLOCK { BLOCK } else { BLOCK / 2 }
+}
+
+/// Bytes of a block of so many channels: biases, weights, multipliers.
+pub(super) fn block_bytes(geometry: &Geometry, channels: usize) -> usize {
+    (geometry.taps() + 8) * channels
+}
+
+/// Bytes of all blocks.
+fn blocks_bytes(geometry: &Geometry) -> usize {
+    let channels = geometry.input[2];
+    let last = (channels % BLOCK).next_multiple_of(BLOCK / 2);
+    block_bytes(geometry, channels / BLOCK * BLOCK + last)
+}
+
 /// Whether output pixels read input pixels where they are: nothing to stage.
 pub(super) fn is_in_place(geometry: &Geometry) -> bool {
     let last = |axis: usize| {
@@ -60,7 +85,7 @@ pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
             window_bytes(geometry) * pixels
         }
         Some(Kind::Depthwise) => {
-            table_bytes(geometry) + geometry.input[2].next_multiple_of(VECTOR_BYTES)
+            table_bytes(geometry) + zeros_bytes(geometry) + blocks_bytes(geometry)
         }
         None => 0,
     }
