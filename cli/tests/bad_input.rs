@@ -73,7 +73,7 @@ fn models_that_cannot_be_read() {
     };
     inspect(2, &["half.onnx", "truncated"], "half.onnx");
     inspect(2, &["noise.mopt", "explain M"], "noise.mopt");
-    inspect(2, &["old.tflite", "TFLite"], "old.tflite");
+    inspect(2, &["old.tflite", "TensorFlow Lite"], "old.tflite");
     inspect(3, &["missing.onnx"], "missing.onnx");
     inspect(2, &["folder"], ".");
 }
@@ -118,6 +118,20 @@ fn options_that_contradict_the_model() {
     quantize(&["there is no node 'nothing'"], "--keep-float nothing");
     quantize(&["no dynamic dimension 'nothing'"], "--dim nothing=1");
     quantize(&["is none of minmax"], "--method guess");
+    let signed = include_bytes!("../../crates/import/tests/fixtures/signed.tflite");
+    folder.write("signed.tflite", signed);
+    folder.refuses(
+        2,
+        &["already quantized", "modelopt optimize signed.tflite"],
+        "quantize signed.tflite --calib test.npy",
+    );
+    folder.refuses(2, &["--rounding"], "inspect digits.onnx --rounding tflm");
+    folder.refuses(
+        2,
+        &["leave out --dim"],
+        "inspect signed.tflite --dim batch=2",
+    );
+    folder.refuses(2, &["source model"], "export signed.tflite --to onnx");
     let evaluate = |code, words: &[&str], options: &str| {
         let command = format!("evaluate digits.onnx --data test.npy --limit 2 {options}");
         folder.refuses(code, words, &command);

@@ -12,7 +12,11 @@ pub(crate) fn run(json: bool) {
             .map(|op| json!({ "code": op.code, "operator": op.name }))
             .collect();
         let onnx: Vec<&str> = import::onnx_operators().collect();
-        println!("{}", json!({ "runtime": rows, "onnx": onnx }));
+        let tflite: Vec<&str> = import::tflite_operators().collect();
+        println!(
+            "{}",
+            json!({ "runtime": rows, "onnx": onnx, "tflite": tflite })
+        );
         return;
     }
     let mut rows = table::table(&["operator", "code"], 1);
@@ -23,6 +27,10 @@ pub(crate) fn run(json: bool) {
     println!(
         "\nONNX operators that import turns into these:\n{}",
         wrapped(import::onnx_operators())
+    );
+    println!(
+        "\nTFLite operators that import turns into these:\n{}",
+        wrapped(import::tflite_operators())
     );
 }
 
