@@ -3,7 +3,7 @@
 use super::convolve::Checked;
 use super::copy::{helium_copy_rows, helium_fill};
 use super::depthwise::{Depthwise, helium_depthwise};
-use super::plan::{BLOCK, block_bytes, block_channels, table_bytes, zeros_bytes};
+use super::plan::{BLOCK, block_bytes, table_bytes, zeros_bytes};
 use crate::scalar::{position, taps_inside};
 use crate::{Channels, Geometry};
 use core::ops::Range;
@@ -59,6 +59,11 @@ pub(super) fn depthwise(checked: &Checked<'_>) {
             x += pixels;
         }
     }
+}
+
+/// Channels of the next block, where `left` have none yet.
+fn block_channels(left: usize) -> usize {
+    if left >= BLOCK { BLOCK } else { BLOCK / 2 }
 }
 
 /// Writes the blocks of all channels; those of channels that there are not have any weights.

@@ -49,11 +49,6 @@ pub(super) fn zeros_bytes(geometry: &Geometry) -> usize {
 /// Channels of a whole block of a depthwise convolution; the last ones are in blocks of half.
 pub(super) const BLOCK: usize = 16;
 
-/// Channels of the next block, where `left` have none yet.
-pub(super) fn block_channels(left: usize) -> usize {
-    if left >= BLOCK { BLOCK } else { BLOCK / 2 }
-}
-
 /// Bytes of a block of so many channels: biases, weights, multipliers.
 pub(super) fn block_bytes(geometry: &Geometry, channels: usize) -> usize {
     (geometry.taps() + 8) * channels
