@@ -29,7 +29,7 @@
 use crate::ops::conv_2d::Elements;
 use crate::{Op, Run};
 use core::cell::Cell;
-use format::{MAX_RANK, Node, Shape, Tensor};
+use format::{MAX_RANK, Node, Shape, Tensor, fixed};
 use kernels::memory::{In, Plain, cells_as, slice_as};
 use kernels::{Binding, Conv2dInteger, Integer};
 
@@ -88,6 +88,31 @@ pub struct Port {
     pub scale: f32,
     /// The integer that stands for 0.0.
     pub zero_point: i32,
+}
+
+impl Port {
+    /// The int8 that stands for a real number, as a session quantizes it.
+    ///
+    /// ```
+    /// use runtime::program::Port;
+    ///
+    /// let port = Port { name: "x", shape: &[1], scale: 0.5, zero_point: -3 };
+    /// assert_eq!([1.25, -1.25, 1e9].map(|real| port.to_i8(real)), [0, -6, 127]);
+    /// assert_eq!(port.to_real(0), 1.5);
+    /// ```
+    pub fn to_i8(&self, real: f32) -> i8 {
+        fixed::quantize(real, self.scale, self.zero_point, -128, 127) as i8
+    }
+
+    /// The int16 that stands for a real number.
+    pub fn to_i16(&self, real: f32) -> i16 {
+        fixed::quantize(real, self.scale, self.zero_point, -32_768, 32_767) as i16
+    }
+
+    /// The real number that an integer stands for.
+    pub fn to_real(&self, integer: impl Into<i32>) -> f32 {
+        (integer.into() - self.zero_point) as f32 * self.scale
+    }
 }
 
 /// The description of an operand. `offset` is in bytes.

@@ -130,7 +130,8 @@ fn introduction(inputs: &[Parameter<'_>], outputs: &[Parameter<'_>], library: &L
     }
     let given: Vec<String> = inputs
         .iter()
-        .map(|input| format!("&{}", zero(input)))
+        .enumerate()
+        .map(|(index, input)| format!("&{}", example(input, index, &crate_name)))
         .chain(outputs.iter().map(|output| format!("&mut {}", output.name)))
         .collect();
     let _ = writeln!(text, "//! model.run({});", given.join(", "));
@@ -139,6 +140,20 @@ fn introduction(inputs: &[Parameter<'_>], outputs: &[Parameter<'_>], library: &L
          not linked.\n#![no_std]\n#![forbid(unsafe_code)]\n\n#[rustfmt::skip]\nmod nodes;\n\n",
     );
     text
+}
+
+/// An array for an input: of a real number, where integers stand for such.
+fn example(input: &Parameter<'_>, index: usize, crate_name: &str) -> String {
+    let convert = match input.tensor.dtype {
+        DType::I8 => "to_i8",
+        DType::I16 => "to_i16",
+        _ => return zero(input),
+    };
+    if input.tensor.scale > 0.0 {
+        let elements = input.tensor.shape.elements();
+        return format!("[{crate_name}::INPUTS[{index}].{convert}(0.5); {elements}]");
+    }
+    zero(input)
 }
 
 /// An array of zeros for a port.

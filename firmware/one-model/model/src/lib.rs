@@ -10,7 +10,7 @@
 //! ```
 //! let mut model = model::Model::new();
 //! let mut output = [0; 10];
-//! model.run(&[0; 64], &mut output);
+//! model.run(&[model::INPUTS[0].to_i8(0.5); 64], &mut output);
 //! ```
 //!
 //! Build images with `lto = "fat"`: what the model does not use is then not linked.
