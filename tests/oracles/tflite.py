@@ -179,11 +179,11 @@ def pool(name, padding, activation):
 def binary(name, activation, broadcast, alike=False):
     graph = Graph()
     q = affine()
-    a = graph.tensor([2, 3, 8], **q)
+    a = graph.tensor([1, 6, 8], **q)
     other = q if alike else affine()
-    shape = [8] if broadcast else [2, 3, 8]
+    shape = [8] if broadcast else [1, 6, 8]
     b = graph.tensor(shape, data=weights(shape), **other)
-    y = graph.tensor([2, 3, 8], **(q if alike else affine()))
+    y = graph.tensor([1, 6, 8], **(q if alike else affine()))
     options = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}.get(name)
     fields = {"fusedActivationFunction": activation} if options else {}
     return graph.finish(name, [a, b], y, [a], options or "MaximumMinimumOptions", **fields)

@@ -9,7 +9,8 @@
 //! Integer addition is exact: `(a * fa + b * fb + offset) >> shift`, see [`kernels::AddI8`] and
 //! [`kernels::AddI16`]. In files that follow TensorFlow Lite every step is rounded as there:
 //! `round(round(a * 2^20 * fa) ± round(b * 2^20 * fb)) * f)` with zero points taken off, products in one
-//! step, and min and max as they are.
+//! step, and min and max as they are. With single rounding a sum is `(a * fa + b * fb + offset) >>
+//! shift`, with the factors of 21 bits of desktop TensorFlow Lite.
 
 use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
@@ -193,13 +194,16 @@ impl Pairs {
     }
 }
 
+/// A sum or a difference that is rounded once: factors, then an offset and a shift.
+const SINGLE_SUM: u8 = 6;
+
 fn check_stepwise(node: &Node<'_>) -> Option<()> {
     let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
     let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == DType::I8);
     // Then (x - zero_point) * 2^20 fits 32 bits.
     let small = [a, b].iter().all(|tensor| (-128..=127).contains(&tensor.zero_point));
     let shape = broadcast(&a.shape, &b.shape)?;
-    let known = matches!(node.params().u8(), 0 | 1 | 2 | 4 | 5);
+    let known = matches!(node.params().u8(), 0 | 1 | 2 | 4 | 5 | SINGLE_SUM);
     (types && small && known && shape == output.shape).then_some(())
 }
 
@@ -224,6 +228,11 @@ fn run_stepwise(run: &Run<'_>) {
             0 => scaled(dx << 20, of_a).wrapping_add(scaled(dy << 20, of_b)),
             1 => scaled(dx << 20, of_a).wrapping_sub(scaled(dy << 20, of_b)),
             2 => dx * dy,
+            SINGLE_SUM => {
+                let products = x.wrapping_mul(of_a.0).wrapping_add(y.wrapping_mul(of_b.0));
+                let sum = products.wrapping_add(of_output.0) >> (of_output.1 & 31);
+                return sum.saturating_add(to.zero_point);
+            }
             4 => return x.min(y),
             _ => return x.max(y),
         };
@@ -353,10 +362,11 @@ mod host {
         /// Multipliers and shifts of each step, as TensorFlow Lite computes them.
         fn stepwise_params(
             &self,
-            [a, b]: [&Operand<'_>; 2],
+            inputs: [&Operand<'_>; 2],
             output: &Operand<'_>,
             rounding: Rounding,
         ) -> Result<Vec<u8>, String> {
+            let [a, b] = inputs;
             let [(a, _), (b, _), (to, _)] = [a.affine()?, b.affine()?, output.affine()?];
             let twice = 2.0 * f64::from(a.max(b));
             let to_double = f64::from(to);
@@ -377,6 +387,14 @@ mod host {
             };
             let [low, high] = activation_limits(self.activation, output)?;
             let mut params = ParamsWriter::default();
+            let is_sum = matches!(self.function, Function::Add | Function::Sub);
+            if is_sum && rounding == Rounding::Single {
+                params.u8(super::SINGLE_SUM).u8(rounding as u8);
+                params.u8(low as i8 as u8).u8(high as i8 as u8);
+                let sign = if self.function == Function::Sub { -1 } else { 1 };
+                single_sum(&mut params, inputs, to, sign)?;
+                return Ok(params.finish());
+            }
             params.u8(self.function as u8).u8(rounding as u8);
             params.u8(low as i8 as u8).u8(high as i8 as u8);
             for (multiplier, shift) in factors.map(quantize_multiplier) {
@@ -384,6 +402,29 @@ mod host {
             }
             Ok(params.finish())
         }
+    }
+
+    /// Factors of up to 21 bits on a common shift, and the offset that holds zero points and
+    /// rounding; `sign` is that of the second operand.
+    fn single_sum(
+        params: &mut ParamsWriter,
+        inputs: [&Operand<'_>; 2],
+        to: f32,
+        sign: i32,
+    ) -> Result<(), String> {
+        let [(a, a_zero), (b, b_zero)] = [inputs[0].affine()?, inputs[1].affine()?];
+        let ratios = [a / to, b / to];
+        let largest = ratios[0].max(ratios[1]);
+        let exponent = (largest.to_bits() >> 23) as i32 - 127;
+        let shift = 20 - exponent;
+        if !(1..=30).contains(&shift) {
+            return Err("the inputs' scales are too far from the output's".into());
+        }
+        let [fa, fb] = ratios.map(|ratio| (ratio * 2f32.powi(shift)).round_ties_even() as i32);
+        let fb = sign * fb;
+        let offset = (1 << (shift - 1)) - fa * a_zero - fb * b_zero;
+        params.i32(fa).i32(0).i32(fb).i32(0).i32(offset).i32(shift);
+        Ok(())
     }
 
     /// Integer factors and shift of an int16 addition; zero points are 0.
@@ -472,6 +513,9 @@ mod tests {
         assert_eq!(run(Function::Add, Rounding::Double), Data::I8(vec![-8, 23, -73, 86]));
         // 1 - 1, 0.5 - 32.5, -64 - 1, 63 - 32.5 = 30.5.
         assert_eq!(run(Function::Sub, Rounding::Double), Data::I8(vec![-10, -42, -75, 21]));
+        // The halves go up.
+        assert_eq!(run(Function::Add, Rounding::Single), Data::I8(vec![-8, 23, -73, 86]));
+        assert_eq!(run(Function::Sub, Rounding::Single), Data::I8(vec![-10, -42, -75, 21]));
         // 1 * 1, 0.5 * 32.5 = 16.25, -64 * 1, far above.
         assert_eq!(run(Function::Mul, Rounding::Single), Data::I8(vec![-9, 6, -74, 127]));
     }
