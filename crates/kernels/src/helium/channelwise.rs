@@ -1,11 +1,11 @@
 //! Which pixels the depthwise loop sees.
 
-use super::convolve::Checked;
+use super::convolve::{Checked, inside};
 use super::copy::{helium_copy_rows, helium_fill};
 use super::depthwise::{Depthwise, helium_depthwise};
 use super::plan::{BLOCK, block_bytes, table_bytes, zeros_bytes};
 use crate::scalar::{position, taps_inside};
-use crate::{Channels, Geometry};
+use crate::Channels;
 use core::ops::Range;
 
 /// Every output, row by row: pixels whose windows are inside the image together, others alone.
@@ -113,16 +113,6 @@ fn parameters(checked: &Checked<'_>, channel: usize) -> [i32; 2] {
         ((word as i32) >> 12) << requantize.bias_shift,
         multiplier as i32,
     ]
-}
-
-/// The output columns whose windows are inside the image.
-fn inside(geometry: &Geometry) -> Range<usize> {
-    let kernel = geometry.window.kernel[1];
-    let is_inside = |x: &usize| taps_inside(geometry, 1, *x).len() == kernel;
-    let start = (0..geometry.output[1]).find(is_inside);
-    let start = start.unwrap_or(geometry.output[1]);
-    let end = (start..geometry.output[1]).find(|x| !is_inside(x));
-    start..end.unwrap_or(geometry.output[1])
 }
 
 /// Writes where the taps of output pixel `at` are; those outside the image are at `zeros`.

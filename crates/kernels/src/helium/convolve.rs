@@ -6,7 +6,8 @@ use super::plan::{Kind, PIXELS, VECTOR_BYTES, conv_2d_scratch_bytes, is_in_place
 use super::product::{Pixels, Product, helium_product_1, helium_product_3};
 use crate::memory::overlaps;
 use crate::scalar::{position, taps_inside};
-use crate::{Channels, Conv2dI8, scalar};
+use crate::{Channels, Conv2dI8, Geometry, scalar};
+use core::ops::Range;
 
 /// Channels whose sums are on the stack at a time, where a rule is not that of the high word.
 const SUMS: usize = 32;
@@ -72,6 +73,7 @@ fn products(checked: &Checked<'_>) {
     let mut stages = !is_in_place;
     let step = window_bytes(&geometry);
     let column_step = geometry.window.stride[1] * geometry.input[2];
+    let inside = inside(&geometry);
     let mut group = Group::new(checked.operands);
     let mut to: *mut i8 = output.as_ptr().cast_mut().cast();
     let mut windows = [input.as_ptr(); PIXELS];
@@ -80,21 +82,33 @@ fn products(checked: &Checked<'_>) {
         let tap_rows = taps_inside(&geometry, 0, y);
         let row = position(&geometry, 0, y, 0) * geometry.input[1] * geometry.input[2];
         let row = input.as_ptr().wrapping_add(row);
-        for x in 0..columns {
+        let is_whole = tap_rows.len() == geometry.window.kernel[0];
+        let mut x = 0;
+        while x < columns {
             if count == 0 && is_in_place {
+                let groups = (columns - x) / PIXELS;
+                if groups > 0 && group.has_pixels {
+                    let window = row.wrapping_add(x * column_step);
+                    // SAFETY: in place, every pixel's position is inside the input.
+                    unsafe { group.multiply_run(window, column_step, groups, to) };
+                    to = to.wrapping_add(groups * PIXELS * outputs);
+                    x += groups * PIXELS;
+                    continue;
+                }
                 stages = overlaps && x + PIXELS > columns && y + 1 < rows;
             }
-            windows[count] = if stages {
+            // In place, every pixel's position is inside the input.
+            windows[count] = row.wrapping_add(x * column_step);
+            if stages {
                 // SAFETY: scratch memory has room for as many windows as a group has.
                 let place = unsafe { checked.scratch.add(count * step) };
-                stage(checked, [y, x], &tap_rows, place);
-                place
-            } else {
-                // In place, every pixel's position is inside the input.
-                row.wrapping_add(x * column_step)
-            };
+                let is_inside = is_whole && inside.contains(&x);
+                stage(checked, [y, x], &tap_rows, is_inside, place);
+                windows[count] = place;
+            }
             count += 1;
-            if count == PIXELS || y + 1 == rows && x + 1 == columns {
+            x += 1;
+            if count == PIXELS || y + 1 == rows && x == columns {
                 // SAFETY: windows have `taps` bytes, and the next `count` pixels of the output
                 // begin at `to`.
                 unsafe { group.multiply(&windows[..count], to) };
@@ -105,8 +119,20 @@ fn products(checked: &Checked<'_>) {
     }
 }
 
+/// The output columns whose windows are inside the image.
+pub(super) fn inside(geometry: &Geometry) -> Range<usize> {
+    let kernel = geometry.window.kernel[1];
+    let is_inside = |x: &usize| taps_inside(geometry, 1, *x).len() == kernel;
+    let columns = geometry.output[1];
+    let start = (0..columns).find(is_inside).unwrap_or(columns);
+    // Windows move to the right until they leave the image.
+    let last = (start..columns).rev().find(is_inside);
+    start..last.map_or(start, |last| last + 1)
+}
+
 /// Copies the window of output pixel `at`, padding included.
-fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &core::ops::Range<usize>, to: *mut i8) {
+/// Whether it is inside the image is known.
+fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &Range<usize>, is_inside: bool, to: *mut i8) {
     let Conv2dI8 {
         geometry,
         input,
@@ -115,7 +141,10 @@ fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &core::ops::Range<usize>, 
     } = *checked.operands;
     let [_, input_columns, channels] = geometry.input;
     let [kernel_rows, kernel_columns] = geometry.window.kernel;
-    let columns = taps_inside(&geometry, 1, at[1]);
+    let columns = match is_inside {
+        true => 0..kernel_columns,
+        false => taps_inside(&geometry, 1, at[1]),
+    };
     let [_, dilation] = geometry.window.dilation;
     if rows.len() < kernel_rows || columns.len() < kernel_columns {
         // SAFETY: a window's place has at least `taps` bytes, and there are taps.
@@ -198,6 +227,10 @@ impl<'a> Group<'a> {
             taps,
             min: product.min,
             max: product.max,
+            groups: 1,
+            window_step: 0,
+            to_step: (PIXELS - 1) * outputs,
+            start: channels,
         };
         Group {
             operands,
@@ -222,6 +255,7 @@ impl<'a> Group<'a> {
             let place = |pixel: usize| to.wrapping_add(pixel * outputs);
             self.pixels.to = [place(0), place(1), place(rest.len() + 1)];
             self.pixels.channels = self.product.channels;
+            self.pixels.groups = 1;
             // SAFETY: as the caller promises; there are at least four outputs.
             return unsafe { helium_product_3(&mut self.pixels) };
         }
@@ -236,6 +270,24 @@ impl<'a> Group<'a> {
                 }
             }
         }
+    }
+
+    /// All outputs of `groups` times three pixels from `to` on, whose windows are `step` bytes
+    /// from each other.
+    ///
+    /// # Safety
+    ///
+    /// As [`Group::multiply`]; there are several pixels, and [`Group::has_pixels`].
+    unsafe fn multiply_run(&mut self, window: *const i8, step: usize, groups: usize, to: *mut i8) {
+        let outputs = self.operands.geometry.output[2];
+        let pixels = &mut self.pixels;
+        pixels.set_windows([0, 1, 2].map(|pixel| window.wrapping_add(pixel * step)));
+        pixels.to = [0, 1, 2].map(|pixel| to.wrapping_add(pixel * outputs));
+        pixels.channels = pixels.start;
+        pixels.groups = groups;
+        pixels.window_step = PIXELS * step;
+        // SAFETY: as the caller promises; there are at least four outputs.
+        unsafe { helium_product_3(pixels) };
     }
 
     /// Sums by vectors, scaled one at a time: for the rules with wide channels.

@@ -31,6 +31,14 @@ pub(super) struct Pixels {
     pub(super) taps: usize,
     pub(super) min: i32,
     pub(super) max: i32,
+    /// How often this is to be done, not 0. 0 afterwards.
+    pub(super) groups: usize,
+    /// Bytes from a window to that of the next group.
+    pub(super) window_step: usize,
+    /// Bytes from the end of a window's outputs to those of the next group.
+    pub(super) to_step: usize,
+    /// The start of the packed channels.
+    pub(super) start: *const u32,
 }
 
 impl Pixels {
@@ -112,10 +120,11 @@ global_asm!(
     "push {{r4-r11, lr}}",
     "vpush {{d8-d15}}",
     "mov r11, r0",
-    "ldrd r7, r12, [r11, #72]",
     "ldrd r0, r1, [r11, #80]",
     "vdup.32 q6, r0",
     "vdup.32 q7, r1",
+    "4:",
+    "ldrd r7, r12, [r11, #72]",
     "add.w r9, r7, r12, lsl #1",
     "1:",
     // Channels 0 and 2. Behind their weights are those of channels 1 and 3.
@@ -162,7 +171,23 @@ global_asm!(
     "mls r7, r4, r12, r7",
     "add.w r9, r7, r12, lsl #1",
     "b.w 1b",
+    // The next group; r1 to r3 are the ends of the outputs.
     "3:",
+    "add.w r12, r11, #88",
+    "ldm.w r12, {{r4, r5, r6, r8}}",
+    "add r1, r6",
+    "add r2, r6",
+    "add r3, r6",
+    "mov r0, r8",
+    "stm.w lr, {{r0-r3}}",
+    "ldm.w r11, {{r0-r3, r6, r7}}",
+    "add r1, r5",
+    "add r3, r5",
+    "add r7, r5",
+    "stm.w r11, {{r0-r3, r6, r7}}",
+    "subs r4, #1",
+    "str r4, [r11, #88]",
+    "bne.w 4b",
     "vpop {{d8-d15}}",
     "pop {{r4-r11, pc}}",
     ".section .text.helium_product_1,\"ax\",%progbits",
