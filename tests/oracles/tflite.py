@@ -320,6 +320,7 @@ def fixtures(folder):
     (folder / "unsigned.tflite").write_bytes(small("UINT8", 128))
     (folder / "hybrid.tflite").write_bytes(small("FLOAT32", 0, "INT8"))
     (folder / "conv.tflite").write_bytes(convolution(True, 0, 1))
+    (folder / "wide.tflite").write_bytes(small("INT16", 0, "INT8"))
     (folder / "unsupported.tflite").write_bytes(unary("L2_NORMALIZATION"))
 
 

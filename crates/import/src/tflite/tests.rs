@@ -11,6 +11,7 @@ const SIGNED: &[u8] = include_bytes!("../../tests/fixtures/signed.tflite");
 const UNSIGNED: &[u8] = include_bytes!("../../tests/fixtures/unsigned.tflite");
 const HYBRID: &[u8] = include_bytes!("../../tests/fixtures/hybrid.tflite");
 const CONVOLUTION: &[u8] = include_bytes!("../../tests/fixtures/conv.tflite");
+const WIDE: &[u8] = include_bytes!("../../tests/fixtures/wide.tflite");
 const UNSUPPORTED: &[u8] = include_bytes!("../../tests/fixtures/unsupported.tflite");
 
 fn import(bytes: &[u8]) -> Imported {
@@ -71,6 +72,13 @@ fn hybrid_layers_are_refused_with_a_remedy() {
         "{message}"
     );
     assert!(message.contains("full integer quantization"), "{message}");
+}
+
+#[test]
+fn int16_is_refused_with_a_remedy() {
+    let message = refused(WIDE);
+    assert!(message.contains("is int16"), "{message}");
+    assert!(message.contains("--activations int16"), "{message}");
 }
 
 #[test]

@@ -240,8 +240,9 @@ fn run_stepwise(run: &Run<'_>) {
     };
     let (x, y, output) = (run.input::<i8>(0), run.input::<i8>(1), run.output::<i8>(0));
     let mut pairs = Pairs::new(&a.shape, &b.shape, to.shape);
-    for cell in output {
-        let at = pairs.next();
+    let is_plain = a.shape == b.shape;
+    for (i, cell) in output.iter().enumerate() {
+        let at = if is_plain { [i; 2] } else { pairs.next() };
         let value = combine(i32::from(x.get(at[0])), i32::from(y.get(at[1])));
         cell.set(value.clamp(low, high) as i8);
     }
