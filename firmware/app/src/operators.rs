@@ -54,6 +54,14 @@ pub static OPERATORS: &[&Op] = &[
     &runtime::ops::quantize::F32_TO_I16,
     #[cfg(feature = "quantize")]
     &runtime::ops::quantize::RESCALE,
+    #[cfg(feature = "slice")]
+    &runtime::ops::slice::ANY,
+    #[cfg(feature = "mean")]
+    &runtime::ops::mean::I8,
+    #[cfg(all(feature = "mean", feature = "float"))]
+    &runtime::ops::mean::F32,
+    #[cfg(feature = "stepwise")]
+    &runtime::ops::binary::STEPWISE_I8,
     #[cfg(feature = "dequantize")]
     &runtime::ops::dequantize::I8_TO_F32,
     #[cfg(all(feature = "dequantize", feature = "int16"))]
