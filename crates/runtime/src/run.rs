@@ -62,15 +62,20 @@ impl<'a> Run<'a> {
 
     /// Input operand `index`; empty where it is absent.
     pub fn input<T: Plain>(&self, index: usize) -> In<'a, T> {
-        let Some(tensor) = self.node.input(index) else {
-            return In::from_slice(&[]);
-        };
+        match self.node.input(index) {
+            Some(tensor) => self.view(&tensor),
+            None => In::from_slice(&[]),
+        }
+    }
+
+    /// The elements of an input operand that was decoded before.
+    pub(crate) fn view<T: Plain>(&self, tensor: &Tensor) -> In<'a, T> {
         match tensor.place {
             Place::Constant => {
-                let bytes = self.node.model().constant(&tensor);
+                let bytes = self.node.model().constant(tensor);
                 In::from_slice(slice_as(bytes).unwrap_or(&[]))
             }
-            _ => In::from_cells(cells_as(self.cells(&tensor)).unwrap_or(&[])),
+            _ => In::from_cells(self.cells_of(tensor)),
         }
     }
 
@@ -84,10 +89,15 @@ impl<'a> Run<'a> {
 
     /// Output operand `index`.
     pub fn output<T: Plain>(&self, index: usize) -> &'a [Cell<T>] {
-        let Some(tensor) = self.node.output(index) else {
-            return &[];
-        };
-        cells_as(self.cells(&tensor)).unwrap_or(&[])
+        match self.node.output(index) {
+            Some(tensor) => self.cells_of(&tensor),
+            None => &[],
+        }
+    }
+
+    /// The elements of an output operand that was decoded before.
+    pub(crate) fn cells_of<T: Plain>(&self, tensor: &Tensor) -> &'a [Cell<T>] {
+        cells_as(self.cells(tensor)).unwrap_or(&[])
     }
 
     /// Scratch memory and packed weights.

@@ -4,8 +4,8 @@ use super::convolve::{Checked, inside};
 use super::copy::{helium_copy_rows, helium_fill};
 use super::depthwise::{Depthwise, helium_depthwise};
 use super::plan::{BLOCK, block_bytes, table_bytes, zeros_bytes};
-use crate::scalar::{position, taps_inside};
 use crate::Channels;
+use crate::scalar::{position, taps_inside};
 use core::ops::Range;
 
 /// Every output, row by row: pixels whose windows are inside the image together, others alone.

@@ -51,10 +51,29 @@ impl<'a> Checked<'a> {
 pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
     let kind = Kind::of(&operands.geometry);
     match kind.and_then(|kind| Some((kind, Checked::new(operands)?))) {
+        Some((Kind::Product, checked)) if is_vector(operands) => vector(&checked),
         Some((Kind::Product, checked)) => products(&checked),
         Some((Kind::Depthwise, checked)) => depthwise(&checked),
         None => scalar::i8::conv_2d(operands),
     }
+}
+
+/// Whether the whole input is the only window, for outputs that are high words.
+fn is_vector(operands: &Conv2dI8<'_>) -> bool {
+    let geometry = &operands.geometry;
+    let is_one = geometry.output[0] * geometry.output[1] == 1;
+    is_one && is_in_place(geometry) && matches!(operands.channels, Channels::High(_))
+}
+
+/// The product of one window, without what many need.
+fn vector(checked: &Checked<'_>) {
+    let operands = checked.operands;
+    let mut product = product(operands);
+    product.begin[1] = operands.input.as_ptr();
+    product.to = operands.output.as_ptr().cast_mut().cast();
+    // SAFETY: the window is the input's first pixel, and there are outputs for one; the rest was
+    // compared with the geometry.
+    unsafe { helium_product_1(&mut product) };
 }
 
 /// Pixel by pixel in the order of the output, a few at a time. Where input and output overlap,
@@ -191,29 +210,38 @@ struct Group<'a> {
     has_pixels: bool,
 }
 
+/// What one window is multiplied by.
+fn product(operands: &Conv2dI8<'_>) -> Product {
+    let taps = operands.geometry.taps();
+    let requantize = &operands.requantize;
+    Product {
+        begin: [core::ptr::null(); 5],
+        to: core::ptr::null_mut(),
+        bias_shift: i32::from(requantize.bias_shift),
+        multiplier_shift: i32::from(requantize.multiplier_shift) - 20,
+        zero_point: i32::from(requantize.zero_point),
+        behind: taps.next_multiple_of(VECTOR_BYTES) - taps,
+        weights: operands.weights.as_ptr(),
+        taps,
+        channels: match operands.channels {
+            Channels::High(words) => words.as_ptr(),
+            Channels::Wide(_) => core::ptr::null(),
+        },
+        outputs: operands.geometry.output[2],
+        min: i32::from(requantize.min),
+        max: i32::from(requantize.max),
+    }
+}
+
 impl<'a> Group<'a> {
     fn new(operands: &'a Conv2dI8<'a>) -> Self {
-        let none = core::ptr::null();
-        let (taps, outputs) = (operands.geometry.taps(), operands.geometry.output[2]);
-        let requantize = &operands.requantize;
-        let channels = match operands.channels {
-            Channels::High(words) => words.as_ptr(),
-            Channels::Wide(_) => none,
-        };
-        let product = Product {
-            begin: [core::ptr::null(); 5],
-            to: core::ptr::null_mut(),
-            bias_shift: i32::from(requantize.bias_shift),
-            multiplier_shift: i32::from(requantize.multiplier_shift) - 20,
-            zero_point: i32::from(requantize.zero_point),
-            behind: taps.next_multiple_of(VECTOR_BYTES) - taps,
-            weights: operands.weights.as_ptr(),
-            taps,
+        let product = product(operands);
+        let Product {
             channels,
             outputs,
-            min: i32::from(requantize.min),
-            max: i32::from(requantize.max),
-        };
+            taps,
+            ..
+        } = product;
         let pixels = Pixels {
             begin: [core::ptr::null(); 9],
             channels,

@@ -16,7 +16,7 @@ use super::window;
 use crate::{Architecture, Op, Run};
 use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
-use format::{DType, Node, Params};
+use format::{DType, Node, Params, Tensor};
 use kernels::memory::{In, slice_as};
 use kernels::{Binding, Channels, Conv2dF32, Conv2dInteger, Geometry, Integer};
 
@@ -171,17 +171,23 @@ pub(crate) struct Elements<'a, T: Integer> {
 impl Convolution {
     /// Decodes a node; `None` where it has no image.
     pub fn of(node: &Node<'_>) -> Option<Self> {
+        Some(Self::between(node, &node.input(0)?, &node.output(0)?))
+    }
+
+    /// As [`Convolution::of`], with the node's input and output: decoding them takes time.
+    fn between(node: &Node<'_>, input: &Tensor, output: &Tensor) -> Self {
         let mut params = node.params();
-        let (geometry, input) = (geometry_from(node, &mut params)?, node.input(0)?);
-        Some(Convolution {
+        let moving = window::decode(&mut params);
+        let groups = usize::from(params.u16());
+        Convolution {
             batch: window::image(&input.shape)[0],
-            geometry,
+            geometry: window::between(&input.shape, &output.shape, moving, groups),
             requantize: decode_requantize(&mut params, input.dtype),
             input_zero_point: match input.dtype {
                 DType::I8 => input.zero_point as i8,
                 _ => 0,
             },
-        })
+        }
     }
 
     /// Runs a kernel over every image.
@@ -214,10 +220,11 @@ impl Convolution {
 }
 
 fn run_integer<T: Integer>(run: &Run<'_>, kernel: fn(&Conv2dInteger<'_, T>)) {
-    let Some(convolution) = Convolution::of(&run.node) else { return };
+    let (Some(input), Some(output)) = (run.node.input(0), run.node.output(0)) else { return };
+    let convolution = Convolution::between(&run.node, &input, &output);
     let elements = Elements {
-        input: run.input(0),
-        output: run.output(0),
+        input: run.view(&input),
+        output: run.cells_of(&output),
         weights: run.constant(1),
         channels: run.constant(2),
     };

@@ -42,14 +42,19 @@ pub(crate) fn image(shape: &Shape) -> [usize; 4] {
 
 /// The geometry of a node from image to image.
 pub(crate) fn geometry(node: &Node<'_>, window: Window, groups: usize) -> Option<Geometry> {
-    let [_, input @ ..] = image(&node.input(0)?.shape);
-    let [_, output @ ..] = image(&node.output(0)?.shape);
-    Some(Geometry {
+    let (input, output) = (node.input(0)?, node.output(0)?);
+    Some(between(&input.shape, &output.shape, window, groups))
+}
+
+/// The geometry from image to image of two tensors.
+pub(crate) fn between(input: &Shape, output: &Shape, window: Window, groups: usize) -> Geometry {
+    let ([_, input @ ..], [_, output @ ..]) = (image(input), image(output));
+    Geometry {
         input,
         output,
         window,
         groups,
-    })
+    }
 }
 
 /// Whether both tensors are images of one batch and the window can move over them.
