@@ -69,7 +69,7 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
     armv7em::i8::conv_2d(operands);
     #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
-    scalar::i8::conv_2d(operands);
+    crate::portable::conv_2d(operands);
 }
 
 /// Which function serves a convolution in a program that knows its shapes.

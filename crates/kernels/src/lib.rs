@@ -22,6 +22,8 @@ pub mod i16;
 pub mod i8;
 pub mod memory;
 mod operands;
+#[cfg(any(test, not(any(armv7em, all(target_arch = "arm", feature = "helium")))))]
+mod portable;
 mod scalar;
 mod select;
 #[cfg(any(test, feature = "self-test"))]

@@ -269,6 +269,9 @@ proptest! {
         let expected = problem.run(None, scalar::i8::conv_2d);
         prop_assert_eq!(&problem.run(None, super::i8::conv_2d), &expected);
         prop_assert_eq!(&problem.run(None, known), &expected);
+        prop_assert_eq!(&problem.run(None, crate::portable::conv_2d), &expected);
+        let portable = problem.run(Some(distance(&geometry)), crate::portable::conv_2d);
+        prop_assert_eq!(&portable, &expected);
         prop_assert_eq!(&problem.run(Some(distance(&geometry)), super::i8::conv_2d), &expected);
     }
 
