@@ -233,7 +233,7 @@ impl Network {
         );
         let (kind, limits) = match self.kind(node, &from, &to) {
             Some(found) => found,
-            None => return Err(refused("it is no int8 operator of that format")),
+            None => return Err(refused("there is no int8 operator for it")),
         };
         let read = match kind {
             Kind::Convolution(..) | Kind::FullyConnected(_) => 1,
@@ -281,7 +281,8 @@ impl Network {
             self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
             return Some((Kind::Binary(function), limits(&mut params)));
         }
-        if is(&ops::average_pool_2d::I8) || is(&ops::max_pool_2d::I8) {
+        let is_image = from.shape.rank() == 4 && to.shape.rank() == 4;
+        if is_image && (is(&ops::average_pool_2d::I8) || is(&ops::max_pool_2d::I8)) {
             let window = window(&mut params, from, to);
             let kind = match is(&ops::max_pool_2d::I8) {
                 true => Kind::MaxPool(window),
@@ -289,7 +290,7 @@ impl Network {
             };
             return Some((kind, limits(&mut params)));
         }
-        if is(&ops::average_pool_2d::SCALED_I8) {
+        if is_image && is(&ops::average_pool_2d::SCALED_I8) {
             self.rounded_single += 1;
             let window = window(&mut params, from, to);
             params.u32();
@@ -395,6 +396,8 @@ impl Network {
         let is_flat = from.shape.rank() != 4 || to.shape.rank() != 4;
         let kind = match is_flat && geometry.window.kernel == [1, 1] && geometry.groups == 1 {
             true => Kind::FullyConnected(weights),
+            // A window needs an image.
+            false if is_flat => return None,
             false => {
                 let window = window(&mut node.params(), from, to);
                 Kind::Convolution(weights, window, geometry.groups)

@@ -73,3 +73,20 @@ fn models_quantized_here_agree() {
         }
     }
 }
+
+/// What has no counterpart is named, with a remedy.
+#[test]
+fn float_models_are_refused() {
+    let subject = Subject::float_digits();
+    for refused in [
+        export::tflite(&subject.model(), subject.meta()).unwrap_err(),
+        export::onnx(&subject.model(), subject.meta()).unwrap_err(),
+    ] {
+        let message = refused.to_string();
+        assert!(
+            message.contains("node 0 (conv_2d_f32) has no counterpart"),
+            "{message}"
+        );
+        assert!(message.contains("export to Rust"), "{message}");
+    }
+}

@@ -67,6 +67,15 @@ impl Subject {
         }
     }
 
+    /// The digits in float.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn float_digits() -> Self {
+        let model = root().join("demo/digits/digits.onnx");
+        let mut graph = import::onnx(&model, &Options::default()).unwrap().graph;
+        optimize::run(&mut graph, |_| true).unwrap();
+        Subject::of("digits", &graph, Rounding::High, Vec::new())
+    }
+
     /// A quantized TensorFlow Lite file.
     pub(crate) fn imported(path: &Path) -> Self {
         let mut imported = import::tflite(path, &Options::default()).unwrap();
