@@ -82,6 +82,18 @@ pub(super) unsafe fn window(
     let each = channels / geometry.groups;
     let (rows, columns) = (taps_inside(geometry, 0, y), taps_inside(geometry, 1, x));
     let is_contiguous = each == channels && geometry.window.dilation[1] == 1;
+    if is_contiguous && rows.len() == kernel_rows && columns.len() == kernel_columns {
+        let pixel = position(geometry, 0, y, 0) * input_columns + position(geometry, 1, x, 0);
+        let mut from = operands.input.as_ptr().wrapping_add(pixel * channels);
+        let bytes = kernel_columns * channels;
+        for _ in 0..kernel_rows {
+            // SAFETY: all taps are inside, and rows of the window follow each other.
+            unsafe { copy(from, to, bytes) };
+            to = to.wrapping_add(bytes);
+            from = from.wrapping_add(geometry.window.dilation[0] * input_columns * channels);
+        }
+        return;
+    }
     let run = if is_contiguous {
         columns.len().max(1)
     } else {
