@@ -17,6 +17,9 @@ pub(crate) struct ImportArguments {
     /// Shape of an input of an ONNX model; repeatable
     #[arg(long = "shape", value_name = "INPUT=1,3,32,32", value_parser = parse_shape)]
     shapes: Vec<(String, Vec<usize>)>,
+    /// Values of an input of an ONNX model that never changes, such as a shape; repeatable
+    #[arg(long = "constant", value_name = "INPUT=1,-1,64", value_parser = parse_constant)]
+    constants: Vec<(String, Vec<f64>)>,
     /// How integer sums of a quantized TFLite model are rounded: as TensorFlow Lite Micro does it,
     /// or once [default: tflm]
     #[arg(long, value_name = "RULE", value_parser = parse_rounding)]
@@ -28,6 +31,7 @@ impl ImportArguments {
         Options {
             dims: BTreeMap::from_iter(self.dims.iter().cloned()),
             shapes: BTreeMap::from_iter(self.shapes.iter().cloned()),
+            constants: BTreeMap::from_iter(self.constants.iter().cloned()),
             rounding: self.rounding,
         }
     }
@@ -47,6 +51,16 @@ fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     let sizes: Result<Vec<usize>, _> = sizes.split(',').map(|size| size.trim().parse()).collect();
     let sizes = sizes.map_err(|_| format!("'{text}' has a size that is not a number"))?;
     Ok((name.trim().to_string(), sizes))
+}
+
+fn parse_constant(text: &str) -> Result<(String, Vec<f64>), String> {
+    let (name, values) = text.split_once('=').ok_or("write it as INPUT=1,-1,64")?;
+    let values: Result<Vec<f64>, _> = values
+        .split(',')
+        .map(|value| value.trim().parse())
+        .collect();
+    let values = values.map_err(|_| format!("'{text}' has a value that is not a number"))?;
+    Ok((name.trim().to_string(), values))
 }
 
 fn parse_rounding(text: &str) -> Result<Rounding, String> {

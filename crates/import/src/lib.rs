@@ -10,7 +10,7 @@ mod onnx;
 mod tflite;
 
 pub use error::{Error, Problem, Unsupported};
-pub use onnx::{onnx, onnx_bytes, onnx_operators};
+pub use onnx::{onnx, onnx_bytes, onnx_inputs, onnx_operators, onnx_tensor};
 pub use tflite::{is_tflite, tflite, tflite_bytes, tflite_operators};
 
 use format::fixed::Rounding;
@@ -18,13 +18,16 @@ use graph::Graph;
 use std::collections::BTreeMap;
 
 /// What the file leaves open and the caller decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Values of symbolic dimensions by name. A dimension without a name is called
     /// `INPUT.AXIS`, as in `image.2`.
     pub dims: BTreeMap<String, usize>,
     /// Whole shapes by input name, in the source's layout.
     pub shapes: BTreeMap<String, Vec<usize>>,
+    /// Values of ONNX inputs that never change, in the order of the shape that the file declares:
+    /// shapes, axes and the like, which must be known when a model is compiled.
+    pub constants: BTreeMap<String, Vec<f64>>,
     /// The rounding rule of a file that is quantized already; that of TensorFlow Lite Micro where
     /// nothing is said.
     pub rounding: Option<Rounding>,

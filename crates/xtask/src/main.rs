@@ -1,8 +1,10 @@
 //! The project's own chores, run as `cargo xtask COMMAND`.
 
 mod ci;
+mod conformance;
 mod cross;
 mod figures;
+mod fuzz;
 mod one_model;
 mod process;
 mod setup;
@@ -32,6 +34,10 @@ enum Command {
     Tidy,
     /// Quantize and evaluate the real models beside the repository, and print one table.
     Figures,
+    /// Run the public ONNX node tests and count how they end.
+    Conformance(conformance::Arguments),
+    /// Feed damaged input to everything that reads bytes from outside.
+    Fuzz(fuzz::Arguments),
     /// Print the section sizes of firmware images and WebAssembly modules.
     Sizes(sizes::Arguments),
 }
@@ -44,6 +50,8 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
         Command::Figures => figures::run(&workspace),
+        Command::Conformance(arguments) => conformance::run(&workspace, &arguments),
+        Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
         Command::Sizes(arguments) => sizes::run(&workspace, &arguments),
     };
     match outcome {

@@ -27,12 +27,16 @@ const FALLBACK_PACKAGES: &[&str] = &["rustc-web", "rust-web-src"];
 const ORACLES: &str = "tests/oracles/requirements.txt";
 
 /// Where they are installed, apart from the machine's own.
-const ORACLES_FOLDER: &str = "target/oracles";
+pub(crate) const ORACLES_FOLDER: &str = "target/oracles";
 
-/// Installs Debian packages, Rust targets, Node packages and Python packages, in this order.
+/// The fuzzer's front end, from the package registry.
+const FUZZER: [&str; 2] = ["cargo-fuzz", "0.13.2"];
+
+/// Installs Debian packages, Rust targets, the fuzzer, Node packages and Python packages, in this order.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     install_programs(workspace)?;
     install_targets(workspace)?;
+    install_fuzzer(workspace)?;
     install_node_packages(workspace)?;
     install_oracles(workspace)?;
     println!("setup is complete; `cargo xtask test` runs the tests");
@@ -97,6 +101,23 @@ fn install_targets(workspace: &Workspace) -> Result<()> {
     eprintln!("warning: {error:#}; installing Debian's compiler and its library's source instead");
     install_debian_packages(workspace, FALLBACK_PACKAGES)?;
     Compiler::require(workspace).map(|_| ())
+}
+
+fn install_fuzzer(workspace: &Workspace) -> Result<()> {
+    let [package, version] = FUZZER;
+    if process::is_installed(package) {
+        println!("fuzzer: present");
+        return Ok(());
+    }
+    let mut install = workspace.command("cargo");
+    process::run(install.args([
+        "install",
+        package,
+        "--version",
+        version,
+        "--locked",
+        "--quiet",
+    ]))
 }
 
 /// Installs what each lock file of npm names.

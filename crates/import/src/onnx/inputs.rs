@@ -2,8 +2,9 @@
 
 use crate::Options;
 use crate::error::Problem;
-use graph::{DType, Shape};
+use graph::{DType, Data, Shape};
 use rten_onnx::onnx::{DataType, Dimension, GraphProto, TypeProtoTensor, ValueInfoProto};
+use runtime::host::Tensor;
 use std::collections::HashSet;
 
 /// An input as the graph will have it.
@@ -40,6 +41,86 @@ pub(super) fn read(
         inputs.push(read_one(input, options, notes)?);
     }
     Ok(inputs)
+}
+
+/// The inputs that the caller gave values for, as constants.
+pub(super) fn constants(
+    graph: &GraphProto,
+    options: &Options,
+) -> Result<Vec<(String, Tensor)>, Problem> {
+    let mut constants = Vec::new();
+    for (name, values) in &options.constants {
+        let named = |input: &&ValueInfoProto| input.name.as_deref() == Some(name);
+        let Some(input) = graph.input.iter().find(named) else {
+            let names = graph.input.iter().filter_map(|input| input.name.as_deref());
+            return Err(Problem::UnknownOption {
+                what: "input",
+                name: name.clone(),
+                known: names.collect::<Vec<_>>().join(", "),
+            });
+        };
+        // A batch dimension that is left open is not taken as 1 here: it is as large as needed.
+        let mut shapes = options.clone();
+        let open: Vec<&Dimension> = dimensions(input).unwrap_or(&[]).iter().collect();
+        if let [only] = open[..]
+            && fixed(only).is_none()
+        {
+            shapes.shapes.insert(name.clone(), vec![values.len()]);
+        }
+        let input = read_one(input, &shapes, &mut Vec::new())?;
+        let refuse = |reason| Problem::Input {
+            input: name.clone(),
+            reason,
+        };
+        if values.len() != input.shape.elements() {
+            let (has, needs) = (values.len(), input.shape.elements());
+            return Err(refuse(format!(
+                "has {has} values where {} needs {needs}",
+                input.shape
+            )));
+        }
+        let data = data(input.dtype, values).map_err(refuse)?;
+        constants.push((
+            name.clone(),
+            Tensor {
+                shape: input.shape,
+                data,
+            },
+        ));
+    }
+    Ok(constants)
+}
+
+/// Numbers as elements of a type that holds them.
+fn data(dtype: DType, values: &[f64]) -> Result<Data, String> {
+    let whole: Result<Vec<i64>, String> = values
+        .iter()
+        .map(|&value| match value as i64 {
+            integer if integer as f64 == value => Ok(integer),
+            _ => Err(format!("{value} is not a whole number")),
+        })
+        .collect();
+    let fits = |low: i64, high: i64| {
+        let whole = whole.clone()?;
+        match whole.iter().find(|value| !(low..=high).contains(value)) {
+            Some(value) => Err(format!("{value} is not a value of {dtype}")),
+            None => Ok(whole.into_iter()),
+        }
+    };
+    Ok(match dtype {
+        DType::F32 => Data::F32(values.iter().map(|&value| value as f32).collect()),
+        DType::I8 => Data::I8(fits(-128, 127)?.map(|v| v as i8).collect()),
+        DType::U8 => Data::U8(fits(0, 255)?.map(|v| v as u8).collect()),
+        DType::I16 => Data::I16(fits(-32_768, 32_767)?.map(|v| v as i16).collect()),
+        DType::I32 => Data::I32(
+            fits(i32::MIN.into(), i32::MAX.into())?
+                .map(|v| v as i32)
+                .collect(),
+        ),
+        DType::I64 => Data::I64(whole?),
+        DType::Bool => Data::Bool(fits(0, 1)?.map(|v| v as u8).collect()),
+        other => return Err(format!("{other} has no values to give")),
+    })
 }
 
 fn tensor_type(input: &ValueInfoProto) -> Option<&TypeProtoTensor> {
@@ -323,5 +404,21 @@ mod tests {
                 .unwrap_err()
                 .contains("empty")
         );
+    }
+
+    #[test]
+    fn inputs_can_be_given_as_constants() {
+        let given = |name: &str, values: &[f64]| Options {
+            constants: [(name.to_owned(), values.to_vec())].into(),
+            ..Options::default()
+        };
+        let graph = input(&[Ok(2)]);
+        let read = constants(&graph, &given("x", &[1.0, -2.5])).unwrap();
+        assert_eq!(read[0].1.data, Data::F32(vec![1.0, -2.5]));
+        assert!(constants(&graph, &given("x", &[1.0])).is_err());
+        assert!(constants(&graph, &given("y", &[1.0, 2.0])).is_err());
+        assert!(data(DType::I64, &[1.5]).is_err());
+        assert!(data(DType::U8, &[256.0]).is_err());
+        assert_eq!(data(DType::I32, &[7.0]), Ok(Data::I32(vec![7])));
     }
 }

@@ -20,6 +20,7 @@ use call::{Builder, Call, Item, Refusal};
 use external::External;
 use format::fixed::Rounding;
 use rten_onnx::onnx::{GraphProto, ModelProto, NodeProto};
+use runtime::host::Tensor;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -41,6 +42,34 @@ pub fn onnx(path: &Path, options: &Options) -> Result<Imported, Error> {
         file: path.display().to_string(),
         problem,
     })
+}
+
+/// Reads a tensor in a file of its own, as ONNX's tests have them (`TensorProto`). Types narrower or
+/// wider than the runtime's are converted as they are in a model.
+pub fn onnx_tensor(bytes: &[u8]) -> Result<Tensor, Problem> {
+    // As the only initializer (field 5) of the graph (field 7) of a model, it is read like one.
+    let model = wire::field(7, &wire::field(5, bytes));
+    wire::check(&model).map_err(Problem::Malformed)?;
+    let model = ModelProto::parse_buf(&model).map_err(|e| Problem::Malformed(e.to_string()))?;
+    let graph = model.graph.unwrap_or_default();
+    let proto = graph.initializer.first();
+    let proto = proto.ok_or_else(|| Problem::Malformed("there is no tensor in it".into()))?;
+    tensor::read(proto, &External::none())
+}
+
+/// The names of a model's inputs in its own order, without those that are constants.
+pub fn onnx_inputs(bytes: &[u8]) -> Result<Vec<String>, Problem> {
+    wire::check(bytes).map_err(Problem::Malformed)?;
+    let model = ModelProto::parse_buf(bytes).map_err(|e| Problem::Malformed(e.to_string()))?;
+    let Some(graph) = model.graph else {
+        return Ok(Vec::new());
+    };
+    let held: HashSet<_> = graph.initializer.iter().map(|proto| &proto.name).collect();
+    let own = graph
+        .input
+        .iter()
+        .filter(|input| !held.contains(&input.name));
+    Ok(own.filter_map(|input| input.name.clone()).collect())
 }
 
 /// Imports an ONNX model from memory under a name for the graph and for messages; it may have
@@ -70,6 +99,10 @@ fn import(
         builder: Builder::new(name.into()),
     };
     importer.constants(source, external)?;
+    for (name, tensor) in inputs::constants(source, options)? {
+        let item = importer.builder.constant(name.clone(), tensor);
+        importer.names.insert(name, item);
+    }
     importer.inputs(source, options)?;
     importer.nodes(source, external)?;
     importer.outputs(source)?;

@@ -144,6 +144,19 @@ fn varint(bytes: &[u8], at: &mut usize, end: usize) -> Result<u64, String> {
     Err(format!("a number exceeds 64 bits at byte {at}"))
 }
 
+/// A message as a field of another.
+pub(super) fn field(number: u8, message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut left = message.len();
+    while left >= 0x80 {
+        bytes.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+    bytes.extend(message);
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::check;

@@ -1,7 +1,7 @@
 //! A session that owns its model and its memory, for hosts.
 
 use super::{Data, Lowered, LoweredOperand, Operand, Operator, Tensor};
-use crate::{Error, Model, Op, Session};
+use crate::{Error, Model, Op, Reason, Session};
 use format::fixed::Rounding;
 use format::meta::{Meta, Port};
 use format::{ABSENT, ALIGNMENT, NodeRecord, Place, TensorRecord, Writer};
@@ -56,6 +56,9 @@ impl Clone for AlignedBytes {
     }
 }
 
+/// The most memory that a model may ask for: a file of a few bytes can ask for anything.
+const MEMORY_BYTES_MAX: usize = 1 << 30;
+
 /// A loaded model with its memory.
 #[derive(Debug)]
 pub struct Runner {
@@ -78,7 +81,11 @@ impl Runner {
         let model = Model::new(file.bytes())?;
         let meta = Meta::of(&model)?;
         let [working_bytes, prepared_bytes] = Session::memory_parts(&model, ops)?;
-        let mut memory = AlignedBytes::zeroed(working_bytes + prepared_bytes);
+        let bytes = working_bytes.saturating_add(prepared_bytes);
+        if bytes > MEMORY_BYTES_MAX {
+            return Err(Error::new(Reason::Memory, bytes));
+        }
+        let mut memory = AlignedBytes::zeroed(bytes);
         Session::new(model, ops, memory.bytes_mut())?;
         let working = AlignedBytes::copy_of(&memory.bytes()[..working_bytes]);
         let prepared = AlignedBytes::copy_of(&memory.bytes()[working_bytes..]);
@@ -237,5 +244,18 @@ pub fn tensor_record(operand: &Operand<'_>, place: Place, offset: u32) -> Tensor
         shape: operand.shape,
         scale: affine.map_or(0.0, |q| q.scale(0)),
         zero_point: affine.map_or(0, |q| q.zero_point as i16),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_file_cannot_ask_for_gigabytes() {
+        let file = |arena_bytes| Writer::default().finish(arena_bytes, 0, &Meta::default());
+        assert!(Runner::new(&file(1 << 20).unwrap()).is_ok());
+        let refused = Runner::new(&file(3 << 30).unwrap()).unwrap_err();
+        assert_eq!(refused.reason, Reason::Memory);
     }
 }

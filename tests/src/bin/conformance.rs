@@ -1,0 +1,351 @@
+//! Runs the public ONNX node tests: `conformance FOLDER REFUSALS [--json] [--accept]`.
+//!
+//! Every folder in FOLDER has a `model.onnx` and `test_data_set_N` with inputs and expected
+//! outputs. A model is imported, optimized, compiled and run, as `modelopt optimize` and
+//! `modelopt run` do it. Where that is refused because an input must be known beforehand, whole-number
+//! inputs are given as constants (`--constant` on the command line) and it is tried once more.
+//!
+//! REFUSALS lists what may be refused, with reasons: anything else that is refused, and anything
+//! wrong, fails.
+
+use compile::compile;
+use evaluate::layout;
+use graph::{Data, Graph};
+use import::Options;
+use runtime::host::{Runner, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// ONNX's own tolerances.
+const RELATIVE: f64 = 1e-3;
+const ABSOLUTE: f64 = 1e-7;
+
+/// How a case ended.
+enum Outcome {
+    Passed,
+    /// Refused with a message.
+    Refused(String),
+    Wrong(String),
+    Panicked,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let [folder, refusals, ..] = &arguments[..] else {
+        eprintln!("usage: conformance FOLDER REFUSALS [--json] [--accept]");
+        return ExitCode::from(2);
+    };
+    match run(
+        Path::new(folder),
+        Path::new(refusals),
+        has("--json"),
+        has("--accept"),
+    ) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// How all cases ended.
+#[derive(Default)]
+struct Report {
+    passed: usize,
+    /// Reasons by case.
+    refused: BTreeMap<String, String>,
+    wrong: Vec<String>,
+    panicked: Vec<String>,
+}
+
+/// Whether every case ended as it may.
+fn run(folder: &Path, refusals: &Path, json: bool, accept: bool) -> Result<bool, Box<dyn Error>> {
+    let mut cases: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.join("model.onnx").is_file() {
+            cases.push(path);
+        }
+    }
+    cases.sort();
+    let report = Report::of(&cases);
+    report.print(json);
+    if accept {
+        let line = |(name, reason): (&String, &String)| format!("{name}\t{reason}\n");
+        std::fs::write(
+            refusals,
+            report.refused.iter().map(line).collect::<String>(),
+        )?;
+    }
+    let expected = std::fs::read_to_string(refusals).unwrap_or_default();
+    let is_expected = report.compare(&expected);
+    Ok(report.wrong.is_empty() && report.panicked.is_empty() && is_expected)
+}
+
+impl Report {
+    fn of(cases: &[PathBuf]) -> Self {
+        // Panics are counted and named in the report.
+        std::panic::set_hook(Box::new(|_| ()));
+        let mut report = Report::default();
+        for case in cases {
+            let name = case.file_name().unwrap_or_default();
+            let name = name.to_string_lossy().into_owned();
+            match catch_unwind(AssertUnwindSafe(|| outcome(case))).unwrap_or(Outcome::Panicked) {
+                Outcome::Passed => report.passed += 1,
+                Outcome::Refused(reason) => {
+                    report.refused.insert(name, shortened(&reason));
+                }
+                Outcome::Wrong(how) => report.wrong.push(format!("{name}: {how}")),
+                Outcome::Panicked => report.panicked.push(name),
+            }
+        }
+        report
+    }
+
+    fn print(&self, json: bool) {
+        let ended = [
+            ("passed", self.passed),
+            ("refused", self.refused.len()),
+            ("wrong", self.wrong.len()),
+            ("panicked", self.panicked.len()),
+        ];
+        let total: usize = ended.iter().map(|(_, count)| count).sum();
+        if json {
+            let figures = ended.map(|(name, count)| format!("\"{name}\": {count}"));
+            println!("{{\"total\": {total}, {}}}", figures.join(", "));
+        } else {
+            println!("total    {total:>5}");
+            for (name, count) in ended {
+                let percent = 100.0 * count as f64 / total.max(1) as f64;
+                println!("{name:<9}{count:>5}  {percent:5.1} %");
+            }
+        }
+        self.wrong
+            .iter()
+            .for_each(|case| eprintln!("wrong: {case}"));
+        self.panicked
+            .iter()
+            .for_each(|case| eprintln!("panicked: {case}"));
+    }
+
+    /// Whether exactly the cases are refused that a list names, one on each line.
+    fn compare(&self, list: &str) -> bool {
+        let names = list.lines().filter_map(|line| line.split('\t').next());
+        let expected: BTreeSet<&str> = names.collect();
+        let refused: BTreeSet<&str> = self.refused.keys().map(String::as_str).collect();
+        for &name in refused.difference(&expected) {
+            eprintln!("refused, and was not: {name}: {}", self.refused[name]);
+        }
+        for name in expected.difference(&refused) {
+            eprintln!("not refused any more: {name}; write it down with --accept");
+        }
+        expected == refused
+    }
+}
+
+/// A reason on one line, without its remedy.
+fn shortened(reason: &str) -> String {
+    let lines: Vec<&str> = reason.lines().map(str::trim).collect();
+    let line = lines.join(" ");
+    let cause = line.split(';').next().unwrap_or_default();
+    cause.chars().take(160).collect()
+}
+
+fn outcome(case: &Path) -> Outcome {
+    let bytes = match std::fs::read(case.join("model.onnx")) {
+        Ok(bytes) => bytes,
+        Err(error) => return Outcome::Refused(error.to_string()),
+    };
+    let mut sets: Vec<PathBuf> = std::fs::read_dir(case)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .collect();
+    sets.sort();
+    for set in &sets {
+        match run_set(&bytes, set) {
+            Ok(None) => {}
+            Ok(Some(how)) => return Outcome::Wrong(how),
+            Err(reason) => return Outcome::Refused(reason),
+        }
+    }
+    Outcome::Passed
+}
+
+/// `Ok(Some(_))` where an output is wrong, `Err` where the model is refused.
+fn run_set(bytes: &[u8], set: &Path) -> Result<Option<String>, String> {
+    let inputs = tensors(set, "input")?;
+    let expected = tensors(set, "output")?;
+    let answers = match prepared(bytes, &Options::default()) {
+        Ok(graph) => answer(&graph, &inputs.iter().collect::<Vec<_>>())?,
+        Err(reason) => with_constants(bytes, &inputs).map_err(|_| reason)?,
+    };
+    if answers.len() != expected.len() {
+        return Ok(Some(format!(
+            "{} outputs, not {}",
+            answers.len(),
+            expected.len()
+        )));
+    }
+    for (answer, expected) in answers.iter().zip(&expected) {
+        let (has, wanted) = (answer.data.dtype(), expected.data.dtype());
+        if has != wanted {
+            return Err(format!(
+                "an output is {has} in the compact model, not {wanted}"
+            ));
+        }
+    }
+    let different = answers
+        .iter()
+        .zip(&expected)
+        .position(|(answer, expected)| !is_close(answer, expected));
+    Ok(different.map(|index| format!("output {index}")))
+}
+
+/// The same with whole-number inputs given beforehand.
+fn with_constants(bytes: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
+    let names = input_names(bytes)?;
+    let mut options = Options::default();
+    let mut others = Vec::new();
+    for (name, tensor) in names.iter().zip(inputs) {
+        match tensor.data.to_i64() {
+            Ok(values) => {
+                let values = values.into_iter().map(|value| value as f64).collect();
+                options.constants.insert(name.clone(), values);
+            }
+            Err(_) => others.push(tensor),
+        }
+    }
+    if options.constants.is_empty() {
+        return Err("there are no whole-number inputs".into());
+    }
+    answer(&prepared(bytes, &options)?, &others)
+}
+
+/// Inputs that are not initializers, in the file's order.
+fn input_names(bytes: &[u8]) -> Result<Vec<String>, String> {
+    import::onnx_inputs(bytes).map_err(|problem| problem.to_string())
+}
+
+fn prepared(bytes: &[u8], options: &Options) -> Result<Graph, String> {
+    let imported =
+        import::onnx_bytes("model", bytes, options).map_err(|error| error.problem.to_string())?;
+    let mut graph = imported.graph;
+    optimize::run(&mut graph, |_| true).map_err(|error| error.to_string())?;
+    Ok(graph)
+}
+
+fn answer(graph: &Graph, inputs: &[&Tensor]) -> Result<Vec<Tensor>, String> {
+    let compiled =
+        compile(graph, &compile::Options::default()).map_err(|error| error.to_string())?;
+    let mut runner = Runner::new(&compiled.bytes).map_err(|error| error.to_string())?;
+    let mut session = runner.session().map_err(|error| error.to_string())?;
+    if graph.inputs.len() != inputs.len() {
+        return Err(format!(
+            "it has {} inputs for {} tensors",
+            graph.inputs.len(),
+            inputs.len()
+        ));
+    }
+    for (index, (port, tensor)) in graph.inputs.iter().zip(inputs).enumerate() {
+        let (has, needs) = (tensor.data.dtype(), graph.value(port.value).dtype);
+        if has != needs {
+            return Err(format!(
+                "input {index} is {has} where the compact model takes {needs}"
+            ));
+        }
+        let stored = permuted(tensor, &port.axes, true);
+        session.set_input(index, stored.data.bytes()).map_err(|_| {
+            format!(
+                "input {index} is not {} of {}",
+                tensor.data.dtype(),
+                tensor.shape
+            )
+        })?;
+    }
+    session.run();
+    let mut answers = Vec::new();
+    for (index, port) in graph.outputs.iter().enumerate() {
+        let tensor = session
+            .model()
+            .output(index)
+            .ok_or("there is no such output")?;
+        let mut bytes = vec![0; tensor.bytes()];
+        session
+            .output(index, &mut bytes)
+            .map_err(|error| error.to_string())?;
+        let data = Data::from_bytes(tensor.dtype, &bytes)?;
+        answers.push(permuted(
+            &Tensor {
+                shape: port.shape,
+                data,
+            },
+            &port.axes,
+            false,
+        ));
+    }
+    Ok(answers)
+}
+
+/// Between the caller's order of axes and the graph's.
+fn permuted(tensor: &Tensor, axes: &[u8], inward: bool) -> Tensor {
+    let shape: Vec<usize> = tensor
+        .shape
+        .dims()
+        .iter()
+        .map(|&size| size as usize)
+        .collect();
+    let data = match &tensor.data {
+        Data::F32(values) if inward => Data::F32(layout::to_tensor(values, &shape, axes)),
+        Data::F32(values) => Data::F32(layout::to_caller(values, &shape, axes)),
+        other => other.clone(),
+    };
+    Tensor {
+        shape: tensor.shape,
+        data,
+    }
+}
+
+fn tensors(set: &Path, kind: &str) -> Result<Vec<Tensor>, String> {
+    let mut tensors = Vec::new();
+    loop {
+        let path = set.join(format!("{kind}_{}.pb", tensors.len()));
+        let Ok(bytes) = std::fs::read(&path) else {
+            return Ok(tensors);
+        };
+        let tensor = import::onnx_tensor(&bytes);
+        tensors.push(tensor.map_err(|problem| format!("{kind} {}: {problem}", tensors.len()))?);
+    }
+}
+
+fn is_close(answer: &Tensor, expected: &Tensor) -> bool {
+    let numbers = |data: &Data| -> Vec<f64> {
+        match data {
+            Data::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            other => other
+                .to_i64()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|value| value as f64)
+                .collect(),
+        }
+    };
+    let is_real = matches!(expected.data, Data::F32(_));
+    let near = |(a, b): (f64, f64)| {
+        let tolerance = if is_real {
+            ABSOLUTE + RELATIVE * b.abs()
+        } else {
+            0.0
+        };
+        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance
+    };
+    let (a, b) = (numbers(&answer.data), numbers(&expected.data));
+    answer.shape == expected.shape && a.len() == b.len() && a.into_iter().zip(b).all(near)
+}
