@@ -36,7 +36,7 @@ pub(super) unsafe fn widen(from: *const i8, count: usize, mut to: *mut u32, apar
 /// # Safety
 ///
 /// Both are valid for `count` bytes and do not overlap.
-#[inline(always)]
+#[inline(never)]
 unsafe fn copy(from: *const i8, to: *mut i8, count: usize) {
     let whole = count / 4 * 4;
     // SAFETY: the caller's promise.
@@ -56,7 +56,7 @@ unsafe fn copy(from: *const i8, to: *mut i8, count: usize) {
 /// # Safety
 ///
 /// `to` is writable for `count` bytes.
-#[inline(always)]
+#[inline(never)]
 pub(super) unsafe fn fill(to: *mut i8, count: usize, value: i8) {
     for i in 0..count {
         // SAFETY: the caller's promise.
