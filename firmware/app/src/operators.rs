@@ -56,6 +56,8 @@ pub static OPERATORS: &[&Op] = &[
     &runtime::ops::quantize::RESCALE,
     #[cfg(feature = "slice")]
     &runtime::ops::slice::ANY,
+    #[cfg(all(feature = "reduce", feature = "float"))]
+    &runtime::ops::reduce::F32,
     #[cfg(feature = "mean")]
     &runtime::ops::mean::I8,
     #[cfg(all(feature = "mean", feature = "float"))]

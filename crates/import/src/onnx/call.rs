@@ -134,6 +134,8 @@ pub(super) struct Call<'a> {
     pub(super) attributes: Attributes<'a>,
     /// Its operands, `None` where an optional one is left out.
     pub(super) inputs: Vec<Option<Item>>,
+    /// How many outputs it has.
+    pub(super) outputs: usize,
     /// Where the data of constants may be.
     pub(super) external: &'a External<'a>,
 }

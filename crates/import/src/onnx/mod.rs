@@ -249,6 +249,7 @@ impl Importer {
             name: order::node_name(node),
             attributes: Attributes::of(node),
             inputs,
+            outputs: node.output.len(),
             external,
             builder: &mut self.builder,
         };

@@ -20,12 +20,12 @@ pub static I8: Op = Op::new(41, "mean", |node| check(node, DType::I8), run_i8);
 pub static F32: Op = Op::new(42, "mean_f32", |node| check(node, DType::F32), run_f32);
 
 /// Elements before, along and behind the axes from `first` to `last`.
-fn parts(shape: &Shape, first: usize, last: usize) -> [usize; 3] {
+pub(crate) fn parts(shape: &Shape, first: usize, last: usize) -> [usize; 3] {
     let product = |from: usize, to: usize| (from..to).map(|axis| shape.dim(axis)).product();
     [product(0, first), product(first, last + 1), product(last + 1, shape.rank())]
 }
 
-fn geometry(node: &Node<'_>, params: &mut format::Params<'_>) -> Option<[usize; 3]> {
+pub(crate) fn geometry(node: &Node<'_>, params: &mut format::Params<'_>) -> Option<[usize; 3]> {
     let (first, last) = (usize::from(params.u8()), usize::from(params.u8()));
     params.u16();
     let shape = node.input(0)?.shape;

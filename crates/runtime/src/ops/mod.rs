@@ -78,6 +78,7 @@ operators! {
     pad: Pad [ANY];
     slice: Slice [ANY];
     mean: Mean [I8, F32];
+    reduce: Reduce [F32];
     reshape: Reshape [];
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];

@@ -11,6 +11,10 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let to = i32::try_from(call.attributes.int("to", 0)?)
         .map(DataType)
         .unwrap_or(DataType(0));
+    convert(call, x, to)
+}
+
+fn convert(call: &mut Call<'_>, x: Item, to: DataType) -> Result<Vec<Item>, Refusal> {
     let is_float = matches!(
         to,
         DataType::FLOAT | DataType::FLOAT16 | DataType::BFLOAT16 | DataType::DOUBLE
@@ -34,6 +38,25 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         data,
     };
     Ok(vec![call.rearranged(call.name.clone(), tensor)])
+}
+
+/// To the type of the second operand.
+pub(super) fn like(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let (x, to) = (call.required(0)?, call.dtype(call.required(1)?));
+    if call.dtype(x) == to {
+        return Ok(vec![x]);
+    }
+    let to = match to {
+        DType::F32 => DataType::FLOAT,
+        DType::I8 => DataType::INT8,
+        DType::U8 => DataType::UINT8,
+        DType::I16 => DataType::INT16,
+        DType::I32 => DataType::INT32,
+        DType::I64 => DataType::INT64,
+        DType::Bool => DataType::BOOL,
+        other => return Err(format!("conversion to {other} is not supported").into()),
+    };
+    convert(call, x, to)
 }
 
 /// Whole numbers and truth values. Fractions are cut off.
@@ -90,6 +113,12 @@ mod tests {
             .whole(&[3, 0])
             .apply("Cast", vec![int("to", 9)]);
         assert_eq!(truth.folded().1, [1, 0]);
+    }
+
+    #[test]
+    fn the_type_may_be_that_of_another() {
+        let like = Source::new(15).whole(&[3]).input(&[1], &[0.0]);
+        assert_eq!(like.apply("CastLike", vec![]).run().1, [3.0]);
     }
 
     #[test]

@@ -11,13 +11,16 @@ mod gather;
 mod gelu;
 mod gemm;
 mod identity;
+mod layer_normalization;
 mod mat_mul;
 mod pad;
 mod pool;
+mod reduce;
 mod reshape;
 mod shape;
 mod slice;
 mod softmax;
+mod split;
 mod transpose;
 mod unary;
 
@@ -25,6 +28,7 @@ use super::call::{Call, Item, Refusal};
 use super::is_standard;
 use rten_onnx::onnx::NodeProto;
 use runtime::ops::binary::Function as Binary;
+use runtime::ops::reduce::Function as Reduce;
 use runtime::ops::unary::Function as Unary;
 
 /// Adds a node to the graph and returns its outputs.
@@ -40,6 +44,7 @@ static TABLE: &[Row] = &[
     ("AveragePool", 1, pool::average),
     ("BatchNormalization", 1, batch_normalization::import),
     ("Cast", 1, cast::import),
+    ("CastLike", 15, cast::like),
     ("Ceil", 1, |call| unary::import(call, Unary::Ceil)),
     ("Clip", 1, clip::import),
     ("Concat", 1, concat::import),
@@ -64,6 +69,7 @@ static TABLE: &[Row] = &[
         unary::import(call, Unary::HardSwish)
     }),
     ("Identity", 1, identity::import),
+    ("LayerNormalization", 17, layer_normalization::import),
     ("LeakyRelu", 1, unary::leaky_relu),
     ("Log", 1, |call| unary::import(call, Unary::Log)),
     ("LogSoftmax", 1, softmax::log),
@@ -79,6 +85,16 @@ static TABLE: &[Row] = &[
     ("Reciprocal", 1, |call| {
         unary::import(call, Unary::Reciprocal)
     }),
+    ("ReduceL1", 1, reduce::l1),
+    ("ReduceL2", 1, reduce::l2),
+    ("ReduceLogSum", 1, reduce::log_sum),
+    ("ReduceLogSumExp", 1, reduce::log_sum_exp),
+    ("ReduceMax", 1, |call| reduce::fold(call, Reduce::Max)),
+    ("ReduceMean", 1, reduce::mean),
+    ("ReduceMin", 1, |call| reduce::fold(call, Reduce::Min)),
+    ("ReduceProd", 1, |call| reduce::fold(call, Reduce::Product)),
+    ("ReduceSum", 1, reduce::sum),
+    ("ReduceSumSquare", 1, reduce::sum_square),
     ("Relu", 1, |call| unary::import(call, Unary::Relu)),
     ("Reshape", 5, reshape::import),
     ("Round", 11, |call| unary::import(call, Unary::Round)),
@@ -91,6 +107,7 @@ static TABLE: &[Row] = &[
     ("Softmax", 1, softmax::import),
     ("Softplus", 1, |call| unary::import(call, Unary::Softplus)),
     ("Softsign", 1, |call| unary::import(call, Unary::Softsign)),
+    ("Split", 1, split::import),
     ("Sqrt", 1, |call| unary::import(call, Unary::Sqrt)),
     ("Squeeze", 1, reshape::squeeze),
     ("Sub", 1, |call| binary::import(call, Binary::Sub)),

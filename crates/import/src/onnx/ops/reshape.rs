@@ -50,9 +50,14 @@ pub(super) fn flatten(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     Ok(vec![call.reshape(x, &halves)?])
 }
 
-/// Axes of Squeeze and Unsqueeze: an attribute before operator set 13, then an operand.
-fn axes(call: &Call<'_>, rank: usize) -> Result<Option<Vec<usize>>, Refusal> {
-    let given = if call.opset < 13 {
+/// Axes of Squeeze, Unsqueeze and reductions: an attribute at first, an operand since a version of
+/// the operator set.
+pub(super) fn axes(
+    call: &Call<'_>,
+    rank: usize,
+    operand_since: i64,
+) -> Result<Option<Vec<usize>>, Refusal> {
+    let given = if call.opset < operand_since {
         call.attributes.ints("axes")?.map(<[i64]>::to_vec)
     } else {
         match call.optional_constant(1, "axes")? {
@@ -77,7 +82,7 @@ fn axes(call: &Call<'_>, rank: usize) -> Result<Option<Vec<usize>>, Refusal> {
 pub(super) fn squeeze(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.required(0)?;
     let dims = sizes(&call.shape(x));
-    let removed = match axes(call, dims.len())? {
+    let removed = match axes(call, dims.len(), 13)? {
         Some(axes) => axes,
         None => (0..dims.len()).filter(|&axis| dims[axis] == 1).collect(),
     };
@@ -97,7 +102,8 @@ pub(super) fn unsqueeze(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         ..13 => call.attributes.ints("axes")?.map_or(0, <[i64]>::len),
         _ => call.required_constant(1, "axes")?.data.len(),
     };
-    for axis in axes(call, dims.len().saturating_add(count))?.ok_or("its axes are missing")? {
+    let rank = dims.len().saturating_add(count);
+    for axis in axes(call, rank, 13)?.ok_or("its axes are missing")? {
         dims.insert(axis, 1);
     }
     Ok(vec![call.reshape(x, &dims)?])

@@ -1,12 +1,14 @@
-//! Slice of constants: starts, ends, axes and steps are attributes before operator set 10.
+//! Slice: starts, ends, axes and steps are attributes before operator set 10.
 
 use crate::onnx::call::{Call, Item, Refusal, sizes, to_shape};
 use crate::onnx::constant::{select, strides, walk};
 use runtime::host::Tensor;
+use runtime::ops::slice::Slice;
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
-    let data = call.required_constant(0, "data")?;
-    let rank = data.shape.rank();
+    let x = call.required(0)?;
+    let from = call.shape(x);
+    let rank = from.rank();
     let starts = numbers(call, "starts", 1)?.ok_or("its starts are missing")?;
     let ends = numbers(call, "ends", 2)?.ok_or("its ends are missing")?;
     let axes = numbers(call, "axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
@@ -17,17 +19,34 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     {
         return Err("its starts, ends, axes and steps differ in length".into());
     }
-    let mut dims = sizes(&data.shape);
-    let mut stride = strides(&data.shape);
+    let mut dims = sizes(&from);
+    let mut stride = strides(&from);
     let mut first = 0;
+    let mut slice = Slice {
+        starts: vec![0; rank],
+        steps: vec![1; rank],
+        sizes: Vec::new(),
+    };
     for (i, &axis) in axes.iter().enumerate() {
         let axis = call.axis(axis, rank)?;
-        let (start, count) = range(starts[i], ends[i], steps[i], data.shape.dim(axis))?;
+        let (start, count) = range(starts[i], ends[i], steps[i], from.dim(axis))?;
         dims[axis] = count;
         first += start * stride[axis] as usize;
         // Where at most one element is left, no step is taken.
-        stride[axis] *= if count > 1 { steps[i] as isize } else { 1 };
+        let step = if count > 1 { steps[i] } else { 1 };
+        stride[axis] *= step as isize;
+        slice.starts[axis] = start;
+        // Backward steps are for constants only, and 0 is refused at run time.
+        slice.steps[axis] = usize::try_from(step).unwrap_or(0);
     }
+    let Some(data) = call.tensor(x) else {
+        if slice.steps.contains(&0) {
+            let remedy = "export the model without flips, or simplify it with onnxsim";
+            return Err(Refusal::new("steps backward through computed data", remedy));
+        }
+        slice.sizes = dims;
+        return Ok(vec![call.push(slice, &[x])?]);
+    };
     let shape = to_shape(&dims)?;
     call.afford(&shape)?;
     let tensor = Tensor {
