@@ -36,6 +36,7 @@ enum Command {
     Quantize(commands::quantize::Arguments),
     Evaluate(commands::evaluate::Arguments),
     Compare(commands::compare::Arguments),
+    Bench(commands::bench::Arguments),
     Export(commands::export::Arguments),
     Run(commands::run::Arguments),
     /// List the operators that models may have
@@ -88,6 +89,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Quantize(arguments) => commands::quantize::run(arguments, json),
         Command::Evaluate(arguments) => commands::evaluate::run(arguments, json),
         Command::Compare(arguments) => commands::compare::run(arguments, json),
+        Command::Bench(arguments) => commands::bench::run(arguments, json),
         Command::Export(arguments) => commands::export::run(arguments, json),
         Command::Run(arguments) => commands::run::run(arguments, json),
         Command::Ops => {

@@ -266,3 +266,29 @@ fn activations_of_16_bits_are_finer() {
     let (coarse, fine) = (difference("int8"), difference("int16"));
     assert!(fine > coarse + 3.0, "{fine} dB after {coarse} dB");
 }
+
+#[test]
+fn every_node_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    quantize(folder.path());
+    let report = json(
+        folder.path(),
+        &["bench", "digits.mopt", "--runs", "3", "--per-op"],
+    );
+    assert_eq!(report["unit"], "microseconds");
+    let nodes = report["nodes"].as_array().unwrap();
+    let sum = |key: &str| {
+        nodes
+            .iter()
+            .map(|node| node[key].as_f64().unwrap())
+            .sum::<f64>()
+    };
+    assert_eq!(sum("macs"), report["macs"].as_f64().unwrap());
+    assert!(sum("cost") > 0.0 && report["min"].as_f64() <= report["median"].as_f64());
+    let (code, _, message) = run(folder.path(), &["bench", &demo("digits.onnx")]);
+    assert_eq!(code, 2);
+    assert!(
+        message.contains("digits.onnx") && message.contains("modelopt quantize"),
+        "{message}"
+    );
+}

@@ -1,5 +1,6 @@
 //! The subcommands, one file each: arguments, help, run.
 
+pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod devices;
 pub(crate) mod evaluate;

@@ -84,27 +84,54 @@ pub(crate) struct Places {
     out: PathBuf,
 }
 
-/// Builds the program, and finds the models.
+impl Subject {
+    /// Its model's short name, such as `kws`.
+    pub(crate) fn short(&self) -> &'static str {
+        self.model.split('_').next().unwrap_or(self.model)
+    }
+}
+
+impl Places {
+    /// The data that a model is evaluated on.
+    pub(crate) fn data(&self, subject: &Subject) -> PathBuf {
+        self.shared.join("data").join(subject.evaluation)
+    }
+}
+
+/// The folder of the models beside the repository, whether it is there or not.
+fn shared(workspace: &Workspace) -> PathBuf {
+    std::env::var_os("MODELOPT_SHARED")
+        .map_or_else(|| workspace.root.join("../shared"), PathBuf::from)
+}
+
+/// Builds the program for release, and finds the models.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<Places> {
-    let shared = std::env::var_os("MODELOPT_SHARED")
-        .map_or_else(|| workspace.root.join("../shared"), PathBuf::from);
+    let shared = shared(workspace);
     if !shared.join("models").is_dir() {
         bail!(
             "{} has no models; name their folder in MODELOPT_SHARED",
             shared.display()
         );
     }
+    build(workspace, shared, "release")
+}
+
+/// The same with the program as tests have it; `None` without models.
+pub(crate) fn prepare_test(workspace: &Workspace) -> Result<Option<Places>> {
+    let shared = shared(workspace);
+    match shared.join("models").is_dir() {
+        true => build(workspace, shared, "dev").map(Some),
+        false => Ok(None),
+    }
+}
+
+fn build(workspace: &Workspace, shared: PathBuf, profile: &str) -> Result<Places> {
     let mut build = workspace.command("cargo");
-    process::run(build.args([
-        "build",
-        "--locked",
-        "--release",
-        "--quiet",
-        "--package",
-        "modelopt",
-    ]))?;
+    build.args(["build", "--locked", "--quiet", "--package", "modelopt"]);
+    process::run(build.args(["--profile", profile]))?;
     let target = workspace.metadata(&workspace.root)?.target_directory;
-    let program = target.join("release").join("modelopt").into_std_path_buf();
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let program = target.join(folder).join("modelopt").into_std_path_buf();
     let out = target.join("figures").into_std_path_buf();
     std::fs::create_dir_all(&out)?;
     Ok(Places {
@@ -189,7 +216,7 @@ fn row(subject: &Subject, places: &Places) -> Result<String> {
     ))
 }
 
-fn json(command: &mut Command) -> Result<Value> {
+pub(crate) fn json(command: &mut Command) -> Result<Value> {
     let text = process::capture(command.arg("--json"))?;
     serde_json::from_str(&text).context("the program printed no JSON")
 }

@@ -1,5 +1,6 @@
 //! The project's own chores, run as `cargo xtask COMMAND`.
 
+mod bench;
 mod ci;
 mod conformance;
 mod cross;
@@ -34,6 +35,9 @@ enum Command {
     Tidy,
     /// Quantize and evaluate the real models beside the repository, and print one table.
     Figures,
+    /// Measure models beside a rival, and hold them against their budgets.
+    #[command(subcommand)]
+    Bench(bench::Arguments),
     /// Run the public ONNX node tests and count how they end.
     Conformance(conformance::Arguments),
     /// Feed damaged input to everything that reads bytes from outside.
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
         Command::Figures => figures::run(&workspace),
+        Command::Bench(arguments) => bench::run(&workspace, &arguments),
         Command::Conformance(arguments) => conformance::run(&workspace, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
         Command::Sizes(arguments) => sizes::run(&workspace, &arguments),

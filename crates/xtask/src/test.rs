@@ -10,7 +10,7 @@ use cargo_metadata::Package;
 use crate::cross::{Compiler, TARGETS, WASM_TARGET};
 use crate::totals::{Counter, Totals};
 use crate::workspace::Workspace;
-use crate::{conformance, fuzz, process, tidy};
+use crate::{bench, conformance, fuzz, process, tidy};
 
 /// What to run.
 #[derive(clap::Args, Default)]
@@ -59,6 +59,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "host",
         run: test_workspace,
+    },
+    Step {
+        name: "budgets",
+        run: bench::test,
     },
     Step {
         name: "conformance",

@@ -1,0 +1,221 @@
+//! `modelopt bench`: how long a model takes, and which of its nodes take it.
+
+use crate::failure::Failure;
+use crate::model::{self, ImportArguments, ModelFile};
+use crate::place::{self, Device};
+use crate::progress;
+use crate::table::{self, grouped};
+use format::Node;
+use runtime::host::{Runner, node_macs};
+use runtime::ops;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Measure a compact model: time on this machine, instructions on an emulated board.
+///
+/// Times are of one thread. A machine does other things too: the least of many runs is the figure to
+/// compare, the median says how quiet it was. Boards count instructions, which never differ.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  modelopt bench kws.mopt --per-op\n  modelopt bench kws.mopt --device qemu:mps2-an386 --per-op --json"
+)]
+pub(crate) struct Arguments {
+    /// The compact model
+    model: PathBuf,
+    /// Where it runs: host, qemu:BOARD or serial:PORT@BAUD
+    #[arg(long, default_value_t = Device::Host)]
+    device: Device,
+    /// Runs on this machine; boards run once
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Print what every node takes, the most expensive first
+    #[arg(long)]
+    per_op: bool,
+}
+
+/// What was measured, in one unit.
+struct Measured {
+    /// The kernels that ran.
+    kernels: String,
+    ram_bytes: usize,
+    /// `microseconds` or `instructions`.
+    unit: &'static str,
+    least: f64,
+    /// Where there were several runs.
+    median: Option<f64>,
+    /// Per node of the plan.
+    nodes: Vec<f64>,
+}
+
+pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    let path = &arguments.model;
+    let ModelFile::Compact(mut runner) = model::load(path, &ImportArguments::default())? else {
+        let message =
+            "is no compact model; make one with `modelopt quantize` or `modelopt optimize`";
+        return Err(Failure::usage(message).of(path));
+    };
+    let measured = match &arguments.device {
+        Device::Host => on_host(&mut runner, arguments.runs)?,
+        Device::Board(spec) => on_board(runner.file(), spec)?,
+        Device::Wasm { .. } => {
+            let message = "a WebAssembly module is timed where it runs, by the page of wasm/demo";
+            return Err(Failure::usage(message));
+        }
+    };
+    let model = runner.model().map_err(Failure::usage)?;
+    let nodes: Vec<Node<'_>> = model.nodes().collect();
+    match json {
+        true => println!("{}", as_json(arguments, &measured, &nodes)),
+        false => print(arguments, &measured, &nodes),
+    }
+    Ok(())
+}
+
+/// Runs on zeros: what integers and floats take does not depend on them.
+fn on_host(runner: &mut Runner, runs: u32) -> Result<Measured, Failure> {
+    let count = runner.model().map_err(Failure::usage)?.node_count();
+    let bar = progress::bar("measuring", runs as usize);
+    let mut session = runner.session().map_err(Failure::usage)?;
+    session.run();
+    let mut totals = Vec::new();
+    for _ in 0..runs {
+        let start = Instant::now();
+        session.run();
+        totals.push(start.elapsed().as_secs_f64() * 1e6);
+        bar.inc(1);
+    }
+    let mut nodes = vec![f64::INFINITY; count];
+    for _ in 0..runs {
+        let mut last = Instant::now();
+        session.run_with(&mut |_, node| {
+            if let Some(least) = nodes.get_mut(node.index) {
+                *least = least.min(last.elapsed().as_secs_f64() * 1e6);
+            }
+            last = Instant::now();
+        });
+    }
+    bar.finish_and_clear();
+    totals.sort_by(f64::total_cmp);
+    Ok(Measured {
+        kernels: session.kernels().to_string(),
+        ram_bytes: session.model().arena_bytes(),
+        unit: "microseconds",
+        least: totals.first().copied().unwrap_or(0.0),
+        median: totals.get(totals.len() / 2).copied(),
+        nodes,
+    })
+}
+
+fn on_board(file: &[u8], spec: &str) -> Result<Measured, Failure> {
+    use evaluate::Predict;
+    let images = device::Images::locate();
+    let failed = |error: device::Error| place::failure(error.into());
+    let mut board = device::Device::open(spec, file, &images).map_err(failed)?;
+    let zeros: Vec<Vec<f32>> = board.inputs().iter().map(zeros).collect();
+    let zeros: Vec<&[f32]> = zeros.iter().map(Vec::as_slice).collect();
+    let prediction = board.predict(&zeros).map_err(place::failure)?;
+    let fact = |name: &str| board.facts().into_iter().find(|(fact, _)| *fact == name);
+    let ram_bytes = fact("ram_bytes").map_or(0, |(_, bytes)| bytes as usize);
+    let nodes = board.profile().map_err(failed)?;
+    let nodes: Vec<f64> = nodes.into_iter().map(|count| count as f64).collect();
+    let counts = prediction.instructions.map(|count| count as f64);
+    Ok(Measured {
+        kernels: board.info().kernels.to_string(),
+        ram_bytes,
+        unit: if counts.is_some() {
+            "instructions"
+        } else {
+            "ticks"
+        },
+        least: counts.unwrap_or(nodes.iter().sum()),
+        median: None,
+        nodes,
+    })
+}
+
+fn zeros(input: &evaluate::Input) -> Vec<f32> {
+    vec![0.0; input.shape.iter().product()]
+}
+
+/// The name of a node's operator, its output's shape and its multiplications.
+fn describe(node: &Node<'_>) -> (&'static str, String, u64) {
+    let op = ops::ALL.iter().find(|op| op.code == node.code());
+    let shape = node
+        .output(0)
+        .map_or(String::new(), |tensor| tensor.shape.to_string());
+    (op.map_or("?", |op| op.name), shape, node_macs(node))
+}
+
+fn as_json(arguments: &Arguments, measured: &Measured, nodes: &[Node<'_>]) -> Value {
+    let mut value = json!({
+        "model": arguments.model, "device": arguments.device.to_string(), "kernels": measured.kernels,
+        "ram_bytes": measured.ram_bytes, "unit": measured.unit, "min": measured.least, "median": measured.median,
+        "macs": nodes.iter().map(node_macs).sum::<u64>(),
+    });
+    if arguments.per_op {
+        let rows = nodes.iter().zip(&measured.nodes).map(|(node, cost)| {
+            let (operator, shape, macs) = describe(node);
+            json!({ "node": node.index, "operator": operator, "shape": shape, "macs": macs, "cost": cost })
+        });
+        value["nodes"] = rows.collect();
+    }
+    value
+}
+
+fn print(arguments: &Arguments, measured: &Measured, nodes: &[Node<'_>]) {
+    let number = |value: f64| match measured.unit {
+        "microseconds" => format!("{value:.1}"),
+        _ => grouped(value as u64),
+    };
+    if arguments.per_op {
+        let header = [
+            "node",
+            "operator",
+            "output",
+            "MACs",
+            measured.unit,
+            "share",
+            "per MAC",
+        ];
+        let mut rows = table::table(&header, 3);
+        let whole: f64 = measured.nodes.iter().sum();
+        let mut order: Vec<(&Node<'_>, f64)> =
+            nodes.iter().zip(measured.nodes.iter().copied()).collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1));
+        for (node, cost) in order {
+            let (operator, shape, macs) = describe(node);
+            let per_mac = match (macs, measured.unit) {
+                (0, _) => String::new(),
+                (macs, "microseconds") => format!("{:.3} ns", cost * 1e3 / macs as f64),
+                (macs, _) => format!("{:.2}", cost / macs as f64),
+            };
+            rows.add_row([
+                node.index.to_string(),
+                operator.to_string(),
+                shape,
+                grouped(macs),
+                number(cost),
+                format!("{:.1} %", 100.0 * cost / whole.max(f64::MIN_POSITIVE)),
+                per_mac,
+            ]);
+        }
+        table::print(&rows);
+        println!();
+    }
+    let macs: u64 = nodes.iter().map(node_macs).sum();
+    let median = measured
+        .median
+        .map(|median| format!(", median {}", number(median)));
+    println!(
+        "{} on {} ({}): {} {}{}; {} MACs, RAM {} bytes",
+        arguments.model.display(),
+        arguments.device,
+        measured.kernels,
+        number(measured.least),
+        measured.unit,
+        median.unwrap_or_default(),
+        grouped(macs),
+        grouped(measured.ram_bytes as u64),
+    );
+}

@@ -1,0 +1,245 @@
+//! `cargo xtask bench`: what one inference takes on emulated boards, beside a rival, and whether
+//! that is within the budgets.
+//!
+//! Instructions are counted by the emulator and never differ, so a budget is exact: a rise of more
+//! than [`TOLERANCE`] fails and names the operator. The rival's figures are measured once, in
+//! `benches/mcu/tflm.json`; ours that may not rise are in `benches/mcu/budgets.json`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::figures::{self, Places, SUBJECTS};
+use crate::totals::Totals;
+use crate::workspace::Workspace;
+
+/// What to measure.
+#[derive(clap::Subcommand)]
+pub(crate) enum Arguments {
+    /// Executed instructions and RAM on emulated microcontrollers
+    Mcu {
+        /// Print a list of rows as JSON
+        #[arg(long)]
+        json: bool,
+        /// Write what is measured as the new budgets
+        #[arg(long)]
+        accept: bool,
+    },
+}
+
+/// The share by which a figure may exceed its budget.
+const TOLERANCE: f64 = 0.02;
+
+/// Boards with budgets; those of the rival come first.
+const BOARDS: [&str; 4] = ["mps2-an386", "mps3-an547", "mps2-an505", "mps2-an500"];
+
+/// Boards of the test run: one for each kernel set.
+const TEST_BOARDS: usize = 2;
+
+const BUDGETS: &str = "benches/mcu/budgets.json";
+const RIVAL: &str = "benches/mcu/tflm.json";
+
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let Arguments::Mcu { json, accept } = arguments;
+    let places = figures::prepare(workspace)?;
+    let rows = measure(&places, &BOARDS)?;
+    let rival = read(workspace, RIVAL)?;
+    match json {
+        true => println!("{}", Value::from(with_ratios(&rows, &rival))),
+        false => print(&rows, &rival),
+    }
+    if *accept {
+        let text = serde_json::to_string_pretty(&Value::from(rows.clone()))?;
+        std::fs::write(workspace.root.join(BUDGETS), text + "\n")?;
+    }
+    check(&rows, &read(workspace, BUDGETS)?)
+}
+
+/// The budgets of the boards of the test run, with the program as the tests build it.
+pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
+    let Some(places) = figures::prepare_test(workspace)? else {
+        println!("skipped: ../shared is missing");
+        return Ok(Totals {
+            skipped: 1,
+            ..Totals::default()
+        });
+    };
+    let rows = measure(&places, &BOARDS[..TEST_BOARDS])?;
+    check(&rows, &read(workspace, BUDGETS)?)?;
+    Ok(Totals {
+        passed: rows.len() as u64,
+        ..Totals::default()
+    })
+}
+
+fn read(workspace: &Workspace, path: &'static str) -> Result<Value> {
+    let text = std::fs::read_to_string(workspace.root.join(path)).context(path)?;
+    serde_json::from_str(&text).context(path)
+}
+
+/// A row for every model and board, once the board's answers are found to be the host's.
+fn measure(places: &Places, boards: &[&str]) -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    for subject in SUBJECTS {
+        let (compact, _) = figures::quantize(subject, places)?;
+        let data = places.data(subject);
+        let expected = answers(places, &compact, &data, "host")?;
+        for board in boards {
+            let device = format!("qemu:{board}");
+            if answers(places, &compact, &data, &device)? != expected {
+                bail!(
+                    "{}: {board} does not answer what the host answers",
+                    subject.name
+                );
+            }
+            let mut bench = Command::new(&places.program);
+            bench
+                .arg("bench")
+                .arg(&compact)
+                .args(["--per-op", "--device", &device]);
+            let measured = figures::json(&mut bench)?;
+            rows.push(json!({
+                "model": subject.short(), "device": board, "instructions": measured["min"],
+                "ram_bytes": measured["ram_bytes"], "nodes": measured["nodes"],
+            }));
+        }
+    }
+    Ok(rows)
+}
+
+/// What a model answers to three samples.
+fn answers(places: &Places, compact: &Path, data: &PathBuf, device: &str) -> Result<Vec<Value>> {
+    let mut run = Command::new(&places.program);
+    run.arg("run")
+        .arg(compact)
+        .arg("--input")
+        .arg(data)
+        .args(["--limit", "3", "--device", device]);
+    let samples = figures::json(&mut run)?;
+    let samples = samples.as_array().context("run prints a list")?;
+    Ok(samples
+        .iter()
+        .map(|sample| sample["outputs"].clone())
+        .collect())
+}
+
+/// The rows with the rival's figures beside ours, without the nodes.
+fn with_ratios(rows: &[Value], rival: &Value) -> Vec<Value> {
+    let one = |row: &Value| {
+        let (model, device) = (text(row, "model"), text(row, "device"));
+        let theirs = rival["instructions"][device][model].as_f64();
+        let ratio = theirs
+            .zip(row["instructions"].as_f64())
+            .map(|(theirs, ours)| ours / theirs);
+        json!({
+            "model": model, "device": device, "instructions": row["instructions"],
+            "ram_bytes": row["ram_bytes"], "tflm_instructions": theirs, "ratio": ratio,
+            "tflm_ram_bytes": rival["ram_bytes"][model],
+        })
+    };
+    rows.iter().map(one).collect()
+}
+
+fn text<'a>(row: &'a Value, key: &str) -> &'a str {
+    row[key].as_str().unwrap_or_default()
+}
+
+fn print(rows: &[Value], rival: &Value) {
+    println!(
+        "\n| model | board | instructions | TFLM | ratio | RAM, bytes | TFLM |\n|---|---|---|---|---|---|---|"
+    );
+    let whole = |value: &Value| value.as_f64().map_or("–".to_owned(), |n| format!("{n:.0}"));
+    for row in with_ratios(rows, rival) {
+        let ratio = row["ratio"]
+            .as_f64()
+            .map_or("–".to_owned(), |ratio| format!("{ratio:.3}"));
+        println!(
+            "| {} | {} | {} | {} | {ratio} | {} | {} |",
+            text(&row, "model"),
+            text(&row, "device"),
+            whole(&row["instructions"]),
+            whole(&row["tflm_instructions"]),
+            whole(&row["ram_bytes"]),
+            whole(&row["tflm_ram_bytes"]),
+        );
+    }
+}
+
+/// Fails where a figure is above its budget, and names the nodes that rose.
+fn check(rows: &[Value], budgets: &Value) -> Result<()> {
+    let empty = Vec::new();
+    let budgets = budgets.as_array().unwrap_or(&empty);
+    let mut failures = 0;
+    for row in rows {
+        let same = |budget: &&Value| {
+            ["model", "device"]
+                .iter()
+                .all(|key| budget[*key] == row[*key])
+        };
+        let name = format!("{} on {}", text(row, "model"), text(row, "device"));
+        let Some(budget) = budgets.iter().find(same) else {
+            eprintln!("{name} has no budget; set it with `cargo xtask bench mcu --accept`");
+            failures += 1;
+            continue;
+        };
+        for key in ["instructions", "ram_bytes"] {
+            if let Some(rise) = rise(&row[key], &budget[key]) {
+                eprintln!("{name}: {key} {rise}");
+                rises(row, budget)
+                    .iter()
+                    .for_each(|line| eprintln!("  {line}"));
+                failures += 1;
+            }
+        }
+    }
+    match failures {
+        0 => Ok(()),
+        count => bail!("{count} figures are above {BUDGETS}; --accept sets new ones"),
+    }
+}
+
+/// `now, was before`, where that is too much of a rise.
+fn rise(now: &Value, before: &Value) -> Option<String> {
+    let (now, before) = (now.as_f64()?, before.as_f64()?);
+    (now > before * (1.0 + TOLERANCE)).then(|| format!("{now}, was {before}"))
+}
+
+/// The nodes that take more than before.
+fn rises(row: &Value, budget: &Value) -> Vec<String> {
+    let nodes = |value: &Value| value["nodes"].as_array().cloned().unwrap_or_default();
+    let pairs = nodes(row).into_iter().zip(nodes(budget));
+    pairs
+        .filter_map(|(now, before)| {
+            let rise = rise(&now["cost"], &before["cost"])?;
+            Some(format!(
+                "node {} ({}): {rise}",
+                now["node"],
+                text(&now, "operator")
+            ))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(instructions: u32, cost: u32) -> Value {
+        json!({
+            "model": "kws", "device": "mps2-an386", "instructions": instructions, "ram_bytes": 10,
+            "nodes": [{ "node": 0, "operator": "conv_2d", "cost": cost }],
+        })
+    }
+
+    #[test]
+    fn a_rise_of_more_than_two_percent_fails_and_names_the_operator() {
+        let budgets = json!([row(1000, 900)]);
+        assert!(check(&[row(1019, 919)], &budgets).is_ok());
+        assert!(check(&[row(1021, 921)], &budgets).is_err());
+        let lines = rises(&row(1021, 921), &budgets[0]);
+        assert_eq!(lines, ["node 0 (conv_2d): 921, was 900"]);
+        assert!(check(&[row(1, 1)], &json!([])).is_err());
+    }
+}
