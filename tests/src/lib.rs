@@ -91,8 +91,13 @@ impl Subject {
         Ok(samples)
     }
 
-    /// The compact model with activations of a type, calibrated on 100 samples.
-    pub fn quantized(&self, activations: Activations) -> Result<Vec<u8>, Box<dyn Error>> {
+    /// The compact model in int8, calibrated on 100 samples.
+    pub fn quantized(&self) -> Result<Vec<u8>, Box<dyn Error>> {
+        self.quantized_to(Activations::Int8)
+    }
+
+    /// The same with activations of a type.
+    pub fn quantized_to(&self, activations: Activations) -> Result<Vec<u8>, Box<dyn Error>> {
         let mut graph = import::onnx(&self.model, &import::Options::default())?.graph;
         optimize::run(&mut graph, |_| true)?;
         let port = graph.inputs.first().ok_or("the model has no input")?;

@@ -2,7 +2,6 @@
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use modelopt_tests::{Subject, digits, keywords};
-use optimize::quantize::Activations;
 use runtime::host::AlignedBytes;
 use runtime::{Model, Session, ops};
 
@@ -10,7 +9,7 @@ use runtime::{Model, Session, ops};
 static GUARD: AllocDisabler = AllocDisabler;
 
 fn check(subject: &Subject) {
-    let file = AlignedBytes::copy_of(&subject.quantized(Activations::Int8).unwrap());
+    let file = AlignedBytes::copy_of(&subject.quantized().unwrap());
     let samples = subject.samples(Some(3)).unwrap();
     let model = Model::new(file.bytes()).unwrap();
     let mut memory = AlignedBytes::zeroed(Session::memory_bytes(&model, ops::ALL).unwrap());

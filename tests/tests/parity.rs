@@ -30,7 +30,7 @@ fn assert_same(
 
 /// Compares every place with the host.
 fn check(subject: &Subject, activations: Activations) {
-    let model = subject.quantized(activations).unwrap();
+    let model = subject.quantized_to(activations).unwrap();
     let samples = subject.samples(None).unwrap();
     let mut host = Host::new(&model).unwrap();
     let expected = answers(&mut host, &samples);
