@@ -151,7 +151,6 @@ fn check_format(workspace: &Workspace) -> Result<Totals> {
 /// Lints of the root workspace; the others' packages are for targets of their own, where
 /// compiling them is check enough.
 fn check_lints(workspace: &Workspace) -> Result<Totals> {
-    let version = process::capture(workspace.command("rustc").arg("--version"))?;
     let mut clippy = workspace.command("cargo");
     clippy.args([
         "clippy",
@@ -161,13 +160,19 @@ fn check_lints(workspace: &Workspace) -> Result<Totals> {
         "--quiet",
         "--",
     ]);
-    if version.contains(LINT_VERSION) {
-        clippy.args(["-D", "warnings"]);
-    } else {
-        println!("warnings are not errors: this is not Rust {LINT_VERSION}");
-    }
+    clippy.args(lint_flags(workspace)?);
     process::run(&mut clippy)?;
     Ok(Totals::ONE_PASSED)
+}
+
+/// What makes warnings errors, with the compiler that the code is free of them with.
+fn lint_flags(workspace: &Workspace) -> Result<&'static [&'static str]> {
+    let version = process::capture(workspace.command("rustc").arg("--version"))?;
+    if version.contains(LINT_VERSION) {
+        return Ok(&["-D", "warnings"]);
+    }
+    println!("warnings are not errors: this is not Rust {LINT_VERSION}");
+    Ok(&[])
 }
 
 /// Those of [`DEVICE_PACKAGES`] that exist, as arguments of Cargo.
@@ -181,7 +186,8 @@ fn device_package_arguments(workspace: &Workspace) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Builds the device packages for every target, the one without compare-and-swap among them.
+/// Builds and lints the device packages for every target, the one without compare-and-swap among
+/// them.
 fn build_device_packages(workspace: &Workspace) -> Result<Totals> {
     let packages = device_package_arguments(workspace)?;
     if packages.is_empty() {
@@ -189,19 +195,23 @@ fn build_device_packages(workspace: &Workspace) -> Result<Totals> {
     }
     let compiler = Compiler::require(workspace)?;
     let mut totals = Totals::default();
+    let lint_flags = lint_flags(workspace)?;
     for target in TARGETS {
-        let mut build = workspace.command("cargo");
-        build.args([
-            "build",
-            "--locked",
-            "--release",
-            "--quiet",
-            "--no-default-features",
-        ]);
-        build.args(["--target", target]).args(&packages);
-        compiler.apply(&mut build, target);
-        process::run(&mut build)?;
+        let cargo = |verb| {
+            let mut cargo = workspace.command("cargo");
+            cargo.args([verb, "--locked", "--release", "--quiet"]);
+            cargo.args(["--no-default-features", "--target", target]);
+            cargo.args(&packages);
+            compiler.apply(&mut cargo, target);
+            cargo
+        };
+        process::run(&mut cargo("build"))?;
         totals += Totals::ONE_PASSED;
+        // Clippy comes with rustup's compiler alone.
+        if matches!(compiler, Compiler::Rustup) {
+            process::run(cargo("clippy").arg("--").args(lint_flags))?;
+            totals += Totals::ONE_PASSED;
+        }
     }
     Ok(totals)
 }

@@ -7,7 +7,7 @@
 //! | input | any | f32 |
 //! | output | the axes that go are 1 | f32 |
 
-use super::mean::{geometry, parts};
+use super::mean::geometry;
 use crate::{Op, Run};
 use format::{DType, Node};
 
@@ -54,7 +54,7 @@ pub use host::{Function, Reduce};
 #[cfg(feature = "host")]
 mod host {
     use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
-    use crate::ops::mean::Mean;
+    use crate::ops::mean::{Mean, parts};
     use format::fixed::Rounding;
     use format::{DType, ParamsWriter};
     use std::string::String;
@@ -109,7 +109,7 @@ mod host {
             if (input.dtype, output.dtype) != (DType::F32, DType::F32) {
                 return Err(std::format!("there is no {} of {}", self.name(), input.dtype));
             }
-            let [_, size, _] = super::parts(&input.shape, self.first, self.last);
+            let [_, size, _] = parts(&input.shape, self.first, self.last);
             if size == 0 {
                 return Err("there is nothing to reduce".into());
             }
