@@ -287,6 +287,22 @@ impl<'a> Model<'a> {
         })
     }
 
+    /// The bytes of the constant whose record is at word `reference` of the tensor section.
+    fn constant_at(&self, reference: u16) -> Option<&'a [u8]> {
+        let record = self.tensors.get(usize::from(reference) * 4..)?;
+        let (header, rest) = record.split_at_checked(12)?;
+        let rank = usize::from(header[1] & 15);
+        if header[1] >> 4 != 1 {
+            return None;
+        }
+        let mut bytes = DType::from_code(header[0])?.bytes();
+        for dim in rest.get(..rank * 4)?.chunks_exact(4) {
+            bytes = bytes.checked_mul(u32_at(dim, 0) as usize)?;
+        }
+        let start = u32_at(header, 4) as usize;
+        self.constants.get(start..start.checked_add(bytes)?)
+    }
+
     /// Decodes and verifies the tensor record at word `reference` of the tensor section.
     fn tensor(&self, reference: u16) -> Option<Tensor> {
         let record = self.tensors.get(usize::from(reference) * 4..)?;
@@ -395,6 +411,24 @@ impl<'a> Node<'a> {
             self.operand(index)
         } else {
             None
+        }
+    }
+
+    /// The bytes of input operand `index`, empty where it is absent or no constant. Like
+    /// [`Node::input`] and [`Model::constant`], without decoding what is not asked for.
+    pub fn constant(&self, index: usize) -> &'a [u8] {
+        if index >= self.input_count() {
+            return &[];
+        }
+        match self.source {
+            Source::Record { bytes, .. } => {
+                let reference = u16_at(bytes, NODE_HEADER_BYTES + index * 2);
+                self.model.constant_at(reference).unwrap_or(&[])
+            }
+            Source::Program(_) => {
+                let tensor = self.operand(index);
+                tensor.map_or(&[], |tensor| self.model.constant(&tensor))
+            }
         }
     }
 

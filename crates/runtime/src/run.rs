@@ -81,10 +81,7 @@ impl<'a> Run<'a> {
 
     /// Constant input operand `index`; empty where it is absent or not constant.
     pub fn constant<T: Plain>(&self, index: usize) -> &'a [T] {
-        let Some(tensor) = self.node.input(index) else {
-            return &[];
-        };
-        slice_as(self.node.model().constant(&tensor)).unwrap_or(&[])
+        slice_as(self.node.constant(index)).unwrap_or(&[])
     }
 
     /// Output operand `index`.

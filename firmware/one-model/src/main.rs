@@ -11,6 +11,9 @@
 //!     -semihosting-config enable=on,target=native \
 //!     -kernel target/thumbv7em-none-eabi/release/one-model < digit.bin > scores.bin
 //! ```
+//!
+//! For Cortex-M55 it is `--target thumbv8m.main-none-eabihf --features helium` and
+//! `-machine mps3-an547`.
 #![no_std]
 #![no_main]
 
@@ -20,8 +23,14 @@ use firmware_cortex_m::{Debugger, Line, end, print};
 use model::Model;
 use runtime::program::{as_bytes, as_bytes_mut};
 
-/// Emulated instructions a second, and ticks of the counter.
-const INSTRUCTIONS_PER_TICK: u32 = 1_000_000_000 / 25_000_000;
+/// Ticks of the counter a second.
+const CLOCK_HZ: u32 = if cfg!(feature = "helium") {
+    32_000_000
+} else {
+    25_000_000
+};
+/// Quarters of emulated instructions, of which there are a billion a second, per tick.
+const QUARTERS_PER_TICK: u32 = 4_000_000_000 / CLOCK_HZ;
 /// The counter counts down 24 bits, which are 671 million instructions.
 const RELOAD: u32 = 0xFF_FFFF;
 
@@ -60,7 +69,7 @@ fn main() -> ! {
         Some(label) => line.text("class ").text(label),
         None => line.text("class ").number(class as u32, 10),
     };
-    let instructions = ticks * INSTRUCTIONS_PER_TICK;
+    let instructions = ticks * QUARTERS_PER_TICK / 4;
     line.text(", ").number(instructions, 10);
     print(line.text(" instructions\n"));
     end()

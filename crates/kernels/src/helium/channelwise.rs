@@ -9,6 +9,7 @@ use crate::scalar::{position, taps_inside};
 use core::ops::Range;
 
 /// Every output, row by row: pixels whose windows are inside the image together, others alone.
+#[inline(never)]
 pub(super) fn depthwise(checked: &Checked<'_>) {
     let geometry = &checked.operands.geometry;
     let [rows, columns, channels] = geometry.output;

@@ -3,7 +3,7 @@
 use super::channelwise::depthwise;
 use super::copy::{helium_copy_rows, helium_fill};
 use super::plan::{Kind, PIXELS, VECTOR_BYTES, conv_2d_scratch_bytes, is_in_place, window_bytes};
-use super::product::{Pixels, Product, helium_product_1, helium_product_3};
+use super::product::{Pixels, Product, helium_product_1, helium_product_3, helium_product_128};
 use crate::memory::overlaps;
 use crate::scalar::{position, taps_inside};
 use crate::{Channels, Conv2dI8, Geometry, scalar};
@@ -49,36 +49,69 @@ impl<'a> Checked<'a> {
 
 /// See [`crate::i8::conv_2d`].
 pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
+    if !vector(operands) {
+        images(operands);
+    }
+}
+
+/// Whatever is no single vector. Apart from it, so that a vector pays for nothing of this.
+#[inline(never)]
+fn images(operands: &Conv2dI8<'_>) {
     let kind = Kind::of(&operands.geometry);
     match kind.and_then(|kind| Some((kind, Checked::new(operands)?))) {
-        Some((Kind::Product, checked)) if is_vector(operands) => vector(&checked),
         Some((Kind::Product, checked)) => products(&checked),
         Some((Kind::Depthwise, checked)) => depthwise(&checked),
         None => scalar::i8::conv_2d(operands),
     }
 }
 
-/// Whether the whole input is the only window, for outputs that are high words.
-fn is_vector(operands: &Conv2dI8<'_>) -> bool {
-    let geometry = &operands.geometry;
-    let is_one = geometry.output[0] * geometry.output[1] == 1;
-    is_one && is_in_place(geometry) && matches!(operands.channels, Channels::High(_))
-}
-
-/// The product of one window, without what many need.
-fn vector(checked: &Checked<'_>) {
-    let operands = checked.operands;
+/// The product of one vector and a matrix, if this is one and its outputs are high words.
+fn vector(operands: &Conv2dI8<'_>) -> bool {
+    let Geometry {
+        input: [1, 1, taps],
+        output: [1, 1, outputs],
+        groups: 1,
+        window,
+    } = operands.geometry
+    else {
+        return false;
+    };
+    let (Channels::High(words), [1, 1], [0, 0]) =
+        (operands.channels, window.kernel, window.padding)
+    else {
+        return false;
+    };
+    let requantize = &operands.requantize;
+    let fits = operands.input.len() >= taps
+        && operands.output.len() >= outputs
+        && taps
+            .checked_mul(outputs)
+            .is_some_and(|n| (1..=operands.weights.len()).contains(&n))
+        && words.len() >= outputs
+        && requantize.bias_shift <= 11
+        && requantize.multiplier_shift <= 19;
+    if !fits {
+        return false;
+    }
     let mut product = product(operands);
     product.begin[1] = operands.input.as_ptr();
     product.to = operands.output.as_ptr().cast_mut().cast();
-    // SAFETY: the window is the input's first pixel, and there are outputs for one; the rest was
-    // compared with the geometry.
-    unsafe { helium_product_1(&mut product) };
+    let is_aligned = product.weights.addr().is_multiple_of(align_of::<u32>());
+    // SAFETY: neither `taps` nor `outputs` is 0; the vector, its outputs, their weights and their
+    // channels are there.
+    unsafe {
+        match taps == 128 && outputs.is_multiple_of(8) && is_aligned {
+            true => helium_product_128(&product),
+            false => helium_product_1(&mut product),
+        }
+    }
+    true
 }
 
 /// Pixel by pixel in the order of the output, a few at a time. Where input and output overlap,
 /// all windows of a group that crosses the end of a row are staged before any of its outputs is
 /// written.
+#[inline(never)]
 fn products(checked: &Checked<'_>) {
     let Conv2dI8 {
         geometry,
@@ -93,6 +126,7 @@ fn products(checked: &Checked<'_>) {
     let step = window_bytes(&geometry);
     let column_step = geometry.window.stride[1] * geometry.input[2];
     let inside = inside(&geometry);
+    let whole = Whole::new(checked.operands);
     let mut group = Group::new(checked.operands);
     let mut to: *mut i8 = output.as_ptr().cast_mut().cast();
     let mut windows = [input.as_ptr(); PIXELS];
@@ -121,8 +155,12 @@ fn products(checked: &Checked<'_>) {
             if stages {
                 // SAFETY: scratch memory has room for as many windows as a group has.
                 let place = unsafe { checked.scratch.add(count * step) };
-                let is_inside = is_whole && inside.contains(&x);
-                stage(checked, [y, x], &tap_rows, is_inside, place);
+                if is_whole && whole.is_dense && inside.contains(&x) {
+                    // SAFETY: the window is inside the image, and the place has room for it.
+                    unsafe { whole.stage(row.wrapping_add(x * column_step), place) };
+                } else {
+                    stage(checked, [y, x], &tap_rows, place);
+                }
                 windows[count] = place;
             }
             count += 1;
@@ -149,9 +187,45 @@ pub(super) fn inside(geometry: &Geometry) -> Range<usize> {
     start..last.map_or(start, |last| last + 1)
 }
 
+/// How windows inside the image are copied.
+struct Whole {
+    /// Whether taps are next to each other.
+    is_dense: bool,
+    /// Bytes from an input row's first padded pixel to its first pixel.
+    padding: usize,
+    /// Of a row of the window.
+    bytes: usize,
+    row_step: usize,
+    rows: usize,
+}
+
+impl Whole {
+    fn new(operands: &Conv2dI8<'_>) -> Self {
+        let Geometry { input, window, .. } = operands.geometry;
+        Whole {
+            is_dense: window.dilation[1] == 1,
+            padding: window.padding[1] * input[2],
+            bytes: window.kernel[1] * input[2],
+            row_step: window.dilation[0] * input[1] * input[2],
+            rows: window.kernel[0],
+        }
+    }
+
+    /// Copies the window at `padded`, where it would begin if the padding were in memory.
+    ///
+    /// # Safety
+    ///
+    /// The window is inside the image, dense and not empty; `to` has as many bytes as it has taps.
+    unsafe fn stage(&self, padded: *const i8, to: *mut i8) {
+        let from = padded.wrapping_sub(self.padding);
+        // SAFETY: as the caller promises.
+        unsafe { helium_copy_rows(to, from, self.bytes, self.bytes, self.row_step, self.rows) };
+    }
+}
+
 /// Copies the window of output pixel `at`, padding included.
-/// Whether it is inside the image is known.
-fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &Range<usize>, is_inside: bool, to: *mut i8) {
+#[inline(never)]
+fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &Range<usize>, to: *mut i8) {
     let Conv2dI8 {
         geometry,
         input,
@@ -160,10 +234,7 @@ fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &Range<usize>, is_inside: 
     } = *checked.operands;
     let [_, input_columns, channels] = geometry.input;
     let [kernel_rows, kernel_columns] = geometry.window.kernel;
-    let columns = match is_inside {
-        true => 0..kernel_columns,
-        false => taps_inside(&geometry, 1, at[1]),
-    };
+    let columns = taps_inside(&geometry, 1, at[1]);
     let [_, dilation] = geometry.window.dilation;
     if rows.len() < kernel_rows || columns.len() < kernel_columns {
         // SAFETY: a window's place has at least `taps` bytes, and there are taps.

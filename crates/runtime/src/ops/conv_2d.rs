@@ -63,7 +63,7 @@ pub static F32: Op = Op {
 };
 
 fn constant<'a, T: kernels::memory::Plain>(node: &Node<'a>, index: usize) -> Option<&'a [T]> {
-    slice_as(node.model().constant(&node.input(index)?))
+    slice_as(node.constant(index))
 }
 
 fn geometry_from(node: &Node<'_>, params: &mut Params<'_>) -> Option<Geometry> {
