@@ -2,10 +2,13 @@
 //! pixel. Inputs are widened once for all channels; weights are widened where they are used.
 
 use super::dsp::{sum_of_pixel, sums_of_pixels};
-use super::finish::{Finish, packed};
+use super::finish::{Finish, Rule, packed};
 use super::gather;
 use super::plan::{PIXELS, is_in_place, is_narrow, places, window_bytes};
-use super::tile::{Channels, Pixels, tile_of_channels, tile_of_narrow_channels, tile_of_pixels};
+use super::tile::{
+    Channels, Pixels, tile_of_channels, tile_of_narrow_channels, tile_of_pixels,
+    tile_of_pixels_double,
+};
 use crate::Conv2dI8;
 use core::cell::Cell;
 
@@ -13,6 +16,8 @@ use core::cell::Cell;
 struct Gathered<'a> {
     operands: &'a Conv2dI8<'a>,
     finish: Finish<'a>,
+    /// The rule of the loops in assembly, with zero point and limits, where there are such.
+    rule: Option<(Rule, [i32; 3])>,
     /// Widened windows, then room for one as bytes.
     inputs: *mut u32,
     window: *mut i8,
@@ -31,9 +36,11 @@ pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     let geometry = &operands.geometry;
     let pixels = geometry.output[0] * geometry.output[1];
     let widened = window_bytes(geometry) / 2 * places(geometry);
+    let finish = Finish::new(operands);
     let gathered = Gathered {
         operands,
-        finish: Finish::new(operands),
+        rule: finish.rule(geometry.taps()),
+        finish,
         inputs: scratch,
         window: scratch.wrapping_add(widened).cast(),
         taps: geometry.taps(),
@@ -122,11 +129,12 @@ impl Gathered<'_> {
             .weights
             .as_ptr()
             .wrapping_add(from * self.taps);
-        let Some([zero_point, low, high]) = self.finish.high() else {
+        let Some((rule, [zero_point, low, high])) = self.rule else {
             // SAFETY: the caller's promise.
             return unsafe { self.pixels_by_any_rule(&outputs, weights, from) };
         };
-        let records = self.finish.records().as_ptr().wrapping_add(from);
+        let record_words = rule.record_words();
+        let records = self.finish.words().wrapping_add(from * record_words);
         let [bias_shift, multiplier_shift] = self.finish.shifts();
         let mut tile = Pixels {
             outputs,
@@ -139,13 +147,18 @@ impl Gathered<'_> {
             low: packed(low),
             high: packed(high),
             is_limited: u32::from(low > -128 || high < 127),
-            end: records.wrapping_add(self.group_outputs),
+            end: records.wrapping_add(self.group_outputs * record_words),
             weights,
             records,
         };
         // SAFETY: the windows have as many steps as the rows of weights; rows, records and
         // outputs are those of the group's channels.
-        unsafe { tile_of_pixels(&mut tile) };
+        unsafe {
+            match rule {
+                Rule::High => tile_of_pixels(&mut tile),
+                Rule::Double => tile_of_pixels_double(&mut tile),
+            }
+        }
     }
 
     /// # Safety
@@ -187,7 +200,7 @@ impl Gathered<'_> {
             .as_ptr()
             .wrapping_add(from * self.taps);
         let is_narrow = is_narrow(&self.operands.geometry);
-        let Some([zero_point, low, high]) = self.finish.high() else {
+        let Some((Rule::High, [zero_point, low, high])) = self.rule else {
             // SAFETY: the caller's promise.
             return unsafe { self.pixel_by_any_rule(output, weights, from, is_narrow) };
         };
@@ -203,7 +216,7 @@ impl Gathered<'_> {
             low: packed(low),
             high: packed(high),
             weights,
-            records: self.finish.records().as_ptr().wrapping_add(from),
+            records: self.finish.words().wrapping_add(from),
             output,
             left: self.group_outputs - 4,
         };

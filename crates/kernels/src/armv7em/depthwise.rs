@@ -1,25 +1,30 @@
 //! Depthwise convolutions: four channels of a pixel, two taps in one multiplication.
 
 use super::dsp::{pair, sums_of_taps};
-use super::finish::{Finish, packed};
+use super::finish::{Finish, Rule, packed};
 use super::gather::fill;
-use super::plan::{DEPTHWISE_TAPS_MAX, block_words, blocks_bytes, tap_pairs};
-use super::strip::{ROUND, Strip, strip_of_taps};
+use super::plan::{DEPTHWISE_TAPS_MAX, block_words, blocks_bytes, part_channels, tap_pairs};
+use super::strip::{ROUND, Strip, strip_of_taps, strip_of_taps_double};
 use crate::Conv2dI8;
 use crate::scalar::{position, taps_inside};
+use core::ops::Range;
 
 struct Depthwise<'a> {
     operands: &'a Conv2dI8<'a>,
     finish: Finish<'a>,
-    /// Blocks of four channels, as [`super::strip`] has them.
+    /// The rule of the loop in assembly, with zero point and limits, where there is such.
+    rule: Option<(Rule, [i32; 3])>,
+    /// At least four channels, of all.
+    channels: Range<usize>,
+    /// Blocks of four of them, as [`super::strip`] has them.
     blocks: *const u32,
-    /// A zero point for each channel.
+    /// A zero point for each of them.
     zeros: *const i8,
     /// Output columns whose windows touch no column of padding: from the first to the end.
     inside: [usize; 2],
 }
 
-/// The addresses of the taps of a pixel, for channel 0, and a pair of nulls.
+/// The addresses of the taps of a pixel, for the first channel, and a pair of nulls.
 type Taps = [*const i8; DEPTHWISE_TAPS_MAX + 2];
 
 /// Computes the whole output.
@@ -31,23 +36,29 @@ type Taps = [*const i8; DEPTHWISE_TAPS_MAX + 2];
 /// aligned to words.
 pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     let geometry = &operands.geometry;
+    let (all, part) = (geometry.input[2], part_channels(geometry));
     let zeros: *mut i8 = scratch.wrapping_add(blocks_bytes(geometry) / 4).cast();
     let finish = Finish::new(operands);
-    // SAFETY: the caller's promise: the zeros are the last part of the scratch memory.
-    unsafe {
-        write_blocks(operands, &finish, scratch);
-        fill(zeros, geometry.input[2], operands.input_zero_point);
-    }
-    let depthwise = Depthwise {
+    let mut depthwise = Depthwise {
         operands,
+        rule: finish.rule(geometry.taps()),
         finish,
+        channels: 0..part,
         blocks: scratch,
         zeros,
         inside: inside(operands),
     };
-    for y in 0..geometry.output[0] {
-        // SAFETY: the row exists.
-        unsafe { depthwise.row(y) };
+    // SAFETY: the caller's promise: the zeros are the last part of the scratch memory, and have
+    // as many elements as a part has channels.
+    unsafe { fill(zeros, part, operands.input_zero_point) };
+    for first in (0..all).step_by(part) {
+        let first = first.min(all - 4);
+        depthwise.channels = first..(first + part).min(all);
+        // SAFETY: the channels and the rows exist.
+        unsafe {
+            depthwise.write_blocks(scratch);
+            (0..geometry.output[0]).for_each(|y| depthwise.row(y));
+        }
     }
 }
 
@@ -62,42 +73,56 @@ fn inside(operands: &Conv2dI8<'_>) -> [usize; 2] {
     [first, end.unwrap_or(geometry.output[1])]
 }
 
-/// Writes the blocks of all channels. The last four channels may begin among those of the block
-/// before.
-///
-/// # Safety
-///
-/// As [`multiply`].
-unsafe fn write_blocks(operands: &Conv2dI8<'_>, finish: &Finish<'_>, mut to: *mut u32) {
-    let channels = operands.geometry.input[2];
-    let [rows, columns] = operands.geometry.window.kernel;
-    let taps = rows * columns;
-    for block in (0..channels).step_by(4) {
-        let channel = block.min(channels - 4);
-        let from = operands.weights.as_ptr();
-        let records = [0, 1, 2, 3].map(|i| finish.record(channel + i));
-        // SAFETY: channels `channel..channel + 4` exist, and the taps below `taps`; a block has
-        // four biases, four words for each pair, four multipliers.
-        unsafe {
-            to.cast::<[i32; 4]>().write(records.map(|(bias, _)| bias));
-            to = to.add(4);
-            for tap in (0..taps).step_by(2) {
-                let read = |tap: usize| {
-                    let at = from.add(tap * channels + channel);
-                    at.cast::<u32>().read_unaligned()
-                };
-                let second = if tap + 1 < taps { read(tap + 1) } else { 0 };
-                to.cast::<[u32; 4]>().write(pair(read(tap), second));
+impl Depthwise<'_> {
+    /// Writes the blocks of the channels. The last four may begin among those of the block before.
+    ///
+    /// # Safety
+    ///
+    /// As [`multiply`].
+    unsafe fn write_blocks(&self, mut to: *mut u32) {
+        let all = self.operands.geometry.input[2];
+        let [rows, columns] = self.operands.geometry.window.kernel;
+        let taps = rows * columns;
+        for block in self.channels.clone().step_by(4) {
+            let channel = block.min(self.channels.end - 4);
+            let from = self.operands.weights.as_ptr().wrapping_add(channel);
+            let (biases, multipliers) = self.parameters(channel);
+            // SAFETY: channels `channel..channel + 4` exist, and the taps below `taps`; a block
+            // has four biases, four words for each pair, four multipliers.
+            unsafe {
+                to.cast::<[i32; 4]>().write(biases);
+                to = to.add(4);
+                for tap in (0..taps).step_by(2) {
+                    let read = |tap: usize| from.add(tap * all).cast::<u32>().read_unaligned();
+                    let second = if tap + 1 < taps { read(tap + 1) } else { 0 };
+                    to.cast::<[u32; 4]>().write(pair(read(tap), second));
+                    to = to.add(4);
+                }
+                to.cast::<[u32; 4]>().write(multipliers);
                 to = to.add(4);
             }
-            to.cast::<[u32; 4]>()
-                .write(records.map(|(_, multiplier)| multiplier));
-            to = to.add(4);
         }
     }
-}
 
-impl Depthwise<'_> {
+    /// The first and the last four words of the block of four channels.
+    fn parameters(&self, channel: usize) -> ([i32; 4], [u32; 4]) {
+        match self.rule {
+            Some((Rule::High, _)) => {
+                let records = [0, 1, 2, 3].map(|i| self.finish.record(channel + i));
+                (
+                    records.map(|(bias, _)| bias),
+                    records.map(|(_, multiplier)| multiplier),
+                )
+            }
+            Some((Rule::Double, _)) => {
+                let biases = [0, 1, 2, 3].map(|i| self.finish.bias(channel + i));
+                let distance = channel * Rule::Double.record_words() * size_of::<u32>();
+                (biases, [distance as u32, 0, 0, 0])
+            }
+            None => ([0; 4], [0; 4]),
+        }
+    }
+
     /// Addresses of the taps of a pixel; zero points where they are outside.
     ///
     /// # Safety
@@ -115,7 +140,8 @@ impl Depthwise<'_> {
                 let is_inside = rows.contains(&tap_row) && columns.contains(&tap_column);
                 address = if is_inside {
                     let pixel = row + position(geometry, 1, x, tap_column);
-                    self.operands.input.as_ptr().wrapping_add(pixel * channels)
+                    let at = pixel * channels + self.channels.start;
+                    self.operands.input.as_ptr().wrapping_add(at)
                 } else {
                     self.zeros
                 };
@@ -167,16 +193,16 @@ impl Depthwise<'_> {
         let geometry = &self.operands.geometry;
         let channels = geometry.input[2];
         let output = self.operands.output.as_ptr().cast_mut().cast::<i8>();
-        let output = output.wrapping_add(pixel * channels);
+        let output = output.wrapping_add(pixel * channels + self.channels.start);
         let step = geometry.window.stride[1] * channels;
-        let Some([zero_point, low, high]) = self.finish.high() else {
+        let Some((rule, [zero_point, low, high])) = self.rule else {
             for i in 0..pixels {
                 // SAFETY: the caller's promise.
                 unsafe { self.pixel(output.wrapping_add(i * channels), taps, i * step) };
             }
             return;
         };
-        let pairs = tap_pairs(geometry);
+        let (pairs, last) = (tap_pairs(geometry), self.channels.len() - 4);
         let mut strip = Strip {
             taps: taps.as_ptr(),
             skipped: pairs.next_multiple_of(ROUND) - pairs,
@@ -184,15 +210,21 @@ impl Depthwise<'_> {
             zero_point,
             low: packed(low),
             high: packed(high),
-            last: channels - 4,
+            last,
             output,
             pixels,
             step,
             output_step: channels.wrapping_sub(step),
-            back: step.wrapping_sub(channels - 4),
+            back: step.wrapping_sub(last),
+            records: self.finish.words(),
         };
         // SAFETY: the taps have every channel of every pixel, and there are blocks for them.
-        unsafe { strip_of_taps(&mut strip) };
+        unsafe {
+            match rule {
+                Rule::High => strip_of_taps(&mut strip),
+                Rule::Double => strip_of_taps_double(&mut strip),
+            }
+        }
     }
 
     /// All channels of a pixel whose taps are `moved` bytes behind `taps`, with any rule.
@@ -201,21 +233,20 @@ impl Depthwise<'_> {
     ///
     /// As [`multiply`]; the taps have every channel at `moved`.
     unsafe fn pixel(&self, output: *mut i8, taps: &Taps, moved: usize) {
-        let geometry = &self.operands.geometry;
-        let channels = geometry.input[2];
         let mut block = self.blocks;
-        for first in (0..channels).step_by(4) {
-            let channel = first.min(channels - 4);
+        let count = self.channels.len();
+        for first in (0..count).step_by(4) {
+            let channel = first.min(count - 4);
             let mut sums = [0; 4];
             // SAFETY: the addresses have channels `channel..channel + 4` at `moved`, and there
             // is a block for them.
             unsafe {
                 let at = moved + channel;
                 sums_of_taps(taps.as_ptr(), at, block.add(4), &mut sums);
-                block = block.add(block_words(geometry));
+                block = block.add(block_words(&self.operands.geometry));
             }
             for (i, &sum) in sums.iter().enumerate() {
-                let value = self.finish.any(channel + i, sum);
+                let value = self.finish.any(self.channels.start + channel + i, sum);
                 // SAFETY: the pixel has these channels.
                 unsafe { output.add(channel + i).write(value) };
             }

@@ -18,13 +18,35 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Zero point and limits, where outputs are high words: what the loops in assembly compute.
-    pub(super) fn high(&self) -> Option<[i32; 3]> {
+    /// The rule that loops in assembly compute, with zero point and limits; `None` where there is
+    /// no such loop, for channels of `taps` weights.
+    pub(super) fn rule(&self, taps: usize) -> Option<(Rule, [i32; 3])> {
         let requantize = &self.requantize;
-        let is_high = matches!(self.channels, Channels::High(_));
-        let [zero_point, low, high] =
-            [requantize.zero_point, requantize.min, requantize.max].map(i32::from);
-        (is_high && requantize.rounding == Rounding::High).then_some([zero_point, low, high])
+        let numbers = [requantize.zero_point, requantize.min, requantize.max].map(i32::from);
+        match (self.channels, requantize.rounding) {
+            (Channels::High(_), Rounding::High) => Some((Rule::High, numbers)),
+            (Channels::Wide(words), Rounding::Double) => {
+                // Sums are doubled, so that the high word of a product is what is rounded first.
+                let largest = (1i32 << 30).checked_sub_unsigned(taps as u32 * 128 * 128)?;
+                let (records, _) = words.as_chunks::<3>();
+                let fits = |&[bias, multiplier, shift]: &[i32; 3]| {
+                    bias.unsigned_abs() < largest as u32
+                        && multiplier >= 0
+                        && (-31..=-1).contains(&shift)
+                };
+                let fits = largest > 0 && records.iter().all(fits);
+                fits.then_some((Rule::Double, numbers))
+            }
+            _ => None,
+        }
+    }
+
+    /// The first record's words. Behind it are the others, [`Rule::record_words`] apart.
+    pub(super) fn words(&self) -> *const u32 {
+        match self.channels {
+            Channels::High(words) => words.as_ptr(),
+            Channels::Wide(words) => words.as_ptr().cast(),
+        }
     }
 
     /// The packed records; none where outputs are not high words.
@@ -39,6 +61,11 @@ impl<'a> Finish<'a> {
     pub(super) fn shifts(&self) -> [u32; 2] {
         let requantize = &self.requantize;
         [requantize.bias_shift, requantize.multiplier_shift].map(u32::from)
+    }
+
+    /// The bias of a channel as it is added to sums.
+    pub(super) fn bias(&self, channel: usize) -> i32 {
+        self.channels.bias(&self.requantize, channel)
     }
 
     /// Bias and multiplier of a packed record.
@@ -56,6 +83,39 @@ impl<'a> Finish<'a> {
         self.channels
             .finish(&self.requantize, channel, sum.wrapping_add(bias))
     }
+}
+
+/// A rule that there are loops in assembly for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// [`format::fixed::requantize_high`].
+    High,
+    /// [`format::fixed::requantize_double`] to the right, for sums that may be doubled.
+    Double,
+}
+
+impl Rule {
+    /// Words from one channel's record to the next.
+    pub(super) fn record_words(self) -> usize {
+        match self {
+            Rule::High => 1,
+            Rule::Double => 3,
+        }
+    }
+}
+
+/// The output of a sum with bias by [`Rule::Double`], as the loops in assembly compute it.
+/// `record` is bias, multiplier, shift; limits are the lowest bytes of words.
+#[cfg(not(all(armv7em, target_arch = "arm")))]
+pub(super) fn double_output(sum: i32, record: [u32; 3], zero_point: i32, limits: [u32; 2]) -> i8 {
+    let [_, multiplier, shift] = record;
+    let scaled = super::dsp::multiply_high((sum as u32).wrapping_mul(2), multiplier) as i32;
+    // Halves away from zero: what is negative and half way is a little less.
+    let away = scaled + (scaled >> 31);
+    let halves = (away >> !shift) + 2 * zero_point + 1;
+    let byte = (halves >> 1).clamp(-128, 127) as i8;
+    let [low, high] = limits.map(|limit| limit as i8);
+    byte.max(low).min(high)
 }
 
 /// The output of a sum with bias by the rule of the high word, as the loops in assembly compute

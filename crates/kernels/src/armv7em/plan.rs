@@ -65,9 +65,21 @@ pub(super) fn block_words(geometry: &Geometry) -> usize {
     tap_pairs(geometry) * 4 + 8
 }
 
-/// Bytes of all of them.
+/// Channels that a depthwise convolution of one pixel takes at a time. Blocks serve one pixel then,
+/// so that keeping all of them would be of no use.
+const PART: usize = 16;
+
+/// Channels that are computed for the whole image before others.
+pub(super) fn part_channels(geometry: &Geometry) -> usize {
+    match geometry.output {
+        [1, 1, _] => geometry.input[2].min(PART),
+        _ => geometry.input[2],
+    }
+}
+
+/// Bytes of the blocks of as many channels.
 pub(super) fn blocks_bytes(geometry: &Geometry) -> usize {
-    geometry.input[2].div_ceil(4) * block_words(geometry) * 4
+    part_channels(geometry).div_ceil(4) * block_words(geometry) * 4
 }
 
 /// Whether the window of a pixel is the same pixel of the input.
@@ -102,7 +114,7 @@ pub(super) fn is_narrow(geometry: &Geometry) -> bool {
 pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
     match Kind::of(geometry) {
         Kind::Scalar => 0,
-        Kind::Depthwise => blocks_bytes(geometry) + geometry.input[2].next_multiple_of(4),
+        Kind::Depthwise => blocks_bytes(geometry) + part_channels(geometry).next_multiple_of(4),
         Kind::Gathered if is_narrow(geometry) => 0,
         Kind::Gathered => {
             let window = window_bytes(geometry);

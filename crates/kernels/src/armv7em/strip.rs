@@ -1,12 +1,13 @@
 //! The inner loop of depthwise convolutions: four channels at a time of one pixel after another.
 //!
 //! A block of four channels is a run of words: four biases, four words for each pair of taps as
-//! [`super::dsp::pair`] makes them, four multipliers.
+//! [`super::dsp::pair`] makes them, four multipliers. For [`strip_of_taps_double`] the last four are
+//! the distance in bytes of the first channel's record, and three that nothing reads.
 
 #[cfg(all(armv7em, target_arch = "arm"))]
-pub(super) use hardware::strip_of_taps;
+pub(super) use hardware::{strip_of_taps, strip_of_taps_double};
 #[cfg(not(all(armv7em, target_arch = "arm")))]
-pub(super) use model::strip_of_taps;
+pub(super) use model::{strip_of_taps, strip_of_taps_double};
 
 /// Pairs of taps that the loop takes in one round.
 pub(super) const ROUND: usize = 5;
@@ -38,18 +39,18 @@ pub(super) struct Strip {
     pub(super) output_step: usize,
     /// Bytes from a pixel's last block to the next one's first: modulo 2^32.
     pub(super) back: usize,
+    /// The records of all channels, three words each: for [`strip_of_taps_double`].
+    pub(super) records: *const u32,
 }
 
 #[cfg(all(armv7em, target_arch = "arm"))]
 mod hardware {
     use core::arch::naked_asm;
 
-    /// The text that turns sums into bytes.
-    macro_rules! to_bytes {
+    /// What turns the sums of a block with multipliers into bytes.
+    macro_rules! high {
         () => {
             concat!(
-                // Sums become bytes, within the limits.
-                "ldr r3, [sp]\n",
                 "ldmia r2!, {{r8, r9, r10, r11}}\n",
                 "ldr r12, [r3, #12]\n",
                 "smmlar r4, r4, r8, r12\n",
@@ -60,6 +61,45 @@ mod hardware {
                 "ssat r5, #8, r5\n",
                 "ssat r6, #8, r6\n",
                 "ssat r7, #8, r7\n",
+            )
+        };
+    }
+
+    /// The same with records of three words: rounded twice, halves away from zero.
+    macro_rules! double {
+        () => {
+            concat!(
+                "ldr r8, [r2], #16\n",
+                "ldr r9, [r3, #48]\n",
+                "ldr r12, [r3, #12]\n",
+                "add r8, r9\n",
+                // Half steps, and half a step more.
+                "lsl.w r12, r12, #1\n",
+                "add.w r12, r12, #1\n",
+                double!(byte "r4", "4"),
+                double!(byte "r5", "16"),
+                double!(byte "r6", "28"),
+                double!(byte "r7", "40"),
+            )
+        };
+        (byte $sum:literal, $record:literal) => {
+            concat!(
+                "ldrd r9, r10, [r8, #", $record, "]\n",
+                "mvn.w r10, r10\n",
+                "lsls ", $sum, ", ", $sum, ", #1\n",
+                "smmulr ", $sum, ", ", $sum, ", r9\n",
+                "add ", $sum, ", ", $sum, ", ", $sum, ", asr #31\n",
+                "asr.w ", $sum, ", ", $sum, ", r10\n",
+                "add ", $sum, ", r12\n",
+                "ssat ", $sum, ", #8, ", $sum, ", asr #1\n",
+            )
+        };
+    }
+
+    /// The text that joins four bytes, and keeps them within the limits.
+    macro_rules! join {
+        () => {
+            concat!(
                 "bfi r4, r5, #8, #8\n",
                 "bfi r6, r7, #8, #8\n",
                 "pkhbt r4, r4, r6, lsl #16\n",
@@ -98,78 +138,94 @@ mod hardware {
         };
     }
 
-    /// Computes every channel of every pixel.
-    ///
-    /// # Safety
-    ///
-    /// The taps have four readable bytes for every block of every pixel, `blocks` has as many
-    /// blocks as a pixel, and the outputs are writable.
-    #[unsafe(naked)]
-    pub(in crate::armv7em) unsafe extern "C" fn strip_of_taps(strip: &mut super::Strip) {
-        naked_asm!(
-            env!("KERNELS_CPU"),
-            one_pair!(),
-            "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-            "mov r3, r0",
-            "movs r1, #0",
-            // A pixel.
-            "2:",
-            "ldr r2, [r3, #8]",
-            // A block.
-            "3:",
-            "ldrd r0, r12, [r3]",
-            "ldmia r2!, {{r4, r5, r6, r7}}",
-            "tbb [pc, r12]",
-            "4:",
-            ".byte (5f - 4b) / 2",
-            ".byte (6f - 4b) / 2",
-            ".byte (7f - 4b) / 2",
-            ".byte (8f - 4b) / 2",
-            ".byte (9f - 4b) / 2",
-            ".byte 0",
-            "5:",
-            "strip_pair",
-            "6:",
-            "strip_pair",
-            "7:",
-            "strip_pair",
-            "8:",
-            "strip_pair",
-            "9:",
-            "strip_pair",
-            "ldr r3, [r0]",
-            "cmp r3, #0",
-            "bne 5b",
-            to_bytes!(),
-            "str r4, [r11, r1]",
-            "subs r5, r10, r1",
-            "beq 12f",
-            "cmp r5, #4",
-            "it hi",
-            "movhi r5, #4",
-            "add r1, r5",
-            "b 3b",
-            // The next pixel.
-            "12:",
-            "add.w r12, r3, #32",
-            "ldmia r12, {{r4, r5, r6, r7}}",
-            "add r10, r5",
-            "add r11, r6",
-            "add r1, r7",
-            "strd r10, r11, [r3, #24]",
-            "subs r4, #1",
-            "str r4, [r3, #32]",
-            "bne 2b",
-            "pop {{r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-            ".purgem strip_pair",
-        )
+    /// Every channel of every pixel, by the rule of the blocks.
+    macro_rules! strip {
+        ($(#[$doc:meta])* $name:ident, $rule:ident) => {
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// The taps have four readable bytes for every block of every pixel, `blocks` has as
+            /// many blocks as a pixel, and the outputs are writable.
+            #[unsafe(naked)]
+        pub(in crate::armv7em) unsafe extern "C" fn $name(strip: &mut super::Strip) {
+            naked_asm!(
+                env!("KERNELS_CPU"),
+                one_pair!(),
+                "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+                "mov r3, r0",
+                "movs r1, #0",
+                // A pixel.
+                "2:",
+                "ldr r2, [r3, #8]",
+                // A block.
+                "3:",
+                "ldrd r0, r12, [r3]",
+                "ldmia r2!, {{r4, r5, r6, r7}}",
+                "tbb [pc, r12]",
+                "4:",
+                ".byte (5f - 4b) / 2",
+                ".byte (6f - 4b) / 2",
+                ".byte (7f - 4b) / 2",
+                ".byte (8f - 4b) / 2",
+                ".byte (9f - 4b) / 2",
+                ".byte 0",
+                "5:",
+                "strip_pair",
+                "6:",
+                "strip_pair",
+                "7:",
+                "strip_pair",
+                "8:",
+                "strip_pair",
+                "9:",
+                "strip_pair",
+                "ldr r3, [r0]",
+                "cmp r3, #0",
+                "bne 5b",
+                "ldr r3, [sp]",
+                $rule!(),
+                join!(),
+                "str r4, [r11, r1]",
+                "subs r5, r10, r1",
+                "beq 12f",
+                "cmp r5, #4",
+                "it hi",
+                "movhi r5, #4",
+                "add r1, r5",
+                "b 3b",
+                // The next pixel.
+                "12:",
+                "add.w r12, r3, #32",
+                "ldmia r12, {{r4, r5, r6, r7}}",
+                "add r10, r5",
+                "add r11, r6",
+                "add r1, r7",
+                "strd r10, r11, [r3, #24]",
+                "subs r4, #1",
+                "str r4, [r3, #32]",
+                "bne 2b",
+                "pop {{r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+                ".purgem strip_pair",
+            )
+        }
+        };
     }
+
+    strip!(
+        /// Computes every channel of every pixel.
+        strip_of_taps, high
+    );
+    strip!(
+        /// As [`strip_of_taps`], with [`super::super::finish::Rule::Double`].
+        strip_of_taps_double, double
+    );
 }
 
 #[cfg(not(all(armv7em, target_arch = "arm")))]
 mod model {
     use crate::armv7em::dsp::sums_of_taps;
-    use crate::armv7em::finish::high_output;
+    use crate::armv7em::finish::{Rule, double_output, high_output};
 
     /// Computes every channel of every pixel.
     ///
@@ -178,6 +234,24 @@ mod model {
     /// The taps have four readable bytes for every block of every pixel, `blocks` has as many
     /// blocks as a pixel, and the outputs are writable.
     pub(in crate::armv7em) unsafe fn strip_of_taps(strip: &mut super::Strip) {
+        // SAFETY: the caller's promise.
+        unsafe { strip_by(strip, Rule::High) }
+    }
+
+    /// As [`strip_of_taps`], with [`Rule::Double`].
+    ///
+    /// # Safety
+    ///
+    /// As there; blocks have distances of records.
+    pub(in crate::armv7em) unsafe fn strip_of_taps_double(strip: &mut super::Strip) {
+        // SAFETY: the caller's promise.
+        unsafe { strip_by(strip, Rule::Double) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`strip_of_taps`], with blocks of the rule.
+    unsafe fn strip_by(strip: &mut super::Strip, rule: Rule) {
         let mut at = 0usize;
         for _ in 0..strip.pixels {
             let mut words = strip.blocks;
@@ -188,8 +262,17 @@ mod model {
                     words = sums_of_taps(strip.taps, at, words.add(4), &mut sums);
                     for (i, &sum) in sums.iter().enumerate() {
                         let limits = [strip.low, strip.high];
-                        let multiplier = words.add(i).read();
-                        let value = high_output(sum, multiplier, strip.zero_point, limits);
+                        let value = match rule {
+                            Rule::High => {
+                                let multiplier = words.add(i).read();
+                                high_output(sum, multiplier, strip.zero_point, limits)
+                            }
+                            Rule::Double => {
+                                let first = strip.records.byte_add(words.read() as usize);
+                                let record = first.cast::<[u32; 3]>().add(i).read();
+                                double_output(sum, record, strip.zero_point, limits)
+                            }
+                        };
                         strip.output.wrapping_add(at).add(i).write(value);
                     }
                     words = words.add(4);

@@ -5,9 +5,13 @@
 //! last step has the last four, and zeros for the inputs that another step has had.
 
 #[cfg(all(armv7em, target_arch = "arm"))]
-pub(super) use hardware::{tile_of_channels, tile_of_narrow_channels, tile_of_pixels};
+pub(super) use hardware::{
+    tile_of_channels, tile_of_narrow_channels, tile_of_pixels, tile_of_pixels_double,
+};
 #[cfg(not(all(armv7em, target_arch = "arm")))]
-pub(super) use model::{tile_of_channels, tile_of_narrow_channels, tile_of_pixels};
+pub(super) use model::{
+    tile_of_channels, tile_of_narrow_channels, tile_of_pixels, tile_of_pixels_double,
+};
 
 /// Four pixels. The order is known to the loop's text.
 #[repr(C)]
@@ -34,7 +38,8 @@ pub(super) struct Pixels {
     pub(super) end: *const u32,
     /// Rows of weights, one for each channel, one behind the other.
     pub(super) weights: *const i8,
-    /// Packed records, one for each channel, at least one.
+    /// Records, one for each channel, at least one: packed ones, or three words each for
+    /// [`tile_of_pixels_double`].
     pub(super) records: *const u32,
 }
 
@@ -92,12 +97,19 @@ impl<T> Channels<T> {
 mod hardware {
     use core::arch::naked_asm;
 
-    /// The text that turns sums into bytes.
-    macro_rules! to_bytes {
-        () => {
+    /// What a channel of packed records begins with, and what turns its sums into bytes.
+    macro_rules! high {
+        (bias) => {
             concat!(
-                // Sums become bytes.
-                "7:\n",
+                "ldr r4, [lr], #4\n",
+                "ldrd r0, r2, [r3, #16]\n",
+                "ldr r12, [r3, #28]\n",
+                "asrs r4, r4, #12\n",
+                "lsl.w r4, r4, r12\n",
+            )
+        };
+        (bytes) => {
+            concat!(
                 "ldr r12, [lr, #-4]\n",
                 "ldrd r2, r0, [r3, #32]\n",
                 "ubfx r12, r12, #0, #12\n",
@@ -110,6 +122,37 @@ mod hardware {
                 "ssat r5, #8, r5\n",
                 "ssat r6, #8, r6\n",
                 "ssat r7, #8, r7\n",
+            )
+        };
+    }
+
+    /// The same for records of three words: rounded twice, halves away from zero.
+    macro_rules! double {
+        (bias) => {
+            concat!("ldr r4, [lr], #12\n", "ldrd r0, r2, [r3, #16]\n")
+        };
+        (bytes) => {
+            concat!(
+                "ldrd r12, r2, [lr, #-8]\n",
+                "ldr r0, [r3, #36]\n",
+                "mvns r2, r2\n",
+                // Half steps, and half a step more.
+                "lsls r0, r0, #1\n",
+                "adds r0, #1\n",
+                double!(byte "r4"),
+                double!(byte "r5"),
+                double!(byte "r6"),
+                double!(byte "r7"),
+            )
+        };
+        (byte $sum:literal) => {
+            concat!(
+                "lsls ", $sum, ", ", $sum, ", #1\n",
+                "smmulr ", $sum, ", ", $sum, ", r12\n",
+                "add ", $sum, ", ", $sum, ", ", $sum, ", asr #31\n",
+                "asrs ", $sum, ", r2\n",
+                "add ", $sum, ", r0\n",
+                "ssat ", $sum, ", #8, ", $sum, ", asr #1\n",
             )
         };
     }
@@ -143,77 +186,89 @@ mod hardware {
         };
     }
 
-    /// Every channel of four pixels.
-    ///
-    /// # Safety
-    ///
-    /// All that `tile` points to has the sizes that it tells; there are at least four weights in
-    /// a row, and outputs for all channels of all pixels.
-    #[unsafe(naked)]
-    pub(in crate::armv7em) unsafe extern "C" fn tile_of_pixels(tile: &mut super::Pixels) {
-        naked_asm!(
-            env!("KERNELS_CPU"),
-            one_step!(),
-            "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-            "mov r3, r0",
-            "ldrd r1, lr, [r3, #56]",
-            // A channel: its bias four times.
-            "2:",
-            "ldr r4, [lr], #4",
-            "ldrd r0, r2, [r3, #16]",
-            "ldr r12, [r3, #28]",
-            "asrs r4, r4, #12",
-            "lsl.w r4, r4, r12",
-            "mov r5, r4",
-            "mov r6, r4",
-            "mov r7, r4",
-            "subs r2, #4",
-            "blo 4f",
-            "3:",
-            "tile_step",
-            "tile_step",
-            "tile_step",
-            "tile_step",
-            "subs r2, #4",
-            "bhs 3b",
-            "4:",
-            "adds r2, #4",
-            "beq 6f",
-            "5:",
-            "tile_step",
-            "subs r2, #1",
-            "bne 5b",
-            "6:",
-            "ldr r3, [sp]",
-            "ldr r12, [r3, #24]",
-            "cmp r12, #0",
-            "beq 7f",
-            "add r1, r12",
-            "tile_step",
-            "ldr r3, [sp]",
-            to_bytes!(),
-            "ldrd r2, r0, [r3, #48]",
-            "cbz r2, 8f",
-            "ldrd r8, r9, [r3, #40]",
-            "tile_limit r4",
-            "tile_limit r5",
-            "tile_limit r6",
-            "tile_limit r7",
-            "8:",
-            // In an order in which a pixel that there is not does no harm.
-            "ldm r3, {{r8, r9, r10, r11}}",
-            "strb r7, [r11], #1",
-            "strb r6, [r10], #1",
-            "strb r5, [r9], #1",
-            "strb r4, [r8], #1",
-            "stm r3, {{r8, r9, r10, r11}}",
-            "cmp lr, r0",
-            "bne.w 2b",
-            "pop {{r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-            ".purgem tile_step",
-            ".purgem tile_limit",
-        )
+    /// Every channel of four pixels, by the rule of the records.
+    macro_rules! pixels {
+        ($(#[$doc:meta])* $name:ident, $rule:ident) => {
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// All that `tile` points to has the sizes that it tells; there are at least four
+            /// weights in a row, and outputs for all channels of all pixels.
+            #[unsafe(naked)]
+        pub(in crate::armv7em) unsafe extern "C" fn $name(tile: &mut super::Pixels) {
+            naked_asm!(
+                env!("KERNELS_CPU"),
+                one_step!(),
+                "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+                "mov r3, r0",
+                "ldrd r1, lr, [r3, #56]",
+                // A channel: its bias four times.
+                "2:",
+                $rule!(bias),
+                "mov r5, r4",
+                "mov r6, r4",
+                "mov r7, r4",
+                "subs r2, #4",
+                "blo 4f",
+                "3:",
+                "tile_step",
+                "tile_step",
+                "tile_step",
+                "tile_step",
+                "subs r2, #4",
+                "bhs 3b",
+                "4:",
+                "adds r2, #4",
+                "beq 6f",
+                "5:",
+                "tile_step",
+                "subs r2, #1",
+                "bne 5b",
+                "6:",
+                "ldr r3, [sp]",
+                "ldr r12, [r3, #24]",
+                "cmp r12, #0",
+                "beq 7f",
+                "add r1, r12",
+                "tile_step",
+                "ldr r3, [sp]",
+                // Sums become bytes.
+                "7:",
+                $rule!(bytes),
+                "ldrd r2, r0, [r3, #48]",
+                "cbz r2, 8f",
+                "ldrd r8, r9, [r3, #40]",
+                "tile_limit r4",
+                "tile_limit r5",
+                "tile_limit r6",
+                "tile_limit r7",
+                "8:",
+                // In an order in which a pixel that there is not does no harm.
+                "ldm r3, {{r8, r9, r10, r11}}",
+                "strb r7, [r11], #1",
+                "strb r6, [r10], #1",
+                "strb r5, [r9], #1",
+                "strb r4, [r8], #1",
+                "stm r3, {{r8, r9, r10, r11}}",
+                "cmp lr, r0",
+                "bne.w 2b",
+                "pop {{r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+                ".purgem tile_step",
+                ".purgem tile_limit",
+            )
+        }
+        };
     }
+
+    pixels!(
+        /// Every channel of four pixels.
+        tile_of_pixels, high
+    );
+    pixels!(
+        /// As [`tile_of_pixels`], with [`super::super::finish::Rule::Double`].
+        tile_of_pixels_double, double
+    );
 
     /// A product of one pixel and four channels after four, by the instructions that load the
     /// inputs of a step from r0 on, even ones into r10 and odd ones into r11.
@@ -357,7 +412,7 @@ mod hardware {
 mod model {
     use super::{Channels, Pixels};
     use crate::armv7em::dsp::{sum_of_pixel, sums_of_pixels, widen_even, widen_odd};
-    use crate::armv7em::finish::high_output;
+    use crate::armv7em::finish::{Rule, double_output, high_output};
 
     /// Every channel of four pixels.
     ///
@@ -366,12 +421,34 @@ mod model {
     /// All that `tile` points to has the sizes that it tells; there are at least four weights in
     /// a row, and outputs for all channels of all pixels.
     pub(in crate::armv7em) unsafe fn tile_of_pixels(tile: &mut Pixels) {
+        // SAFETY: the caller's promise.
+        unsafe { tile_by(tile, Rule::High) }
+    }
+
+    /// As [`tile_of_pixels`], with [`Rule::Double`].
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub(in crate::armv7em) unsafe fn tile_of_pixels_double(tile: &mut Pixels) {
+        // SAFETY: the caller's promise.
+        unsafe { tile_by(tile, Rule::Double) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`tile_of_pixels`], with records of the rule.
+    unsafe fn tile_by(tile: &mut Pixels, rule: Rule) {
         let mut weights = tile.weights;
         // SAFETY: the caller's promise.
         unsafe {
             while tile.records != tile.end {
                 let record = tile.records.read();
-                let mut sums = [((record as i32) >> 12) << tile.bias_shift; 4];
+                let bias = match rule {
+                    Rule::High => ((record as i32) >> 12) << tile.bias_shift,
+                    Rule::Double => record as i32,
+                };
+                let mut sums = [bias; 4];
                 sums_of_pixels(tile.inputs, weights, tile.steps, &mut sums);
                 weights = weights.add(tile.steps * 4).wrapping_add(tile.back);
                 if tile.back != 0 {
@@ -383,12 +460,20 @@ mod model {
                     0 => [128, 127],
                     _ => [tile.low, tile.high],
                 };
-                let multiplier = (record & 0xFFF) << tile.multiplier_shift;
                 for (output, sum) in tile.outputs.iter_mut().zip(sums).rev() {
-                    output.write(high_output(sum, multiplier, tile.zero_point, limits));
+                    output.write(match rule {
+                        Rule::High => {
+                            let multiplier = (record & 0xFFF) << tile.multiplier_shift;
+                            high_output(sum, multiplier, tile.zero_point, limits)
+                        }
+                        Rule::Double => {
+                            let record = tile.records.cast::<[u32; 3]>().read();
+                            double_output(sum, record, tile.zero_point, limits)
+                        }
+                    });
                     *output = output.add(1);
                 }
-                tile.records = tile.records.add(1);
+                tile.records = tile.records.add(rule.record_words());
             }
         }
     }

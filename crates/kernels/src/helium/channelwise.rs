@@ -1,9 +1,9 @@
 //! Which pixels the depthwise loop sees.
 
-use super::convolve::{Checked, inside};
+use super::convolve::{Checked, inside, is_double};
 use super::copy::{helium_copy_rows, helium_fill};
-use super::depthwise::{Depthwise, helium_depthwise};
-use super::plan::{BLOCK, block_bytes, table_bytes, zeros_bytes};
+use super::depthwise::{Depthwise, Rule, helium_depthwise};
+use super::plan::{BLOCK, WORDS_MAX, block_bytes, table_bytes, zeros_bytes};
 use crate::Channels;
 use crate::scalar::{position, taps_inside};
 use core::ops::Range;
@@ -14,13 +14,18 @@ pub(super) fn depthwise(checked: &Checked<'_>) {
     let geometry = &checked.operands.geometry;
     let [rows, columns, channels] = geometry.output;
     let zero_point = i32::from(checked.operands.input_zero_point);
+    let rule = match checked.operands.channels {
+        Channels::High(_) => Rule::High,
+        Channels::Wide(_) if is_double(checked.operands) => Rule::Double,
+        Channels::Wide(_) => Rule::Raw,
+    };
     // SAFETY: behind the table there is room for a pixel, and there are channels; behind those
     // there is room for the blocks.
     let (zeros, blocks) = unsafe {
         let zeros = checked.scratch.add(table_bytes(geometry));
         helium_fill(zeros, zero_point, channels);
         let blocks = zeros.add(zeros_bytes(geometry));
-        write_blocks(checked, blocks);
+        write_blocks(checked, rule, blocks);
         (zeros.cast_const(), blocks.cast_const())
     };
     let requantize = &checked.operands.requantize;
@@ -36,7 +41,7 @@ pub(super) fn depthwise(checked: &Checked<'_>) {
         pixels: 0,
         step: geometry.window.stride[1] * channels,
         offset: 0,
-        is_raw: 0,
+        rule,
     };
     let inside = inside(geometry);
     for y in 0..rows {
@@ -50,11 +55,11 @@ pub(super) fn depthwise(checked: &Checked<'_>) {
             };
             fill_table(checked, [y, x], &tap_rows, zeros);
             strip.pixels = pixels;
-            match checked.operands.channels {
+            match rule {
                 // SAFETY: the table's addresses have `channels` elements each, those of the next
                 // pixels too where there are some; the rest was compared with the geometry.
-                Channels::High(_) => unsafe { helium_depthwise(&mut strip) },
-                Channels::Wide(_) => (0..pixels).for_each(|pixel| wide(checked, &strip, pixel)),
+                Rule::High | Rule::Double => unsafe { helium_depthwise(&mut strip) },
+                Rule::Raw => (0..pixels).for_each(|pixel| wide(checked, &strip, pixel)),
             }
             strip.to = strip.to.wrapping_add(pixels * channels);
             x += pixels;
@@ -72,7 +77,7 @@ fn block_channels(left: usize) -> usize {
 /// # Safety
 ///
 /// `to` has room for them, aligned to words.
-unsafe fn write_blocks(checked: &Checked<'_>, mut to: *mut i8) {
+unsafe fn write_blocks(checked: &Checked<'_>, rule: Rule, mut to: *mut i8) {
     let geometry = &checked.operands.geometry;
     let (channels, taps) = (geometry.output[2], geometry.taps());
     let mut first = 0;
@@ -82,13 +87,17 @@ unsafe fn write_blocks(checked: &Checked<'_>, mut to: *mut i8) {
         let (biases, weights): (*mut i32, _) = (to.cast(), to.wrapping_add(width * 4));
         let multipliers: *mut i32 = weights.wrapping_add(width * taps).cast();
         for i in 0..width {
-            let [bias, multiplier] = parameters(checked, first + i);
+            let [bias, multiplier, shift] = parameters(checked, rule, first + i);
             // Even channels of an eight, then odd ones.
             let place = i / 8 * 8 + i % 2 * 4 + i % 8 / 2;
-            // SAFETY: a block has `width` biases and multipliers.
+            // SAFETY: a block has `width` biases and multipliers, and shifts where the rule has
+            // them.
             unsafe {
                 biases.add(place).write(bias);
                 multipliers.add(place).write(multiplier);
+                if rule == Rule::Double {
+                    multipliers.add(width + place).write(shift);
+                }
             }
         }
         // SAFETY: every tap has weights for `some` channels from `first` on, and a block has room
@@ -97,23 +106,38 @@ unsafe fn write_blocks(checked: &Checked<'_>, mut to: *mut i8) {
             let from = checked.operands.weights.as_ptr().add(first);
             helium_copy_rows(weights, from, some, width, channels, taps);
         }
-        to = to.wrapping_add(block_bytes(geometry, width));
+        to = to.wrapping_add(block_bytes(geometry, width, words(rule)));
         first += some;
     }
 }
 
-/// Bias and multiplier of a channel, where outputs are high words; zeros elsewhere.
-fn parameters(checked: &Checked<'_>, channel: usize) -> [i32; 2] {
+/// Words of a channel's parameters in a block.
+fn words(rule: Rule) -> usize {
+    match rule {
+        Rule::Double => WORDS_MAX,
+        Rule::High | Rule::Raw => WORDS_MAX - 1,
+    }
+}
+
+/// Bias, multiplier and shift of a channel, where the rule needs them; zeros elsewhere.
+fn parameters(checked: &Checked<'_>, rule: Rule, channel: usize) -> [i32; 3] {
     let requantize = &checked.operands.requantize;
-    let word = match checked.operands.channels {
-        Channels::High(words) => words.get(channel).copied().unwrap_or(0),
-        Channels::Wide(_) => 0,
-    };
-    let multiplier = (word & 0xFFF) << requantize.multiplier_shift;
-    [
-        ((word as i32) >> 12) << requantize.bias_shift,
-        multiplier as i32,
-    ]
+    match (rule, checked.operands.channels) {
+        (Rule::High, Channels::High(words)) => {
+            let word = words.get(channel).copied().unwrap_or(0);
+            let multiplier = (word & 0xFFF) << requantize.multiplier_shift;
+            [
+                ((word as i32) >> 12) << requantize.bias_shift,
+                multiplier as i32,
+                0,
+            ]
+        }
+        (Rule::Double, Channels::Wide(words)) => {
+            let (records, _) = words.as_chunks::<3>();
+            records.get(channel).copied().unwrap_or_default()
+        }
+        _ => [0; 3],
+    }
 }
 
 /// Writes where the taps of output pixel `at` are; those outside the image are at `zeros`.
@@ -160,7 +184,7 @@ fn wide(checked: &Checked<'_>, strip: &Depthwise, pixel: usize) {
             to: sums.as_mut_ptr().cast(),
             pixels: 1,
             offset: pixel * strip.step + first,
-            is_raw: 1,
+            rule: Rule::Raw,
             ..*strip
         };
         // SAFETY: as for a strip, for `some` channels from `first` on; `sums` has room for a
@@ -172,7 +196,7 @@ fn wide(checked: &Checked<'_>, strip: &Depthwise, pixel: usize) {
             // SAFETY: the strip's pixels are inside the output.
             unsafe { strip.to.add(pixel * channels + channel).write(value) };
         }
-        blocks = blocks.wrapping_add(block_bytes(&operands.geometry, width));
+        blocks = blocks.wrapping_add(block_bytes(&operands.geometry, width, words(Rule::Raw)));
         first += some;
     }
 }

@@ -3,11 +3,15 @@
 use super::channelwise::depthwise;
 use super::copy::{helium_copy_rows, helium_fill};
 use super::plan::{Kind, PIXELS, VECTOR_BYTES, conv_2d_scratch_bytes, is_in_place, window_bytes};
-use super::product::{Pixels, Product, helium_product_1, helium_product_3, helium_product_128};
+use super::product::{
+    Pixels, Product, helium_product_1, helium_product_3, helium_product_3_double,
+    helium_product_128,
+};
 use crate::memory::overlaps;
 use crate::scalar::{position, taps_inside};
 use crate::{Channels, Conv2dI8, Geometry, scalar};
 use core::ops::Range;
+use format::fixed::Rounding;
 
 /// Channels whose sums are on the stack at a time, where a rule is not that of the high word.
 const SUMS: usize = 32;
@@ -279,6 +283,18 @@ struct Group<'a> {
     product: Product,
     /// Whether several windows can be multiplied at once.
     has_pixels: bool,
+    /// Whether records have three words, and the loop for several windows rounds twice.
+    is_double: bool,
+}
+
+/// Whether outputs are rounded twice, by shifts to the right only: what loops in assembly compute.
+pub(super) fn is_double(operands: &Conv2dI8<'_>) -> bool {
+    let Channels::Wide(words) = operands.channels else {
+        return false;
+    };
+    let (records, _) = words.as_chunks::<3>();
+    let fits = |[_, _, shift]: &[i32; 3]| (-31..=0).contains(shift);
+    operands.requantize.rounding == Rounding::Double && records.iter().all(fits)
 }
 
 /// What one window is multiplied by.
@@ -307,12 +323,12 @@ fn product(operands: &Conv2dI8<'_>) -> Product {
 impl<'a> Group<'a> {
     fn new(operands: &'a Conv2dI8<'a>) -> Self {
         let product = product(operands);
-        let Product {
-            channels,
-            outputs,
-            taps,
-            ..
-        } = product;
+        let Product { outputs, taps, .. } = product;
+        let is_double = is_double(operands);
+        let (channels, record_words) = match operands.channels {
+            Channels::High(words) => (words.as_ptr(), 1),
+            Channels::Wide(words) => (words.as_ptr().cast(), 3),
+        };
         let pixels = Pixels {
             begin: [core::ptr::null(); 9],
             channels,
@@ -321,7 +337,7 @@ impl<'a> Group<'a> {
             multiplier_shift: product.multiplier_shift,
             zero_point: product.zero_point,
             behind: product.behind,
-            end: channels.wrapping_add(outputs),
+            end: core::ptr::null(),
             weights: product.weights,
             taps,
             min: product.min,
@@ -330,12 +346,15 @@ impl<'a> Group<'a> {
             window_step: 0,
             to_step: (PIXELS - 1) * outputs,
             start: channels,
+            record_bytes: record_words * size_of::<u32>(),
+            places: [0, 1, 2, 3].map(|i| i * record_words as u32 * 4),
         };
         Group {
             operands,
             pixels,
             product,
-            has_pixels: !channels.is_null() && outputs >= 4,
+            has_pixels: (record_words == 1 || is_double) && outputs >= 4,
+            is_double,
         }
     }
 
@@ -347,16 +366,21 @@ impl<'a> Group<'a> {
     /// pixels. All other operands were compared with the geometry by [`Checked`].
     unsafe fn multiply(&mut self, windows: &[*const i8], to: *mut i8) {
         let outputs = self.operands.geometry.output[2];
-        if let ([first, second, rest @ ..], true) = (windows, self.has_pixels) {
-            // A pixel too few repeats the last one.
-            let third = rest.first().unwrap_or(second);
-            self.pixels.set_windows([*first, *second, *third]);
-            let place = |pixel: usize| to.wrapping_add(pixel * outputs);
-            self.pixels.to = [place(0), place(1), place(rest.len() + 1)];
-            self.pixels.channels = self.product.channels;
+        // Pixels too few repeat the last one.
+        let three = match *windows {
+            [a, b, c] => Some(([a, b, c], [0, outputs, 2 * outputs])),
+            [a, b] => Some(([a, b, b], [0, outputs, outputs])),
+            [a] if self.is_double => Some(([a; PIXELS], [0; PIXELS])),
+            _ => None,
+        };
+        if let (Some((windows, places)), true) = (three, self.has_pixels) {
+            self.pixels.set_windows(windows);
+            self.pixels.to = places.map(|place| to.wrapping_add(place));
+            self.pixels.end = to.wrapping_add(outputs);
+            self.pixels.channels = self.pixels.start;
             self.pixels.groups = 1;
             // SAFETY: as the caller promises; there are at least four outputs.
-            return unsafe { helium_product_3(&mut self.pixels) };
+            return unsafe { self.multiply_pixels() };
         }
         for (pixel, window) in windows.iter().enumerate() {
             self.product.begin[1] = *window;
@@ -382,11 +406,25 @@ impl<'a> Group<'a> {
         let pixels = &mut self.pixels;
         pixels.set_windows([0, 1, 2].map(|pixel| window.wrapping_add(pixel * step)));
         pixels.to = [0, 1, 2].map(|pixel| to.wrapping_add(pixel * outputs));
+        pixels.end = to.wrapping_add(outputs);
         pixels.channels = pixels.start;
         pixels.groups = groups;
         pixels.window_step = PIXELS * step;
         // SAFETY: as the caller promises; there are at least four outputs.
-        unsafe { helium_product_3(pixels) };
+        unsafe { self.multiply_pixels() };
+    }
+
+    /// # Safety
+    ///
+    /// `pixels` is set to what is there.
+    unsafe fn multiply_pixels(&mut self) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match self.is_double {
+                false => helium_product_3(&mut self.pixels),
+                true => helium_product_3_double(&mut self.pixels),
+            }
+        }
     }
 
     /// Sums by vectors, scaled one at a time: for the rules with wide channels.

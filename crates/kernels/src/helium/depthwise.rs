@@ -4,10 +4,23 @@
 //! channels are added in vectors of their own. A table has the address of each tap's pixel, so
 //! that padded taps can point to a row of zero points.
 //!
-//! Parameters are in blocks of 16 channels, then of 8: biases, weights tap by tap, multipliers.
-//! Biases and multipliers are words, those of the even channels of an eight before the odd ones.
+//! Parameters are in blocks of 16 channels, then of 8: biases, weights tap by tap, multipliers, and
+//! for [`Rule::Double`] shifts to the right as negative numbers. All but weights are words, those
+//! of the even channels of an eight before the odd ones.
 
 use core::arch::global_asm;
+
+/// What becomes of sums. The numbers are known to the routine's text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(super) enum Rule {
+    /// [`format::fixed::requantize_high`].
+    High = 0,
+    /// Nothing: `to` is an array of 32-bit sums, in whole eights.
+    Raw = 1,
+    /// [`format::fixed::requantize_double`], to the right only.
+    Double = 2,
+}
 
 /// What the routine takes. The order is known to its text.
 #[repr(C)]
@@ -30,14 +43,21 @@ pub(super) struct Depthwise {
     pub(super) step: usize,
     /// Bytes from the table's addresses to the first channel.
     pub(super) offset: usize,
-    /// Not 0: `to` is an array of 32-bit sums, in whole eights.
-    pub(super) is_raw: usize,
+    pub(super) rule: Rule,
 }
 
 global_asm!(
     ".cpu cortex-m55",
     ".thumb",
     ".syntax unified",
+    // To the right by the shifts that are next, halves away from zero.
+    ".macro helium_shift sums",
+    "vldrw.u32 q4, [r1], #16",
+    "vand q5, \\sums, q4",
+    "vshr.s32 q5, q5, #31",
+    "vqadd.s32 \\sums, \\sums, q5",
+    "vrshl.s32 \\sums, \\sums, q4",
+    ".endm",
     ".section .text.helium_depthwise,\"ax\",%progbits",
     ".global helium_depthwise",
     ".type helium_depthwise,%function",
@@ -88,6 +108,7 @@ global_asm!(
     "vrmulh.s32 q1, q1, q5",
     "vrmulh.s32 q2, q2, q6",
     "vrmulh.s32 q3, q3, q7",
+    "10:",
     "vdup.16 q6, r5",
     "vdup.16 q7, r7",
     "vqmovnb.s32 q4, q0",
@@ -134,6 +155,7 @@ global_asm!(
     "bne 12f",
     "vrmulh.s32 q0, q0, q4",
     "vrmulh.s32 q1, q1, q5",
+    "11:",
     "vdup.16 q6, r5",
     "vdup.16 q7, r7",
     "vqmovnb.s32 q4, q0",
@@ -159,14 +181,34 @@ global_asm!(
     "bne.w 1b",
     "vpop {{d8-d15}}",
     "pop {{r4-r11, pc}}",
-    // Sums as they are.
+    // Rounded twice; or sums as they are.
     "7:",
+    "cmp.w r8, #2",
+    "bne 14f",
+    "vqrdmulh.s32 q0, q0, q4",
+    "vqrdmulh.s32 q1, q1, q5",
+    "vqrdmulh.s32 q2, q2, q6",
+    "vqrdmulh.s32 q3, q3, q7",
+    "helium_shift q0",
+    "helium_shift q1",
+    "helium_shift q2",
+    "helium_shift q3",
+    "b.w 10b",
+    "14:",
     "vst20.32 {{q0, q1}}, [r6]",
     "vst21.32 {{q0, q1}}, [r6]!",
     "vst20.32 {{q2, q3}}, [r6]",
     "vst21.32 {{q2, q3}}, [r6]!",
     "b 8b",
     "12:",
+    "cmp.w r8, #2",
+    "bne 15f",
+    "vqrdmulh.s32 q0, q0, q4",
+    "vqrdmulh.s32 q1, q1, q5",
+    "helium_shift q0",
+    "helium_shift q1",
+    "b.w 11b",
+    "15:",
     "vst20.32 {{q0, q1}}, [r6]",
     "vst21.32 {{q0, q1}}, [r6]!",
     "b 13b",

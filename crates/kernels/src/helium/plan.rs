@@ -49,16 +49,19 @@ pub(super) fn zeros_bytes(geometry: &Geometry) -> usize {
 /// Channels of a whole block of a depthwise convolution; the last ones are in blocks of half.
 pub(super) const BLOCK: usize = 16;
 
-/// Bytes of a block of so many channels: biases, weights, multipliers.
-pub(super) fn block_bytes(geometry: &Geometry, channels: usize) -> usize {
-    (geometry.taps() + 8) * channels
+/// Words of a channel's parameters in a block, at most: bias, multiplier, shift.
+pub(super) const WORDS_MAX: usize = 3;
+
+/// Bytes of a block of so many channels: biases, weights, multipliers, for some rules shifts.
+pub(super) fn block_bytes(geometry: &Geometry, channels: usize, words: usize) -> usize {
+    (geometry.taps() + words * size_of::<u32>()) * channels
 }
 
 /// Bytes of all blocks.
 fn blocks_bytes(geometry: &Geometry) -> usize {
     let channels = geometry.input[2];
     let last = (channels % BLOCK).next_multiple_of(BLOCK / 2);
-    block_bytes(geometry, channels / BLOCK * BLOCK + last)
+    block_bytes(geometry, channels / BLOCK * BLOCK + last, WORDS_MAX)
 }
 
 /// Whether output pixels read input pixels where they are: nothing to stage.

@@ -12,7 +12,7 @@ use core::arch::global_asm;
 pub(super) struct Pixels {
     /// Zeros for six sums, and between them windows of `taps` bytes each.
     pub(super) begin: [*const i8; 9],
-    /// Packed channels, at least four.
+    /// Records of channels, at least four: packed ones, or three words each.
     pub(super) channels: *const u32,
     /// Where each window's outputs go, which may be equal where windows are.
     pub(super) to: [*mut i8; 3],
@@ -23,8 +23,8 @@ pub(super) struct Pixels {
     pub(super) zero_point: i32,
     /// Bytes from the end of a row of weights to the end of its last vector.
     pub(super) behind: usize,
-    /// The end of the packed channels.
-    pub(super) end: *const u32,
+    /// The end of the first window's outputs.
+    pub(super) end: *const i8,
     /// Rows of `taps` bytes, one per output channel.
     pub(super) weights: *const i8,
     /// Not 0.
@@ -37,8 +37,12 @@ pub(super) struct Pixels {
     pub(super) window_step: usize,
     /// Bytes from the end of a window's outputs to those of the next group.
     pub(super) to_step: usize,
-    /// The start of the packed channels.
+    /// The start of the records.
     pub(super) start: *const u32,
+    /// Bytes of a record.
+    pub(super) record_bytes: usize,
+    /// Where the records of four channels begin, in bytes from the first.
+    pub(super) places: [u32; 4],
 }
 
 impl Pixels {
@@ -94,6 +98,16 @@ global_asm!(
     "vmladava.s8 r10, q1, q2",
     "letp lr, 2b",
     ".endm",
+    // Sums times a multiplier of 31 bits, shifted to the right by the negative of shift: rounded
+    // twice, halves away from zero.
+    ".macro helium_double sums, multiplier, shift, scratch",
+    "vqrdmulh.s32 \\sums, \\sums, \\multiplier",
+    // What is negative and half way is a little less, where anything is shifted.
+    "vand \\scratch, \\sums, \\shift",
+    "vshr.s32 \\scratch, \\scratch, #31",
+    "vqadd.s32 \\sums, \\sums, \\scratch",
+    "vrshl.s32 \\sums, \\sums, \\shift",
+    ".endm",
     // Three vectors of sums with bias become bytes, r6 being the zero point.
     ".macro helium_thrice",
     "vadd.i32 q3, q3, q1",
@@ -112,11 +126,8 @@ global_asm!(
     "vmin.s32 q4, q4, q7",
     "vmin.s32 q5, q5, q7",
     ".endm",
-    ".section .text.helium_product_3,\"ax\",%progbits",
-    ".global helium_product_3",
-    ".type helium_product_3,%function",
-    ".thumb_func",
-    "helium_product_3:",
+    // The routine for three windows, by either kind of record.
+    ".macro helium_pixels double",
     "push {{r4-r11, lr}}",
     "vpush {{d8-d15}}",
     "mov r11, r0",
@@ -145,25 +156,51 @@ global_asm!(
     "add.w r9, r7, r12, lsl #1",
     "add.w lr, r11, #36",
     "ldm.w lr, {{r0-r6}}",
+    ".if \\double",
+    // Records of three words: bias, multiplier, shift to the right as a negative number.
+    "vldrw.u32 q2, [r11, #108]",
+    "vldrw.u32 q1, [r0, q2]",
+    "adds r0, #4",
+    "vldrw.u32 q0, [r0, q2]",
+    "adds r0, #4",
+    "vadd.i32 q3, q3, q1",
+    "vadd.i32 q4, q4, q1",
+    "vadd.i32 q5, q5, q1",
+    "vldrw.u32 q1, [r0, q2]",
+    "adds r0, #40",
+    "helium_double q3, q0, q1, q2",
+    "helium_double q4, q0, q1, q2",
+    "helium_double q5, q0, q1, q2",
+    "vadd.i32 q3, q3, r6",
+    "vadd.i32 q4, q4, r6",
+    "vadd.i32 q5, q5, r6",
+    "vmax.s32 q3, q3, q6",
+    "vmax.s32 q4, q4, q6",
+    "vmax.s32 q5, q5, q6",
+    "vmin.s32 q3, q3, q7",
+    "vmin.s32 q4, q4, q7",
+    "vmin.s32 q5, q5, q7",
+    ".else",
     "vldrw.u32 q0, [r0], #16",
     "vshr.s32 q1, q0, #12",
     "vshl.s32 q1, r4",
     "vshl.i32 q0, q0, #20",
     "vshl.u32 q0, r5",
     "helium_thrice",
+    ".endif",
     "vstrb.32 q3, [r1], #4",
     "vstrb.32 q4, [r2], #4",
     "vstrb.32 q5, [r3], #4",
     "stm.w lr, {{r0-r3}}",
     "ldr r4, [r11, #68]",
-    "subs r4, r4, r0",
+    "subs r4, r4, r1",
     "beq 3f",
-    "cmp r4, #16",
+    "cmp r4, #4",
     "bhs.w 1b",
     // The last four channels begin among those that are done.
-    "rsb r4, r4, #16",
-    "subs r0, r0, r4",
-    "lsrs r4, r4, #2",
+    "rsb r4, r4, #4",
+    "ldr r5, [r11, #104]",
+    "mls r0, r4, r5, r0",
     "subs r1, r1, r4",
     "subs r2, r2, r4",
     "subs r3, r3, r4",
@@ -175,6 +212,11 @@ global_asm!(
     "3:",
     "add.w r12, r11, #88",
     "ldm.w r12, {{r4, r5, r6, r8}}",
+    // Outputs of a window are half of what is between its end and the next group's.
+    "ldr r0, [r11, #68]",
+    "add r0, r6",
+    "add.w r0, r0, r6, lsr #1",
+    "str r0, [r11, #68]",
     "add r1, r6",
     "add r2, r6",
     "add r3, r6",
@@ -190,6 +232,19 @@ global_asm!(
     "bne.w 4b",
     "vpop {{d8-d15}}",
     "pop {{r4-r11, pc}}",
+    ".endm",
+    ".section .text.helium_product_3,\"ax\",%progbits",
+    ".global helium_product_3",
+    ".type helium_product_3,%function",
+    ".thumb_func",
+    "helium_product_3:",
+    "helium_pixels 0",
+    ".section .text.helium_product_3_double,\"ax\",%progbits",
+    ".global helium_product_3_double",
+    ".type helium_product_3_double,%function",
+    ".thumb_func",
+    "helium_product_3_double:",
+    "helium_pixels 1",
     ".section .text.helium_product_1,\"ax\",%progbits",
     ".global helium_product_1",
     ".type helium_product_1,%function",
@@ -352,6 +407,8 @@ unsafe extern "C" {
     pub(super) fn helium_product_128(product: *const Product);
     /// Three windows.
     pub(super) fn helium_product_3(pixels: *mut Pixels);
+    /// As [`helium_product_3`], with records of three words: sums are rounded twice.
+    pub(super) fn helium_product_3_double(pixels: *mut Pixels);
     /// One window.
     pub(super) fn helium_product_1(product: *mut Product);
 }
