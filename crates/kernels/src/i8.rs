@@ -14,6 +14,7 @@ use crate::{
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{tiled, x86};
+use format::fixed::Rounding;
 
 /// Bytes of scratch memory that [`conv_2d`] needs.
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
@@ -84,14 +85,17 @@ pub enum Conv2dLoops {
 }
 
 impl Conv2dLoops {
-    /// The function for these shapes.
-    pub fn of(geometry: &Geometry) -> Self {
-        armv7em::conv_2d_loops(geometry)
+    /// The function for these shapes and this rule.
+    pub fn of(geometry: &Geometry, rounding: Rounding) -> Self {
+        match rounding {
+            Rounding::High => armv7em::conv_2d_loops(geometry),
+            Rounding::Single | Rounding::Double => Conv2dLoops::Any,
+        }
     }
 }
 
 /// As [`conv_2d`], where [`Conv2dLoops::of`] says `Dense`: what it calls is not linked with loops
-/// of other kinds. `binding` has the scratch memory that the operands need; without it nothing
+/// of other kinds and for other rules. `binding` has the scratch memory that the operands need; without it nothing
 /// is computed.
 pub fn conv_2d_dense(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]

@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::figures::{self, Places, SUBJECTS};
+use crate::figures::{self, Measured, Places};
 use crate::totals::Totals;
 use crate::workspace::Workspace;
 
@@ -82,26 +82,25 @@ fn read(workspace: &Workspace, path: &'static str) -> Result<Value> {
 /// A row for every model and board, once the board's answers are found to be the host's.
 fn measure(places: &Places, boards: &[&str]) -> Result<Vec<Value>> {
     let mut rows = Vec::new();
-    for subject in SUBJECTS {
-        let (compact, _) = figures::quantize(subject, places)?;
-        let data = places.data(subject);
-        let expected = answers(places, &compact, &data, "host")?;
+    for model in figures::compacts(places)? {
+        let Measured { compact, data, .. } = &model;
+        let expected = answers(places, compact, data, "host")?;
         for board in boards {
             let device = format!("qemu:{board}");
-            if answers(places, &compact, &data, &device)? != expected {
+            if answers(places, compact, data, &device)? != expected {
                 bail!(
                     "{}: {board} does not answer what the host answers",
-                    subject.name
+                    model.name
                 );
             }
             let mut bench = Command::new(&places.program);
             bench
                 .arg("bench")
-                .arg(&compact)
+                .arg(compact)
                 .args(["--per-op", "--device", &device]);
             let measured = figures::json(&mut bench)?;
             rows.push(json!({
-                "model": subject.short(), "device": board, "instructions": measured["min"],
+                "model": model.short, "device": board, "instructions": measured["min"],
                 "ram_bytes": measured["ram_bytes"], "nodes": measured["nodes"],
             }));
         }

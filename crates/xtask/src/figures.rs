@@ -171,6 +171,48 @@ pub(crate) fn quantize(subject: &Subject, places: &Places) -> Result<(PathBuf, V
     Ok((compact, made))
 }
 
+/// A compact file that is measured on devices, and inputs for it.
+pub(crate) struct Measured {
+    pub(crate) name: &'static str,
+    /// The name in measurements and budgets.
+    pub(crate) short: &'static str,
+    /// The file that it is made from.
+    pub(crate) model: &'static str,
+    pub(crate) compact: PathBuf,
+    pub(crate) data: PathBuf,
+}
+
+/// The wake word, which comes quantized and is rounded as TensorFlow Lite Micro does it.
+const WAKE_WORD: &str = "streaming_wakeword_int8.tflite";
+
+/// Every model of [`SUBJECTS`], quantized, and one that was quantized elsewhere.
+pub(crate) fn compacts(places: &Places) -> Result<Vec<Measured>> {
+    let mut all = Vec::new();
+    for subject in SUBJECTS {
+        let (compact, _) = quantize(subject, places)?;
+        all.push(Measured {
+            name: subject.name,
+            short: subject.short(),
+            model: subject.model,
+            compact,
+            data: places.data(subject),
+        });
+    }
+    let compact = places.out.join(WAKE_WORD).with_extension("mopt");
+    let mut optimize = Command::new(&places.program);
+    let model = places.shared.join("models").join(WAKE_WORD);
+    json(optimize.arg("optimize").arg(model).arg("-o").arg(&compact))?;
+    let data = "data/streaming_wakeword/calibration_samples.npz";
+    all.push(Measured {
+        name: "wake word (WW)",
+        short: "ww",
+        model: WAKE_WORD,
+        compact,
+        data: places.shared.join(data),
+    });
+    Ok(all)
+}
+
 /// An argument with the folder of the data in it.
 fn placed(argument: &str, data: &Path) -> String {
     argument.replace("DATA", &data.to_string_lossy())

@@ -70,6 +70,14 @@ const BOARDS: &[Board] = &[
                     Some([420_000, 573_330]),
                 ],
             ),
+            (
+                "streaming_wakeword_int8.tflite",
+                [
+                    Some([24_000, 82_840]),
+                    Some([7_000, 16_596]),
+                    Some([1_500_000, 2_138_271]),
+                ],
+            ),
         ],
     },
     Board {
@@ -94,6 +102,10 @@ const BOARDS: &[Board] = &[
                 "ad_autoencoder_f32.onnx",
                 instructions_only([50_000, 63_295]),
             ),
+            (
+                "streaming_wakeword_int8.tflite",
+                instructions_only([260_000, 387_670]),
+            ),
         ],
     },
 ];
@@ -110,12 +122,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let folder = target.join("one-model").into_std_path_buf();
     let mut rows = Vec::new();
     let mut is_over = false;
-    for subject in figures::SUBJECTS {
-        let (compact, _) = figures::quantize(subject, &places)?;
+    for subject in figures::compacts(&places)? {
         let package = folder.join(Path::new(subject.model).with_extension(""));
         copy_example(workspace, &package)?;
         let mut export = Command::new(&places.program);
-        export.arg("export").arg(&compact).args(["--to", "rust"]);
+        export
+            .arg("export")
+            .arg(&subject.compact)
+            .args(["--to", "rust"]);
         process::run(export.arg("-o").arg(package.join("model")))?;
         for board in BOARDS {
             let Some((_, bounds)) = board.bounds.iter().find(|row| row.0 == subject.model) else {

@@ -56,7 +56,9 @@ fn convolution(node: &Node<'_>) -> Option<(ConvolutionNode, &'static str)> {
         return None;
     }
     let convolution = Convolution::of(node)?;
-    let kernel = match (input.dtype, Conv2dLoops::of(&convolution.geometry)) {
+    let rounding = convolution.requantize.rounding;
+    let loops = Conv2dLoops::of(&convolution.geometry, rounding);
+    let kernel = match (input.dtype, loops) {
         (DType::I8, Conv2dLoops::Dense) => "program::i8_kernels::conv_2d_dense",
         (DType::I8, Conv2dLoops::Depthwise) => "program::i8_kernels::conv_2d_depthwise",
         (DType::I8, Conv2dLoops::Any) => "program::i8_kernels::conv_2d",

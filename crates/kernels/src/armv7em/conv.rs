@@ -13,7 +13,7 @@ use crate::Conv2dI8;
 use core::cell::Cell;
 
 /// A convolution whose operands have the sizes of its geometry.
-struct Gathered<'a> {
+struct Gathered<'a, const IS_HIGH: bool> {
     operands: &'a Conv2dI8<'a>,
     finish: Finish<'a>,
     /// The rule of the loops in assembly, with zero point and limits, where there are such.
@@ -26,20 +26,20 @@ struct Gathered<'a> {
     group_outputs: usize,
 }
 
-/// Computes the whole output.
+/// Computes the whole output; with `IS_HIGH` only where outputs are high words.
 ///
 /// # Safety
 ///
 /// Operands and channel records have the geometry's sizes, and `scratch` has
 /// [`super::plan::conv_2d_scratch_bytes`], aligned to words.
-pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
+pub(super) unsafe fn multiply<const IS_HIGH: bool>(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     let geometry = &operands.geometry;
     let pixels = geometry.output[0] * geometry.output[1];
     let widened = window_bytes(geometry) / 2 * places(geometry);
     let finish = Finish::new(operands);
-    let gathered = Gathered {
+    let gathered = Gathered::<IS_HIGH> {
         operands,
-        rule: finish.rule(geometry.taps()),
+        rule: finish.rule::<IS_HIGH>(geometry),
         finish,
         inputs: scratch,
         window: scratch.wrapping_add(widened).cast(),
@@ -78,7 +78,7 @@ pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     }
 }
 
-impl Gathered<'_> {
+impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
     /// Widens the window of a pixel.
     ///
     /// # Safety
@@ -130,8 +130,11 @@ impl Gathered<'_> {
             .as_ptr()
             .wrapping_add(from * self.taps);
         let Some((rule, [zero_point, low, high])) = self.rule else {
-            // SAFETY: the caller's promise.
-            return unsafe { self.pixels_by_any_rule(&outputs, weights, from) };
+            if !IS_HIGH {
+                // SAFETY: the caller's promise.
+                unsafe { self.pixels_by_any_rule(&outputs, weights, from) };
+            }
+            return;
         };
         let record_words = rule.record_words();
         let records = self.finish.words().wrapping_add(from * record_words);
@@ -156,7 +159,8 @@ impl Gathered<'_> {
         unsafe {
             match rule {
                 Rule::High => tile_of_pixels(&mut tile),
-                Rule::Double => tile_of_pixels_double(&mut tile),
+                Rule::Double if !IS_HIGH => tile_of_pixels_double(&mut tile),
+                Rule::Double => {}
             }
         }
     }
@@ -201,8 +205,11 @@ impl Gathered<'_> {
             .wrapping_add(from * self.taps);
         let is_narrow = is_narrow(&self.operands.geometry);
         let Some((Rule::High, [zero_point, low, high])) = self.rule else {
-            // SAFETY: the caller's promise.
-            return unsafe { self.pixel_by_any_rule(output, weights, from, is_narrow) };
+            if !IS_HIGH {
+                // SAFETY: the caller's promise.
+                unsafe { self.pixel_by_any_rule(output, weights, from, is_narrow) };
+            }
+            return;
         };
         let [bias_shift, multiplier_shift] = self.finish.shifts();
         let mut tile = Channels {

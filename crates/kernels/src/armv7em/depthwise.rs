@@ -9,7 +9,7 @@ use crate::Conv2dI8;
 use crate::scalar::{position, taps_inside};
 use core::ops::Range;
 
-struct Depthwise<'a> {
+struct Depthwise<'a, const IS_HIGH: bool> {
     operands: &'a Conv2dI8<'a>,
     finish: Finish<'a>,
     /// The rule of the loop in assembly, with zero point and limits, where there is such.
@@ -27,21 +27,21 @@ struct Depthwise<'a> {
 /// The addresses of the taps of a pixel, for the first channel, and a pair of nulls.
 type Taps = [*const i8; DEPTHWISE_TAPS_MAX + 2];
 
-/// Computes the whole output.
+/// Computes the whole output; with `IS_HIGH` only where outputs are high words.
 ///
 /// # Safety
 ///
 /// Operands and channel records have the geometry's sizes, with at least four channels and at
 /// most [`DEPTHWISE_TAPS_MAX`] taps; `scratch` has [`super::plan::conv_2d_scratch_bytes`],
 /// aligned to words.
-pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, scratch: *mut u32) {
+pub(super) unsafe fn multiply<const IS_HIGH: bool>(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     let geometry = &operands.geometry;
     let (all, part) = (geometry.input[2], part_channels(geometry));
     let zeros: *mut i8 = scratch.wrapping_add(blocks_bytes(geometry) / 4).cast();
     let finish = Finish::new(operands);
-    let mut depthwise = Depthwise {
+    let mut depthwise = Depthwise::<IS_HIGH> {
         operands,
-        rule: finish.rule(geometry.taps()),
+        rule: finish.rule::<IS_HIGH>(geometry),
         finish,
         channels: 0..part,
         blocks: scratch,
@@ -73,7 +73,7 @@ fn inside(operands: &Conv2dI8<'_>) -> [usize; 2] {
     [first, end.unwrap_or(geometry.output[1])]
 }
 
-impl Depthwise<'_> {
+impl<const IS_HIGH: bool> Depthwise<'_, IS_HIGH> {
     /// Writes the blocks of the channels. The last four may begin among those of the block before.
     ///
     /// # Safety
@@ -114,12 +114,12 @@ impl Depthwise<'_> {
                     records.map(|(_, multiplier)| multiplier),
                 )
             }
-            Some((Rule::Double, _)) => {
+            Some((Rule::Double, _)) if !IS_HIGH => {
                 let biases = [0, 1, 2, 3].map(|i| self.finish.bias(channel + i));
                 let distance = channel * Rule::Double.record_words() * size_of::<u32>();
                 (biases, [distance as u32, 0, 0, 0])
             }
-            None => ([0; 4], [0; 4]),
+            _ => ([0; 4], [0; 4]),
         }
     }
 
@@ -196,7 +196,8 @@ impl Depthwise<'_> {
         let output = output.wrapping_add(pixel * channels + self.channels.start);
         let step = geometry.window.stride[1] * channels;
         let Some((rule, [zero_point, low, high])) = self.rule else {
-            for i in 0..pixels {
+            let any = if IS_HIGH { 0..0 } else { 0..pixels };
+            for i in any {
                 // SAFETY: the caller's promise.
                 unsafe { self.pixel(output.wrapping_add(i * channels), taps, i * step) };
             }
@@ -222,7 +223,8 @@ impl Depthwise<'_> {
         unsafe {
             match rule {
                 Rule::High => strip_of_taps(&mut strip),
-                Rule::Double => strip_of_taps_double(&mut strip),
+                Rule::Double if !IS_HIGH => strip_of_taps_double(&mut strip),
+                Rule::Double => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 //! From sums to outputs.
 
-use crate::{Channels, Conv2dI8};
+use crate::{Channels, Conv2dI8, Geometry};
 use format::fixed::{Requantize, Rounding};
 
 /// What turns the sums of an operator's channels, without bias, into outputs.
@@ -19,22 +19,28 @@ impl<'a> Finish<'a> {
     }
 
     /// The rule that loops in assembly compute, with zero point and limits; `None` where there is
-    /// no such loop, for channels of `taps` weights.
-    pub(super) fn rule(&self, taps: usize) -> Option<(Rule, [i32; 3])> {
+    /// no such loop.
+    /// With `IS_HIGH` it is [`Rule::High`] or none, and other loops need not be linked.
+    pub(super) fn rule<const IS_HIGH: bool>(
+        &self,
+        geometry: &Geometry,
+    ) -> Option<(Rule, [i32; 3])> {
         let requantize = &self.requantize;
         let numbers = [requantize.zero_point, requantize.min, requantize.max].map(i32::from);
         match (self.channels, requantize.rounding) {
             (Channels::High(_), Rounding::High) => Some((Rule::High, numbers)),
-            (Channels::Wide(words), Rounding::Double) => {
+            (Channels::Wide(words), Rounding::Double) if !IS_HIGH => {
                 // Sums are doubled, so that the high word of a product is what is rounded first.
-                let largest = (1i32 << 30).checked_sub_unsigned(taps as u32 * 128 * 128)?;
+                let largest =
+                    (1i32 << 30).checked_sub_unsigned(geometry.taps() as u32 * 128 * 128)?;
                 let (records, _) = words.as_chunks::<3>();
+                let mut records = records.iter().take(geometry.output[2]);
                 let fits = |&[bias, multiplier, shift]: &[i32; 3]| {
                     bias.unsigned_abs() < largest as u32
                         && multiplier >= 0
                         && (-31..=-1).contains(&shift)
                 };
-                let fits = largest > 0 && records.iter().all(fits);
+                let fits = largest > 0 && records.all(fits);
                 fits.then_some((Rule::Double, numbers))
             }
             _ => None,

@@ -31,7 +31,7 @@ fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
 pub(crate) fn conv_2d_dense(operands: &Conv2dI8<'_>) {
     if let Some((Kind::Gathered, scratch)) = check(operands) {
         // SAFETY: `check` compared the sizes with the geometry.
-        unsafe { conv::multiply(operands, scratch) };
+        unsafe { conv::multiply::<true>(operands, scratch) };
     }
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn conv_2d_dense(operands: &Conv2dI8<'_>) {
 pub(crate) fn conv_2d_depthwise(operands: &Conv2dI8<'_>) {
     if let Some((Kind::Depthwise, scratch)) = check(operands) {
         // SAFETY: `check` compared the sizes with the geometry.
-        unsafe { depthwise::multiply(operands, scratch) };
+        unsafe { depthwise::multiply::<true>(operands, scratch) };
     }
 }
 
@@ -48,8 +48,8 @@ pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
     // SAFETY: `check` compared the sizes with the geometry.
     unsafe {
         match check(operands) {
-            Some((Kind::Gathered, scratch)) => conv::multiply(operands, scratch),
-            Some((Kind::Depthwise, scratch)) => depthwise::multiply(operands, scratch),
+            Some((Kind::Gathered, scratch)) => conv::multiply::<false>(operands, scratch),
+            Some((Kind::Depthwise, scratch)) => depthwise::multiply::<false>(operands, scratch),
             _ => scalar::i8::conv_2d(operands),
         }
     }

@@ -226,7 +226,7 @@ impl Problem {
 
 /// What a program that knows the shapes calls.
 fn known(operands: &Conv2dI8<'_>) {
-    match Conv2dLoops::of(&operands.geometry) {
+    match Conv2dLoops::of(&operands.geometry, operands.requantize.rounding) {
         Conv2dLoops::Dense => super::i8::conv_2d_dense(operands),
         Conv2dLoops::Depthwise => super::i8::conv_2d_depthwise(operands),
         Conv2dLoops::Any => super::i8::conv_2d(operands),

@@ -3,6 +3,7 @@
 use super::convolve::{Checked, inside, is_double};
 use super::copy::{helium_copy_rows, helium_fill};
 use super::depthwise::{Depthwise, Rule, helium_depthwise};
+use super::parameters::{helium_double_parameters, helium_high_parameters};
 use super::plan::{BLOCK, WORDS_MAX, block_bytes, table_bytes, zeros_bytes};
 use crate::Channels;
 use crate::scalar::{position, taps_inside};
@@ -86,17 +87,18 @@ unsafe fn write_blocks(checked: &Checked<'_>, rule: Rule, mut to: *mut i8) {
         let some = width.min(channels - first);
         let (biases, weights): (*mut i32, _) = (to.cast(), to.wrapping_add(width * 4));
         let multipliers: *mut i32 = weights.wrapping_add(width * taps).cast();
-        for i in 0..width {
-            let [bias, multiplier, shift] = parameters(checked, rule, first + i);
-            // Even channels of an eight, then odd ones.
-            let place = i / 8 * 8 + i % 2 * 4 + i % 8 / 2;
+        for eight in (0..width).step_by(8) {
             // SAFETY: a block has `width` biases and multipliers, and shifts where the rule has
-            // them.
+            // them; the channels of a whole eight exist.
             unsafe {
-                biases.add(place).write(bias);
-                multipliers.add(place).write(multiplier);
-                if rule == Rule::Double {
-                    multipliers.add(width + place).write(shift);
+                let places = [
+                    biases.add(eight),
+                    multipliers.add(eight),
+                    multipliers.wrapping_add(width + eight),
+                ];
+                match some >= eight + 8 {
+                    true => write_eight(checked, rule, first + eight, places),
+                    false => write_some(checked, rule, first + eight, places),
                 }
             }
         }
@@ -108,6 +110,53 @@ unsafe fn write_blocks(checked: &Checked<'_>, rule: Rule, mut to: *mut i8) {
         }
         to = to.wrapping_add(block_bytes(geometry, width, words(rule)));
         first += some;
+    }
+}
+
+/// Writes biases, multipliers and shifts of eight channels.
+///
+/// # Safety
+///
+/// The channels exist, and places for eight words of each kind that the rule has.
+unsafe fn write_eight(checked: &Checked<'_>, rule: Rule, channel: usize, places: [*mut i32; 3]) {
+    let [biases, multipliers, shifts] = places;
+    let requantize = &checked.operands.requantize;
+    // SAFETY: as the caller promises.
+    unsafe {
+        match (rule, checked.operands.channels) {
+            (Rule::High, Channels::High(words)) => helium_high_parameters(
+                biases,
+                multipliers,
+                words.as_ptr().add(channel),
+                i32::from(requantize.bias_shift),
+                i32::from(requantize.multiplier_shift) - 20,
+            ),
+            (Rule::Double, Channels::Wide(words)) => {
+                let records = words.as_ptr().add(channel * 3);
+                helium_double_parameters(biases, multipliers, records, shifts);
+            }
+            _ => write_some(checked, rule, channel, places),
+        }
+    }
+}
+
+/// As [`write_eight`], where some channels do not exist or have no parameters.
+///
+/// # Safety
+///
+/// There are places for eight words of each kind that the rule has.
+unsafe fn write_some(checked: &Checked<'_>, rule: Rule, channel: usize, places: [*mut i32; 3]) {
+    let [biases, multipliers, shifts] = places;
+    for (place, i) in [0, 2, 4, 6, 1, 3, 5, 7].into_iter().enumerate() {
+        let [bias, multiplier, shift] = parameters(checked, rule, channel + i);
+        // SAFETY: as the caller promises.
+        unsafe {
+            biases.add(place).write(bias);
+            multipliers.add(place).write(multiplier);
+            if rule == Rule::Double {
+                shifts.add(place).write(shift);
+            }
+        }
     }
 }
 
@@ -132,10 +181,10 @@ fn parameters(checked: &Checked<'_>, rule: Rule, channel: usize) -> [i32; 3] {
                 0,
             ]
         }
-        (Rule::Double, Channels::Wide(words)) => {
-            let (records, _) = words.as_chunks::<3>();
-            records.get(channel).copied().unwrap_or_default()
-        }
+        (Rule::Double, Channels::Wide(words)) => match words.get(channel * 3..channel * 3 + 3) {
+            Some(&[bias, multiplier, shift]) => [bias, multiplier, shift],
+            _ => [0; 3],
+        },
         _ => [0; 3],
     }
 }

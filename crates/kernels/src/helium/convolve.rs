@@ -64,9 +64,39 @@ fn images(operands: &Conv2dI8<'_>) {
     let kind = Kind::of(&operands.geometry);
     match kind.and_then(|kind| Some((kind, Checked::new(operands)?))) {
         Some((Kind::Product, checked)) => products(&checked),
-        Some((Kind::Depthwise, checked)) => depthwise(&checked),
+        Some((Kind::Depthwise, checked)) => {
+            let operands = &Conv2dI8 {
+                geometry: lying(operands.geometry),
+                ..*operands
+            };
+            depthwise(&Checked {
+                operands,
+                ..checked
+            });
+        }
         None => scalar::i8::conv_2d(operands),
     }
+}
+
+/// One row in place of one column, so that neighbours can be computed together: elements are in the
+/// same order. Pixel follows pixel all the same, so that memory may overlap as it did.
+fn lying(mut geometry: Geometry) -> Geometry {
+    let Geometry {
+        input,
+        output,
+        window,
+        ..
+    } = &mut geometry;
+    let is_column = input[1] == 1 && output[1] == 1 && window.kernel[1] == 1;
+    if is_column && window.padding[1] == 0 {
+        window.kernel.swap(0, 1);
+        window.stride.swap(0, 1);
+        window.dilation.swap(0, 1);
+        window.padding.swap(0, 1);
+        input.swap(0, 1);
+        output.swap(0, 1);
+    }
+    geometry
 }
 
 /// The product of one vector and a matrix, if this is one and its outputs are high words.
@@ -293,8 +323,12 @@ pub(super) fn is_double(operands: &Conv2dI8<'_>) -> bool {
         return false;
     };
     let (records, _) = words.as_chunks::<3>();
-    let fits = |[_, _, shift]: &[i32; 3]| (-31..=0).contains(shift);
-    operands.requantize.rounding == Rounding::Double && records.iter().all(fits)
+    // The bits of all distances together, which is quicker than to compare each.
+    let distances = records
+        .iter()
+        .take(operands.geometry.output[2])
+        .fold(0, |bits, [_, _, shift]| bits | shift.wrapping_neg() as u32);
+    operands.requantize.rounding == Rounding::Double && distances < 32
 }
 
 /// What one window is multiplied by.

@@ -11,6 +11,8 @@ mod convolve;
 mod copy;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 mod depthwise;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+mod parameters;
 mod plan;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 mod pool;
