@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Optimize an ONNX or TFLite model without changing what it computes, and compile it as it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite"
+    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize wakeword_int8.tflite --streaming 1"
 )]
 pub(crate) struct Arguments {
     /// The model: ONNX or TFLite
@@ -22,6 +22,13 @@ pub(crate) struct Arguments {
     /// A pass to leave out; repeatable
     #[arg(long, value_name = "PASS", value_parser = clap::builder::PossibleValuesParser::new(optimize::PASSES.map(|pass| pass.name)))]
     without: Vec<String>,
+    /// Make a model over a window of time one that takes the newest steps alone and keeps what it
+    /// still needs of the others: AXIS is that of time, counted from 0
+    #[arg(long, value_name = "AXIS")]
+    streaming: Option<usize>,
+    /// New steps in a run of such a model
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "streaming")]
+    steps: usize,
     #[command(flatten)]
     import: ImportArguments,
     #[command(flatten)]
@@ -42,13 +49,27 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let applied = optimize::run(&mut graph, |name| {
         !arguments.without.iter().any(|other| other == name)
     })?;
+    let macs = graph.macs();
+    let priming_runs = match arguments.streaming {
+        None => None,
+        Some(axis) => {
+            let steps = arguments.steps;
+            let options = optimize::streaming::Options { axis, steps };
+            let streaming = optimize::streaming::stream(&graph, &options)?;
+            graph = streaming.graph;
+            Some(streaming.priming_runs)
+        }
+    };
     let options = compile::Options {
         rounding: source.rounding,
         preprocess: inputs.into_iter().map(|input| input.preprocess).collect(),
         manifest: format::meta::Manifest {
             tool: crate::tool(),
             source_hash: source.source_hash.to_vec(),
-            recipe: "optimize".into(),
+            recipe: match arguments.streaming {
+                None => "optimize".into(),
+                Some(axis) => format!("optimize, streaming along axis {axis}"),
+            },
             ..Default::default()
         },
         ..Default::default()
@@ -65,6 +86,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
             json!({
                 "output": output.path(), "passes": passes, "nodes_before": before, "nodes": compiled.plan.len(),
                 "bytes": compiled.bytes.len(), "ram_bytes": compiled.arena_bytes,
+                "state_bytes": compiled.state_bytes, "macs": graph.macs(), "macs_before": macs,
+                "priming_runs": priming_runs,
             })
         );
         return Ok(());
@@ -83,6 +106,14 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         compiled.plan.len(),
         grouped(compiled.arena_bytes as u64)
     );
+    if let Some(runs) = priming_runs {
+        println!(
+            "streaming: {} -> {} MACs a run, {} bytes of state, full after {runs} runs",
+            grouped(macs),
+            grouped(graph.macs()),
+            grouped(compiled.state_bytes as u64)
+        );
+    }
     println!(
         "wrote {}: {} bytes, {}",
         output.path().display(),

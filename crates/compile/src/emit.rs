@@ -70,8 +70,10 @@ pub struct PlanNode {
 pub struct Compiled {
     /// The file.
     pub bytes: Vec<u8>,
-    /// Bytes of working memory.
+    /// Bytes of working memory, the state included.
     pub arena_bytes: usize,
+    /// Bytes of it that are kept from run to run.
+    pub state_bytes: usize,
     /// The nodes in order of execution.
     pub plan: Vec<PlanNode>,
 }
@@ -192,10 +194,14 @@ impl Emitter<'_> {
                     .constant(data.bytes(), operand.dtype.alignment());
                 tensor_record(&operand, Place::Constant, offset)
             }
-            (_, buffer) => {
-                let buffer = buffer.copied().unwrap_or(0);
+            (_, Some(&buffer)) => {
                 let offset = self.placement.offsets.get(buffer).copied().unwrap_or(0);
+                let offset = self.buffers.state_bytes + offset;
                 tensor_record(&operand, Place::Arena, offset as u32)
+            }
+            (None, None) => {
+                let offset = self.buffers.of_state.get(&id).copied().unwrap_or(0);
+                tensor_record(&operand, Place::State, offset as u32)
             }
         };
         let reference = self.writer.tensor(&record).ok_or(TOO_MANY_TENSORS)?;
@@ -278,9 +284,12 @@ fn emit(
             continue;
         }
         let before = emitter.writer.constant_bytes();
-        let place = scratch
-            .get(&index)
-            .map(|&b| (placement.offsets[b], buffers.buffers[b].bytes));
+        let place = scratch.get(&index).map(|&b| {
+            (
+                buffers.state_bytes + placement.offsets[b],
+                buffers.buffers[b].bytes,
+            )
+        });
         emitter.node(node, lowered, place)?;
         let op = ops::ALL.iter().find(|op| op.code == lowered.code);
         let live = buffers
@@ -302,13 +311,18 @@ fn emit(
     };
     let (inputs, outputs) = (ports(&graph.inputs)?, ports(&graph.outputs)?);
     emitter.writer.ports(inputs, outputs);
-    let arena_bytes = u32::try_from(placement.bytes);
-    let arena_bytes = arena_bytes.map_err(|_| Error::TooLarge("the arena exceeds 4 GiB"))?;
-    let file = emitter.writer.finish(arena_bytes, 0, &meta(graph, options));
+    let state_bytes = buffers.state_bytes;
+    let arena_bytes = state_bytes + placement.bytes;
+    let [planned, kept] = [u32::try_from(arena_bytes), u32::try_from(state_bytes)]
+        .map(|bytes| bytes.map_err(|_| Error::TooLarge("the arena exceeds 4 GiB")));
+    let file = emitter
+        .writer
+        .finish(planned?, kept?, &meta(graph, options));
     let bytes = file.ok_or(Error::TooLarge("more than 255 inputs or outputs, or 4 GiB"))?;
     Ok(Compiled {
         bytes,
-        arena_bytes: placement.bytes,
+        arena_bytes,
+        state_bytes,
         plan,
     })
 }

@@ -1,6 +1,6 @@
 //! Which buffer holds a value, how long, and which buffers may share bytes.
 
-use crate::arena::{Buffer, Sharing};
+use crate::arena::{Buffer, OFFSET_ALIGNMENT, Sharing};
 use graph::{Graph, ValueId};
 use runtime::host::Lowered;
 use std::collections::HashMap;
@@ -14,6 +14,10 @@ pub(crate) struct Buffers {
     pub sharings: Vec<Sharing>,
     /// The buffer of every value in the arena.
     pub of_value: HashMap<ValueId, usize>,
+    /// Where values are that are kept from run to run, in bytes: before the arena.
+    pub of_state: HashMap<ValueId, usize>,
+    /// Bytes of all of these.
+    pub state_bytes: usize,
 }
 
 /// Steps are node indices; inputs exist from step 0, outputs to the last step.
@@ -28,6 +32,10 @@ pub(crate) fn buffers(graph: &Graph, lowered: &[Lowered]) -> Buffers {
         }
         if lowered.is_alias() {
             result.alias(graph, node, step);
+        } else if node.kind.operator().keeps_state() {
+            node.outputs
+                .iter()
+                .for_each(|&output| result.keep(graph, output));
         } else {
             node.outputs
                 .iter()
@@ -52,6 +60,13 @@ impl Buffers {
         });
     }
 
+    fn keep(&mut self, graph: &Graph, value: ValueId) {
+        let tensor = graph.value(value);
+        let bytes = tensor.shape.elements() * tensor.dtype.bytes();
+        self.of_state.insert(value, self.state_bytes);
+        self.state_bytes += bytes.next_multiple_of(OFFSET_ALIGNMENT);
+    }
+
     fn read(&mut self, value: ValueId, step: usize) {
         if let Some(&index) = self.of_value.get(&value) {
             let life = &mut self.buffers[index].life;
@@ -62,6 +77,10 @@ impl Buffers {
     fn alias(&mut self, graph: &Graph, node: &graph::Node, step: usize) {
         let source = node.inputs.first().copied().flatten();
         let buffer = source.and_then(|value| self.of_value.get(&value).copied());
+        if let Some(&offset) = source.and_then(|value| self.of_state.get(&value)) {
+            let kept = node.outputs.iter().map(|&output| (output, offset));
+            return self.of_state.extend(kept);
+        }
         for &output in &node.outputs {
             match buffer {
                 Some(buffer) => {

@@ -6,6 +6,7 @@ mod fold;
 mod fuse;
 mod layout;
 pub mod quantize;
+pub mod streaming;
 
 use graph::{Error, Graph};
 

@@ -130,7 +130,9 @@ impl<'a> Session<'a> {
         let state = self.memory.get(..self.model.state_bytes()).unwrap_or(&[]);
         state.iter().for_each(|cell| cell.set(0));
         for node in self.model.nodes() {
-            for tensor in (0..node.input_count()).filter_map(|i| node.input(i)) {
+            let inputs = (0..node.input_count()).filter_map(|i| node.input(i));
+            let outputs = (0..node.output_count()).filter_map(|i| node.output(i));
+            for tensor in inputs.chain(outputs) {
                 if tensor.place == Place::State && tensor.dtype == DType::I8 {
                     self.cells(&tensor)
                         .iter()

@@ -12,6 +12,7 @@ use runtime::ops::average_pool_2d::AveragePool2d;
 use runtime::ops::binary::{Binary, Function};
 use runtime::ops::conv_2d::Conv2d;
 use runtime::ops::fully_connected::FullyConnected;
+use runtime::ops::history::History;
 use runtime::ops::max_pool_2d::MaxPool2d;
 use runtime::ops::{Kind, Window2d};
 
@@ -105,7 +106,7 @@ fn layer(random: &mut Random) -> Vec<u8> {
     let graph = &mut Graph::default();
     let pick = |random: &mut Random| CHANNELS[random.below(CHANNELS.len())];
     let (mut inputs, outputs) = (pick(random), pick(random));
-    let kind = random.below(11);
+    let kind = random.below(12);
     // An image that the largest window of 4 taps, dilated by 2, fits in.
     let mut image = [random.below(6) + 7, random.below(6) + 7];
     let groups = [2, 3][random.below(2)];
@@ -117,13 +118,20 @@ fn layer(random: &mut Random) -> Vec<u8> {
     }
     let channels = if kind == 9 { inputs * groups } else { inputs };
     let dims = [1, image[0] as u32, image[1] as u32, channels as u32];
-    let x = graph.add_input("x", DType::I8, shape(&dims));
+    let mut x = graph.add_input("x", DType::I8, shape(&dims));
     let zero_point = i32::from(byte(random));
     graph.value_mut(x).quantization = Some(Quantization::per_tensor(0.01, zero_point));
+    if kind == 11 {
+        let history = History {
+            axis: 1,
+            steps: image[0] + random.below(3),
+        };
+        x = push(graph, history, &[x], (0.01, zero_point));
+    }
     let (to, dense) = (i32::from(byte(random)), Window2d::dense([1, 1]));
     let window = window(random);
     let y = match kind {
-        0..=2 => convolution(graph, random, x, window, [inputs, outputs, 1], to),
+        0..=2 | 11 => convolution(graph, random, x, window, [inputs, outputs, 1], to),
         3 => convolution(graph, random, x, dense, [inputs, outputs, 1], to),
         4 => convolution(graph, random, x, window, [inputs, inputs, inputs], to),
         5 => {
@@ -195,11 +203,14 @@ fn gives_the_hosts_bits(spec: &str, kernels: &str) {
             ]
         };
         client.load(&model).unwrap();
-        let input: Vec<u8> = (0..input).map(|_| byte(&mut random) as u8).collect();
-        let expected = on_host(&mut runner, &input);
-        let given = on_device(&mut client, &input, output);
-        assert_eq!(given, expected, "model {seed}");
-        distinct.extend(expected);
+        // Twice, since some layers remember what they have seen.
+        for _ in 0..2 {
+            let input: Vec<u8> = (0..input).map(|_| byte(&mut random) as u8).collect();
+            let expected = on_host(&mut runner, &input);
+            let given = on_device(&mut client, &input, output);
+            assert_eq!(given, expected, "model {seed}");
+            distinct.extend(expected);
+        }
     }
     assert!(distinct.len() > 200, "outputs are all alike");
 }

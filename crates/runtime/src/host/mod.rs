@@ -134,6 +134,11 @@ pub trait Operator {
         None
     }
 
+    /// Whether the outputs are kept from run to run.
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
     /// The node of the plan, or the reason why these types cannot run.
     fn lower(
         &self,

@@ -82,6 +82,7 @@ operators! {
     reshape: Reshape [];
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];
+    history: History [ANY];
 }
 
 #[cfg(all(test, feature = "host"))]
