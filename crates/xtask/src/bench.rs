@@ -57,7 +57,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     check(&rows, &read(workspace, BUDGETS)?)
 }
 
-/// The budgets of the boards of the test run, with the program as the tests build it.
+/// The budgets of the boards of the test run.
 pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
     let Some(places) = figures::prepare_test(workspace)? else {
         println!("skipped: ../shared is missing");

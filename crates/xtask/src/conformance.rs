@@ -31,7 +31,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         bail!("the package `onnx` is missing; `cargo xtask setup` installs it");
     };
     let mut cargo = workspace.command("cargo");
-    cargo.args(["run", "--locked", "--quiet", "--package", "modelopt-tests"]);
+    cargo.args(["run", "--locked", "--quiet", "--release"]);
+    cargo.args(["--package", "modelopt-tests"]);
     cargo.args(["--bin", "conformance", "--"]).arg(folder);
     cargo.arg("tests/conformance/refusals.tsv");
     for (is_given, flag) in [(arguments.json, "--json"), (arguments.accept, "--accept")] {

@@ -113,25 +113,24 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Places> {
             shared.display()
         );
     }
-    build(workspace, shared, "release")
+    build(workspace, shared)
 }
 
-/// The same with the program as tests have it; `None` without models.
+/// The same; `None` without models.
 pub(crate) fn prepare_test(workspace: &Workspace) -> Result<Option<Places>> {
     let shared = shared(workspace);
     match shared.join("models").is_dir() {
-        true => build(workspace, shared, "dev").map(Some),
+        true => build(workspace, shared).map(Some),
         false => Ok(None),
     }
 }
 
-fn build(workspace: &Workspace, shared: PathBuf, profile: &str) -> Result<Places> {
+fn build(workspace: &Workspace, shared: PathBuf) -> Result<Places> {
     let mut build = workspace.command("cargo");
     build.args(["build", "--locked", "--quiet", "--package", "modelopt"]);
-    process::run(build.args(["--profile", profile]))?;
+    process::run(build.arg("--release"))?;
     let target = workspace.metadata(&workspace.root)?.target_directory;
-    let folder = if profile == "dev" { "debug" } else { profile };
-    let program = target.join(folder).join("modelopt").into_std_path_buf();
+    let program = target.join("release/modelopt").into_std_path_buf();
     let out = target.join("figures").into_std_path_buf();
     std::fs::create_dir_all(&out)?;
     Ok(Places {
