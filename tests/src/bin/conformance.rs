@@ -2,8 +2,9 @@
 //!
 //! Every folder in FOLDER has a `model.onnx` and `test_data_set_N` with inputs and expected
 //! outputs. A model is imported, optimized, compiled and run, as `modelopt optimize` and
-//! `modelopt run` do it. Where that is refused because an input must be known beforehand, whole-number
-//! inputs are given as constants (`--constant` on the command line) and it is tried once more.
+//! `modelopt run` do it. Where that is refused because an input must be known beforehand, inputs are
+//! given as constants (`--constant` on the command line): those of whole numbers, then all but the
+//! first, which are what models in files have as initializers.
 //!
 //! REFUSALS lists what may be refused, with reasons: anything else that is refused, and anything
 //! wrong, fails.
@@ -185,7 +186,9 @@ fn run_set(bytes: &[u8], set: &Path) -> Result<Option<String>, String> {
     let expected = tensors(set, "output")?;
     let answers = match prepared(bytes, &Options::default()) {
         Ok(graph) => answer(&graph, &inputs.iter().collect::<Vec<_>>())?,
-        Err(reason) => with_constants(bytes, &inputs).map_err(|_| reason)?,
+        Err(reason) => with_constants(bytes, &inputs, |_, tensor| tensor.data.to_i64().is_ok())
+            .or_else(|_| with_constants(bytes, &inputs, |index, _| index > 0))
+            .map_err(|_| reason)?,
     };
     if answers.len() != expected.len() {
         return Ok(Some(format!(
@@ -209,24 +212,40 @@ fn run_set(bytes: &[u8], set: &Path) -> Result<Option<String>, String> {
     Ok(different.map(|index| format!("output {index}")))
 }
 
-/// The same with whole-number inputs given beforehand.
-fn with_constants(bytes: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
+/// The same with the inputs given beforehand that `is_constant` chooses.
+fn with_constants(
+    bytes: &[u8],
+    inputs: &[Tensor],
+    is_constant: impl Fn(usize, &Tensor) -> bool,
+) -> Result<Vec<Tensor>, String> {
     let names = input_names(bytes)?;
     let mut options = Options::default();
     let mut others = Vec::new();
-    for (name, tensor) in names.iter().zip(inputs) {
-        match tensor.data.to_i64() {
-            Ok(values) => {
-                let values = values.into_iter().map(|value| value as f64).collect();
-                options.constants.insert(name.clone(), values);
-            }
-            Err(_) => others.push(tensor),
+    for (index, (name, tensor)) in names.iter().zip(inputs).enumerate() {
+        if is_constant(index, tensor) {
+            options
+                .constants
+                .insert(name.clone(), numbers(&tensor.data));
+        } else {
+            others.push(tensor);
         }
     }
     if options.constants.is_empty() {
-        return Err("there are no whole-number inputs".into());
+        return Err("there are no inputs to give beforehand".into());
     }
     answer(&prepared(bytes, &options)?, &others)
+}
+
+fn numbers(data: &Data) -> Vec<f64> {
+    match data {
+        Data::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        other => other
+            .to_i64()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|value| value as f64)
+            .collect(),
+    }
 }
 
 /// Inputs that are not initializers, in the file's order.
@@ -326,17 +345,6 @@ fn tensors(set: &Path, kind: &str) -> Result<Vec<Tensor>, String> {
 }
 
 fn is_close(answer: &Tensor, expected: &Tensor) -> bool {
-    let numbers = |data: &Data| -> Vec<f64> {
-        match data {
-            Data::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
-            other => other
-                .to_i64()
-                .unwrap_or_default()
-                .into_iter()
-                .map(|value| value as f64)
-                .collect(),
-        }
-    };
     let is_real = matches!(expected.data, Data::F32(_));
     let near = |(a, b): (f64, f64)| {
         let tolerance = if is_real {

@@ -76,6 +76,12 @@ impl<'a> Attributes<'a> {
         Ok(found.map_or(default, |a| a.s.as_deref().unwrap_or("")))
     }
 
+    /// Words, none where the attribute is left out.
+    pub(super) fn texts(&self, name: &str) -> Result<&'a [String], String> {
+        let found = self.find(name, AttributeType::STRINGS)?;
+        Ok(found.map_or(&[], |a| a.strings.as_slice()))
+    }
+
     /// A tensor.
     pub(super) fn tensor(&self, name: &str) -> Result<Option<&'a TensorProto>, String> {
         Ok(self

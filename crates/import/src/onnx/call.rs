@@ -277,9 +277,22 @@ impl Call<'_> {
 
     /// Applies an operator with one output.
     pub(super) fn push(&mut self, kind: impl Into<Kind>, inputs: &[Item]) -> Result<Item, Refusal> {
+        let outputs = self.push_all(kind, inputs)?;
+        outputs
+            .first()
+            .copied()
+            .ok_or_else(|| "it makes nothing".into())
+    }
+
+    /// Applies an operator with any number of outputs.
+    pub(super) fn push_all(
+        &mut self,
+        kind: impl Into<Kind>,
+        inputs: &[Item],
+    ) -> Result<Vec<Item>, Refusal> {
         let kind = kind.into();
-        if let Some(item) = self.fold(&kind, inputs)? {
-            return Ok(item);
+        if let Some(items) = self.fold(&kind, inputs)? {
+            return Ok(items);
         }
         let ids: Vec<ValueId> = inputs
             .iter()
@@ -294,21 +307,17 @@ impl Call<'_> {
         }
         let outputs = self.builder.graph.push(self.name.clone(), kind, &ids);
         let outputs = outputs.map_err(|error| error.reason)?;
-        outputs
-            .first()
-            .map(|&id| Item::Value(id))
-            .ok_or_else(|| "it makes nothing".into())
+        Ok(outputs.into_iter().map(Item::Value).collect())
     }
 
-    /// The result of an operator over constants, where it is cheap to have.
-    fn fold(&mut self, kind: &Kind, inputs: &[Item]) -> Result<Option<Item>, Refusal> {
+    /// The results of an operator over constants, where they are cheap to have.
+    fn fold(&mut self, kind: &Kind, inputs: &[Item]) -> Result<Option<Vec<Item>>, Refusal> {
         let tensors: Option<Vec<Rc<Tensor>>> =
             inputs.iter().map(|&item| self.tensor(item)).collect();
         let Some(tensors) = tensors else {
             return Ok(None);
         };
-        let cheap = matches!(kind, Kind::Unary(_) | Kind::Binary(_) | Kind::Pad(_));
-        let mut results = match (kind, tensors.first()) {
+        let results = match (kind, tensors.first()) {
             (Kind::Transpose(t), Some(tensor)) => constant::transpose(tensor, &t.permutation)
                 .into_iter()
                 .collect(),
@@ -318,15 +327,16 @@ impl Call<'_> {
                     data: tensor.data.clone(),
                 }]
             }
-            (_, Some(_)) if cheap && tensors.iter().all(|t| is_reasonable(&t.shape)) => {
+            (_, Some(_)) if is_cheap(kind) && tensors.iter().all(|t| is_reasonable(&t.shape)) => {
                 self.evaluate(kind, &tensors)?
             }
             _ => return Ok(None),
         };
-        let Some(result) = results.pop() else {
-            return Ok(None);
-        };
-        self.constant(result).map(Some)
+        let items: Result<Vec<Item>, Refusal> = results
+            .into_iter()
+            .map(|result| self.constant(result))
+            .collect();
+        Ok(Some(items?).filter(|items| !items.is_empty()))
     }
 
     fn evaluate(&mut self, kind: &Kind, tensors: &[Rc<Tensor>]) -> Result<Vec<Tensor>, Refusal> {
@@ -358,6 +368,25 @@ impl Call<'_> {
         }
         self.push(Transpose { permutation: axes }, &[item])
     }
+}
+
+/// Operators that are folded over constants.
+fn is_cheap(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Unary(_)
+            | Kind::Binary(_)
+            | Kind::Pad(_)
+            | Kind::Slice(_)
+            | Kind::Concat(_)
+            | Kind::Gather(_)
+            | Kind::GatherElements(_)
+            | Kind::Scatter(_)
+            | Kind::MatMul(_)
+            | Kind::Cumulate(_)
+            | Kind::Extreme(_)
+            | Kind::TopK(_)
+    )
 }
 
 fn operand(tensor: &Tensor) -> Option<graph::Operand<'_>> {

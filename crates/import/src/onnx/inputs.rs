@@ -67,6 +67,11 @@ pub(super) fn constants(
         {
             shapes.shapes.insert(name.clone(), vec![values.len()]);
         }
+        if values.is_empty() && open.len() == 1 && shapes.shapes.contains_key(name) {
+            // A list of nothing, such as of no axes.
+            constants.push((name.clone(), nothing(name, input)?));
+            continue;
+        }
         let input = read_one(input, &shapes, &mut Vec::new())?;
         let refuse = |reason| Problem::Input {
             input: name.clone(),
@@ -89,6 +94,21 @@ pub(super) fn constants(
         ));
     }
     Ok(constants)
+}
+
+/// An empty list of the input's type.
+fn nothing(name: &str, input: &ValueInfoProto) -> Result<Tensor, Problem> {
+    let declared = tensor_type(input).and_then(|tensor| tensor.elem_type);
+    let dtype = dtype(name, declared.unwrap_or(DataType(0)), &mut Vec::new());
+    let tensor = dtype.and_then(|dtype| {
+        let shape = Shape::new(&[0]).ok_or("has too many dimensions")?;
+        let data = data(dtype, &[])?;
+        Ok(Tensor { shape, data })
+    });
+    tensor.map_err(|reason| Problem::Input {
+        input: name.into(),
+        reason,
+    })
 }
 
 /// Numbers as elements of a type that holds them.

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod call;
+mod compose;
 mod constant;
 mod external;
 mod inputs;

@@ -14,6 +14,47 @@ pub(super) struct Spatial {
     pub(super) declared: [usize; 4],
 }
 
+impl Spatial {
+    /// The windows of one or two axes; one dimension is the columns of a single row.
+    pub(super) fn of(axes: &[AxisWindow]) -> Self {
+        let mut window = Window2d::dense([1, 1]);
+        let mut declared = [0; 4];
+        for (to, axis) in (0..2).rev().zip(axes.iter().rev()) {
+            window.kernel[to] = axis.kernel;
+            window.stride[to] = axis.stride;
+            window.dilation[to] = axis.dilation;
+            [window.padding[to], window.padding[to + 2]] = [axis.before, axis.after + axis.extra];
+            [declared[to], declared[to + 2]] = [axis.before, axis.after];
+        }
+        Spatial { window, declared }
+    }
+}
+
+/// A window along one axis.
+#[derive(Clone, Copy)]
+pub(super) struct AxisWindow {
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) dilation: usize,
+    /// Padding that the source asks for, on both sides.
+    pub(super) before: usize,
+    pub(super) after: usize,
+    /// What `ceil_mode` needs behind it.
+    pub(super) extra: usize,
+}
+
+impl AxisWindow {
+    /// An axis that windows leave alone.
+    pub(super) const NONE: AxisWindow = AxisWindow {
+        kernel: 1,
+        stride: 1,
+        dilation: 1,
+        before: 0,
+        after: 0,
+        extra: 0,
+    };
+}
+
 impl Call<'_> {
     /// The number of spatial dimensions of an image `[N, C, …]`: 1 or 2.
     pub(super) fn spatial_rank(&self, image: Item) -> Result<usize, Refusal> {
@@ -50,10 +91,15 @@ impl Call<'_> {
         self.transpose(flat, vec![0, 2, 1])
     }
 
-    /// The window of a node over an image `[N, C, …]` whose kernel has these sizes.
-    pub(super) fn window(&self, image: Item, kernel: &[usize]) -> Result<Spatial, Refusal> {
-        let rank = self.spatial_rank(image)?;
-        if kernel.len() != rank {
+    /// The windows of a node over an image `[N, C, …]` whose kernel has these sizes, one for every
+    /// spatial dimension.
+    pub(super) fn axis_windows(
+        &self,
+        image: Item,
+        kernel: &[usize],
+    ) -> Result<Vec<AxisWindow>, Refusal> {
+        let rank = self.shape(image).rank().saturating_sub(2);
+        if kernel.len() != rank || rank == 0 {
             let message = format!("its kernel {kernel:?} does not fit {rank} spatial dimensions");
             return Err(message.into());
         }
@@ -63,35 +109,33 @@ impl Call<'_> {
         let ceil = self.attributes.flag("ceil_mode")?;
         let auto = self.attributes.text("auto_pad", "NOTSET")?;
         let image = self.shape(image);
-        let mut window = Window2d::dense([1, 1]);
-        let mut declared = [0; 4];
-        for from in 0..rank {
-            // One dimension is the columns of a single row.
-            let to = from + 2 - rank;
-            let reach = (kernel[from] - 1) * dilations[from] + 1;
-            let stride = strides[from];
-            let size = image.dim(from + 2);
+        let mut windows = Vec::new();
+        for axis in 0..rank {
+            let reach = (kernel[axis] - 1) * dilations[axis] + 1;
+            let (size, stride) = (image.dim(axis + 2), strides[axis]);
             let total = (size.div_ceil(stride) - 1) * stride + reach;
             let total = total.saturating_sub(size);
             let [before, after] = match auto {
-                "NOTSET" | "" => [pads[from], pads[from + rank]],
+                "NOTSET" | "" => [pads[axis], pads[axis + rank]],
                 "VALID" => [0, 0],
                 "SAME_UPPER" => [total / 2, total - total / 2],
                 "SAME_LOWER" => [total - total / 2, total / 2],
                 other => return Err(format!("auto_pad '{other}' is not known").into()),
             };
-            let extra = if ceil {
-                ceil_padding(size, before, after, reach, stride)
-            } else {
-                0
+            let extra = match ceil {
+                true => ceil_padding(size, before, after, reach, stride),
+                false => 0,
             };
-            window.kernel[to] = kernel[from];
-            window.stride[to] = stride;
-            window.dilation[to] = dilations[from];
-            [window.padding[to], window.padding[to + 2]] = [before, after + extra];
-            [declared[to], declared[to + 2]] = [before, after];
+            windows.push(AxisWindow {
+                kernel: kernel[axis],
+                stride,
+                dilation: dilations[axis],
+                before,
+                after,
+                extra,
+            });
         }
-        Ok(Spatial { window, declared })
+        Ok(windows)
     }
 
     /// The attribute `kernel_shape`.
@@ -102,7 +146,7 @@ impl Call<'_> {
         self.spatial_sizes("kernel_shape", 1, rank, 1)
     }
 
-    fn spatial_sizes(
+    pub(super) fn spatial_sizes(
         &self,
         name: &str,
         default: usize,

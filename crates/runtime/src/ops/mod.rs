@@ -5,6 +5,7 @@
 
 use crate::Op;
 
+mod indices;
 mod walk;
 mod window;
 pub use window::Window2d;
@@ -83,6 +84,17 @@ operators! {
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];
     history: History [ANY];
+    gather: Gather [ANY];
+    gather_elements: GatherElements [ANY];
+    scatter: Scatter [ANY, F32];
+    mat_mul: MatMul [F32];
+    resample: Resample [F32];
+    cumulate: Cumulate [ANY];
+    extreme: Extreme [ANY];
+    top_k: TopK [ANY];
+    nll: Nll [F32];
+    conv_nd: ConvNd [F32];
+    grid_sample: GridSample [F32];
 }
 
 #[cfg(all(test, feature = "host"))]

@@ -1,40 +1,75 @@
-//! Conv in one and two dimensions: weights become `[O, KH, KW, I]`.
+//! Conv. In one and two dimensions constant weights become `[O, KH, KW, I]`; computed weights and three
+//! dimensions stay as they are.
 
 use crate::onnx::call::{Call, Item, Refusal, sizes};
 use crate::onnx::constant;
+use crate::onnx::spatial::{AxisWindow, Spatial};
 use runtime::host::{Activation, Tensor};
 use runtime::ops::conv_2d::Conv2d;
+use runtime::ops::conv_nd::ConvNd;
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
-    let x = call.float(0)?;
-    call.float(1)?;
-    let rank = call.spatial_rank(x)?;
-    let weights = call.required_constant(1, "weights")?;
-    let dims = sizes(&weights.shape);
+    let (x, weights) = (call.float(0)?, call.float(1)?);
+    let dims = sizes(&call.shape(weights));
+    let rank = call.shape(x).rank().saturating_sub(2);
     if dims.len() != rank + 2 || dims.contains(&0) {
-        return Err(format!("its weights {} do not fit {}", weights.shape, call.shape(x)).into());
+        let (weights, x) = (call.shape(weights), call.shape(x));
+        return Err(format!("its weights {weights} do not fit {x}").into());
     }
-    let groups = call.attributes.int("group", 1)?;
-    let groups = usize::try_from(groups)
-        .ok()
-        .filter(|groups| (1..=65_535).contains(groups));
-    let groups = groups.ok_or("its number of groups is not from 1 to 65,535")?;
     let kernel = &dims[2..];
     if call.attributes.has("kernel_shape") && call.kernel_shape(rank)? != kernel {
         return Err("its kernel_shape is not that of its weights".into());
     }
-    let window = call.window(x, kernel)?.window;
-    let weights = channels_last(call, &weights)?;
-    let bias = bias(call, dims[0])?;
+    let windows = call.axis_windows(x, kernel)?;
+    let groups = groups(call)?;
+    Ok(vec![apply(call, x, weights, &windows, groups)?])
+}
+
+pub(super) fn groups(call: &Call<'_>) -> Result<usize, Refusal> {
+    let groups = call.attributes.int("group", 1)?;
+    let groups = usize::try_from(groups)
+        .ok()
+        .filter(|groups| (1..=65_535).contains(groups));
+    Ok(groups.ok_or("its number of groups is not from 1 to 65,535")?)
+}
+
+/// Convolves an image `[N, I, …]` with weights `[O, I / groups, …]`; the bias is operand 2.
+pub(super) fn apply(
+    call: &mut Call<'_>,
+    x: Item,
+    weights: Item,
+    windows: &[AxisWindow],
+    groups: usize,
+) -> Result<Item, Refusal> {
+    let outputs = call.shape(weights).dim(0);
+    let bias = bias(call, outputs)?;
+    let is_computed = bias.is_some_and(|bias| call.tensor(bias).is_none());
+    let tensor = call
+        .tensor(weights)
+        .filter(|_| windows.len() <= 2 && !is_computed);
+    let Some(tensor) = tensor else {
+        let conv = ConvNd {
+            strides: windows.iter().map(|window| window.stride).collect(),
+            dilations: windows.iter().map(|window| window.dilation).collect(),
+            padding: windows
+                .iter()
+                .map(|window| [window.before, window.after])
+                .collect(),
+            groups,
+        };
+        let operands: Vec<Item> = [x, weights].into_iter().chain(bias).collect();
+        return call.push(conv, &operands);
+    };
+    let weights = channels_last(call, &tensor)?;
     let image = call.channels_last(x)?;
     let operands: Vec<Item> = [image, weights].into_iter().chain(bias).collect();
     let conv = Conv2d {
-        window,
+        window: Spatial::of(windows).window,
         groups,
         activation: Activation::None,
     };
     let result = call.push(conv, &operands)?;
-    Ok(vec![call.channels_first(result, rank)?])
+    call.channels_first(result, windows.len())
 }
 
 /// `[O, I, KH, KW]` or `[O, I, K]` as `[O, KH, KW, I]` with `KH` 1.
@@ -61,14 +96,15 @@ fn channels_last(call: &mut Call<'_>, weights: &Tensor) -> Result<Item, Refusal>
 }
 
 fn bias(call: &Call<'_>, outputs: usize) -> Result<Option<Item>, Refusal> {
-    let Some(bias) = call.optional_constant(2, "bias")? else {
+    if call.input(2).is_none() {
         return Ok(None);
-    };
-    call.float(2)?;
-    if sizes(&bias.shape) == [outputs] {
-        return Ok(call.input(2));
     }
-    Err(format!("its bias {} does not fit {outputs} outputs", bias.shape).into())
+    let bias = call.float(2)?;
+    let shape = call.shape(bias);
+    if sizes(&shape) == [outputs] {
+        return Ok(Some(bias));
+    }
+    Err(format!("its bias {shape} does not fit {outputs} outputs").into())
 }
 
 #[cfg(test)]

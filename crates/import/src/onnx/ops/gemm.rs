@@ -1,4 +1,4 @@
-//! Gemm: `alpha A B + beta C` with constant `B`, as a fully connected layer.
+//! Gemm: `alpha A B + beta C`; with constant `B` a fully connected layer.
 
 use crate::onnx::call::{Call, Item, Refusal, sizes};
 use crate::onnx::constant::{broadcast, to_f32, transpose};
@@ -6,6 +6,7 @@ use graph::{Data, Shape};
 use runtime::host::{Activation, Tensor};
 use runtime::ops::binary::{Binary, Function, broadcast as broadcast_shape};
 use runtime::ops::fully_connected::FullyConnected;
+use runtime::ops::mat_mul::MatMul;
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let mut x = call.float(0)?;
@@ -19,6 +20,9 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     }
     if call.attributes.flag("transA")? {
         x = call.transpose(x, vec![1, 0])?;
+    }
+    if call.constant_input(1).is_none() {
+        return computed(call, x, alpha, beta);
     }
     let weights = weights(call, alpha)?;
     let outputs = call.shape(weights).dim(0);
@@ -36,6 +40,23 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
             Ok(vec![call.push(add, &[product, addend])?])
         }
         _ => Ok(vec![product]),
+    }
+}
+
+/// The same with `B` computed at run time.
+fn computed(call: &mut Call<'_>, x: Item, alpha: f32, beta: f32) -> Result<Vec<Item>, Refusal> {
+    let mut b = call.float(1)?;
+    if call.attributes.flag("transB")? {
+        b = call.transpose(b, vec![1, 0])?;
+    }
+    let mut product = call.push(MatMul, &[x, b])?;
+    if alpha != 1.0 {
+        product = call.with_number(Function::Mul, product, alpha)?;
+    }
+    let shape = call.shape(product);
+    match addend(call, beta, [shape.dim(0), shape.dim(1)])? {
+        Some(addend) => Ok(vec![call.binary(Function::Add, product, addend)?]),
+        None => Ok(vec![product]),
     }
 }
 
@@ -130,6 +151,14 @@ mod tests {
         assert_eq!(scaled.operators(), ["fully_connected"]);
         let one = source().constant(&[], &[1.0]).apply("Gemm", vec![]);
         assert_eq!(one.run().1, [8.0, 11.0]);
+    }
+
+    #[test]
+    fn both_matrices_may_be_computed() {
+        let source = Source::new(13).input(&[1, 2], &A).input(&[2, 2], &B);
+        let source = source.input(&[2], &[1.0, 2.0]);
+        let scaled = vec![float("alpha", 2.0), int("transB", 1), float("beta", 0.5)];
+        assert_eq!(source.apply("Gemm", scaled).run().1, [10.5, 23.0]);
     }
 
     #[test]

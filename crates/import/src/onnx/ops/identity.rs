@@ -7,17 +7,27 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     Ok(vec![call.required(0)?])
 }
 
-/// The input, unless the node asks for training.
+/// The input, unless the node asks for training, and a mask that keeps all of it.
 pub(super) fn dropout(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let training = call.optional_constant(2, "training mode")?;
-    let drops = training.is_some_and(|flag| flag.data.bytes().iter().any(|&byte| byte != 0));
-    if drops {
+    let trains = training.is_some_and(|flag| flag.data.bytes().iter().any(|&byte| byte != 0));
+    let ratio = call.constant_input(1);
+    let drops_none = ratio.is_some_and(|ratio| ratio.data.bytes().iter().all(|&byte| byte == 0));
+    if trains && !drops_none {
         return Err(Refusal::new(
             "it drops values at random",
             "export the model for inference",
         ));
     }
-    import(call)
+    let mut items = import(call)?;
+    if call.outputs > 1 {
+        let shape = call.shape(items[0]);
+        call.afford(&shape)?;
+        let data = graph::Data::Bool(vec![1; shape.elements()]);
+        let mask = runtime::host::Tensor { shape, data };
+        items.push(call.rearranged(call.name.clone(), mask));
+    }
+    Ok(items)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! MatMul with one constant matrix, as a fully connected layer.
+//! MatMul: with one constant matrix a fully connected layer.
 
 use crate::onnx::call::{Call, Item, Refusal, sizes, to_shape};
 use crate::onnx::constant::transpose;
 use runtime::host::Tensor;
 use runtime::ops::fully_connected::FullyConnected;
+use runtime::ops::mat_mul::MatMul;
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let (a, b) = (call.float(0)?, call.float(1)?);
@@ -11,11 +12,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         return left(call, a, b);
     }
     let Some(matrix) = call.tensor(b) else {
-        let reason = "products of two matrices computed at run time are not supported";
-        return Err(Refusal::new(
-            reason,
-            "make one operand constant, or cut the model before it",
-        ));
+        return stacks(call, a, b);
     };
     let dims = sizes(&matrix.shape);
     let (leading, last) = dims.split_at(dims.len().saturating_sub(2));
@@ -32,7 +29,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
             shape: to_shape(&[1, inputs])?,
             data: matrix.data.clone(),
         },
-        _ => return Err(format!("a stack of matrices {} is not supported", matrix.shape).into()),
+        _ => return stacks(call, a, b),
     };
     let name = call.operand_name(1);
     let weights = call.rearranged(name, turned);
@@ -46,6 +43,32 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     // Leading ones of the matrix broadcast into the result.
     while result.len() + usize::from(is_vector) < dims.len() {
         result.insert(0, 1);
+    }
+    Ok(vec![call.reshape(product, &result)?])
+}
+
+/// Matrices or stacks of them, of which none is one constant matrix. A vector is a row on the left
+/// and a column on the right, and leaves no axis behind.
+fn stacks(call: &mut Call<'_>, a: Item, b: Item) -> Result<Vec<Item>, Refusal> {
+    let (rows, columns) = (sizes(&call.shape(a)), sizes(&call.shape(b)));
+    let (is_row, is_column) = (rows.len() == 1, columns.len() == 1);
+    let a = if is_row {
+        call.reshape(a, &[1, rows[0]])?
+    } else {
+        a
+    };
+    let b = if is_column {
+        call.reshape(b, &[columns[0], 1])?
+    } else {
+        b
+    };
+    let product = call.push(MatMul, &[a, b])?;
+    let mut result = sizes(&call.shape(product));
+    if is_column {
+        result.pop();
+    }
+    if is_row {
+        result.remove(result.len() - 2 + usize::from(is_column));
     }
     Ok(vec![call.reshape(product, &result)?])
 }
@@ -119,15 +142,23 @@ mod tests {
     }
 
     #[test]
-    fn two_computed_matrices_are_refused() {
-        let both = Source::new(13)
-            .input(&[1, 1], &[1.0])
-            .input(&[1, 1], &[1.0]);
-        assert!(
-            both.apply("MatMul", vec![])
-                .refusal()
-                .contains("computed at run time")
+    fn two_computed_matrices_are_multiplied() {
+        let both = |a: &[i64], b: &[i64]| {
+            let both = Source::new(13).input(a, &[1.0, 2.0]).input(b, &[3.0, 4.0]);
+            both.apply("MatMul", vec![]).run()
+        };
+        assert_eq!(both(&[1, 2], &[2, 1]), ("1x1".into(), vec![11.0]));
+        assert_eq!(both(&[2], &[2]), ("scalar".into(), vec![11.0]));
+        assert_eq!(
+            both(&[2, 1, 1], &[1, 2]),
+            ("2x1x2".into(), vec![3.0, 4.0, 6.0, 8.0])
         );
+        assert_eq!(both(&[2], &[1, 2, 1]), ("1x1".into(), vec![11.0]));
+        assert_eq!(both(&[1, 1, 2], &[2]), ("1x1".into(), vec![11.0]));
+    }
+
+    #[test]
+    fn sizes_must_fit() {
         let sizes = Source::new(13)
             .input(&[1, 3], &[1.0; 3])
             .constant(&[2, 2], &B);

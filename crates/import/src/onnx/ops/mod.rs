@@ -7,25 +7,41 @@ mod clip;
 mod concat;
 mod constant;
 mod conv;
+mod conv_transpose;
+mod einsum;
+mod extreme;
+mod fourier;
 mod gather;
 mod gelu;
 mod gemm;
+mod grid;
 mod identity;
 mod layer_normalization;
+mod loss;
 mod mat_mul;
+mod normalization;
 mod pad;
 mod pool;
+mod rearrange;
+mod recurrent;
+mod recurrent_cell;
 mod reduce;
 mod reshape;
+mod resize;
+mod resize_table;
+mod scatter;
 mod shape;
 mod slice;
 mod softmax;
 mod split;
 mod transpose;
+mod trilu;
 mod unary;
+mod window;
 
 use super::call::{Call, Item, Refusal};
 use super::is_standard;
+use recurrent_cell::Kind as Recurrent;
 use rten_onnx::onnx::NodeProto;
 use runtime::ops::binary::Function as Binary;
 use runtime::ops::reduce::Function as Reduce;
@@ -41,47 +57,88 @@ type Row = (&'static str, i64, Import);
 static TABLE: &[Row] = &[
     ("Abs", 1, |call| unary::import(call, Unary::Abs)),
     ("Add", 1, |call| binary::import(call, Binary::Add)),
+    ("AffineGrid", 20, grid::affine),
+    ("ArgMax", 1, |call| extreme::position(call, true)),
+    ("ArgMin", 1, |call| extreme::position(call, false)),
     ("AveragePool", 1, pool::average),
     ("BatchNormalization", 1, batch_normalization::import),
+    ("BlackmanWindow", 17, |call| {
+        window::cosines(call, [0.42, 0.5, 0.08])
+    }),
     ("Cast", 1, cast::import),
     ("CastLike", 15, cast::like),
     ("Ceil", 1, |call| unary::import(call, Unary::Ceil)),
+    ("CenterCropPad", 18, rearrange::center_crop_pad),
     ("Clip", 1, clip::import),
+    ("Col2Im", 18, scatter::col2im),
+    ("Compress", 9, gather::compress),
     ("Concat", 1, concat::import),
     ("Constant", 1, constant::import),
     ("ConstantOfShape", 9, constant::of_shape),
     ("Conv", 1, conv::import),
+    ("ConvTranspose", 1, conv_transpose::import),
     ("Cos", 7, |call| unary::import(call, Unary::Cos)),
+    ("CumSum", 11, trilu::cumulative_sum),
+    ("DFT", 17, fourier::dft),
+    ("DepthToSpace", 1, rearrange::depth_to_space),
     ("Div", 1, |call| binary::import(call, Binary::Div)),
     ("Dropout", 1, identity::dropout),
+    ("Einsum", 12, einsum::import),
     ("Elu", 1, unary::elu),
     ("Erf", 9, |call| unary::import(call, Unary::Erf)),
     ("Exp", 1, |call| unary::import(call, Unary::Exp)),
+    ("Expand", 8, rearrange::expand),
     ("Flatten", 1, reshape::flatten),
     ("Floor", 1, |call| unary::import(call, Unary::Floor)),
+    ("GRU", 3, |call| recurrent::import(call, Recurrent::Gru)),
     ("Gather", 1, gather::import),
+    ("GatherElements", 11, gather::elements),
+    ("GatherND", 11, gather::nd),
     ("Gelu", 20, gelu::import),
     ("Gemm", 1, gemm::import),
     ("GlobalAveragePool", 1, pool::global_average),
+    ("GlobalLpPool", 2, pool::global_lp),
     ("GlobalMaxPool", 1, pool::global_max),
+    ("GridSample", 16, grid::sample),
+    ("GroupNormalization", 18, normalization::group),
+    ("HammingWindow", 17, |call| {
+        window::cosines(call, [25.0 / 46.0, 21.0 / 46.0, 0.0])
+    }),
+    ("HannWindow", 17, |call| {
+        window::cosines(call, [0.5, 0.5, 0.0])
+    }),
     ("HardSigmoid", 1, unary::hard_sigmoid),
     ("HardSwish", 14, |call| {
         unary::import(call, Unary::HardSwish)
     }),
+    ("Hardmax", 1, extreme::hardmax),
     ("Identity", 1, identity::import),
+    ("InstanceNormalization", 6, normalization::instance),
+    ("LRN", 1, normalization::local_response),
+    ("LSTM", 1, |call| recurrent::import(call, Recurrent::Lstm)),
     ("LayerNormalization", 17, layer_normalization::import),
     ("LeakyRelu", 1, unary::leaky_relu),
     ("Log", 1, |call| unary::import(call, Unary::Log)),
     ("LogSoftmax", 1, softmax::log),
+    ("LpPool", 2, pool::lp),
     ("MatMul", 1, mat_mul::import),
     ("Max", 1, |call| binary::variadic(call, Binary::Max)),
     ("MaxPool", 1, pool::max),
+    ("MaxUnpool", 9, scatter::max_unpool),
     ("Mean", 1, binary::mean),
+    ("MeanVarianceNormalization", 9, normalization::mean_variance),
+    ("MelWeightMatrix", 17, window::mel_weights),
     ("Min", 1, |call| binary::variadic(call, Binary::Min)),
     ("Mul", 1, |call| binary::import(call, Binary::Mul)),
     ("Neg", 1, |call| unary::import(call, Unary::Neg)),
+    (
+        "NegativeLogLikelihoodLoss",
+        12,
+        loss::negative_log_likelihood,
+    ),
     ("Pad", 1, pad::import),
     ("Pow", 1, |call| binary::import(call, Binary::Pow)),
+    ("RNN", 1, |call| recurrent::import(call, Recurrent::Rnn)),
     ("Reciprocal", 1, |call| {
         unary::import(call, Unary::Reciprocal)
     }),
@@ -97,7 +154,13 @@ static TABLE: &[Row] = &[
     ("ReduceSumSquare", 1, reduce::sum_square),
     ("Relu", 1, |call| unary::import(call, Unary::Relu)),
     ("Reshape", 5, reshape::import),
+    ("Resize", 10, resize::import),
+    ("ReverseSequence", 10, gather::reverse_sequence),
     ("Round", 11, |call| unary::import(call, Unary::Round)),
+    ("STFT", 17, fourier::stft),
+    ("Scatter", 9, scatter::elements),
+    ("ScatterElements", 11, scatter::elements),
+    ("ScatterND", 11, scatter::nd),
     ("Shape", 1, shape::import),
     ("Sigmoid", 1, |call| unary::import(call, Unary::Sigmoid)),
     ("Sign", 9, |call| unary::import(call, Unary::Sign)),
@@ -105,16 +168,22 @@ static TABLE: &[Row] = &[
     ("Size", 1, shape::size),
     ("Slice", 1, slice::import),
     ("Softmax", 1, softmax::import),
+    ("SoftmaxCrossEntropyLoss", 12, loss::softmax_cross_entropy),
     ("Softplus", 1, |call| unary::import(call, Unary::Softplus)),
     ("Softsign", 1, |call| unary::import(call, Unary::Softsign)),
+    ("SpaceToDepth", 1, rearrange::space_to_depth),
     ("Split", 1, split::import),
     ("Sqrt", 1, |call| unary::import(call, Unary::Sqrt)),
     ("Squeeze", 1, reshape::squeeze),
     ("Sub", 1, |call| binary::import(call, Binary::Sub)),
     ("Sum", 1, |call| binary::variadic(call, Binary::Add)),
     ("Tanh", 1, |call| unary::import(call, Unary::Tanh)),
+    ("Tile", 6, rearrange::tile),
+    ("TopK", 1, extreme::top_k),
     ("Transpose", 1, transpose::import),
+    ("Trilu", 14, trilu::import),
     ("Unsqueeze", 1, reshape::unsqueeze),
+    ("Upsample", 7, resize::import),
 ];
 
 /// The names of the ONNX operators that can be imported, sorted.

@@ -1,62 +1,137 @@
-//! Pools in one and two dimensions.
+//! Pools in one to three dimensions.
 
 use crate::onnx::call::{Call, Item, Refusal, sizes};
+use crate::onnx::spatial::{AxisWindow, Spatial};
 use runtime::host::Activation;
 use runtime::ops::Window2d;
 use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::binary::Function as Of2;
 use runtime::ops::max_pool_2d::MaxPool2d;
 use runtime::ops::pad::Pad;
+use runtime::ops::reduce::Function as Fold;
+use runtime::ops::unary::Function as Of1;
 
 /// Mean of each window, over the image alone or over the padding as well.
 pub(super) fn average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.float(0)?;
-    let rank = call.spatial_rank(x)?;
-    let spatial = call.window(x, &call.kernel_shape(rank)?)?;
-    let mut image = call.channels_last(x)?;
+    let count_include_pad = call.attributes.flag("count_include_pad")?;
+    let result = pooled(call, x, |call, image, spatial| {
+        means(call, image, spatial, count_include_pad)
+    });
+    Ok(vec![result?])
+}
+
+/// The means of one image `[N, H, W, C]`.
+fn means(
+    call: &mut Call<'_>,
+    mut image: Item,
+    spatial: Spatial,
+    mut count_include_pad: bool,
+) -> Result<Item, Refusal> {
     let (mut window, declared) = (spatial.window, spatial.declared);
-    let mut count_include_pad = call.attributes.flag("count_include_pad")?;
-    if count_include_pad && window.padding != declared {
+    if count_include_pad && (window.padding != declared || window.dilation != [1, 1]) {
         // Declared padding counts and what rounding up adds does not: pad first.
-        let [top, left, bottom, right] = declared;
-        let amounts = vec![[0, 0], [top, bottom], [left, right], [0, 0]];
-        image = call.push(
-            Pad {
-                amounts,
-                value: 0.0,
-            },
-            &[image],
-        )?;
+        image = padded(call, image, declared)?;
         for (padding, declared) in window.padding.iter_mut().zip(declared) {
             *padding -= declared;
         }
         count_include_pad = false;
-    }
-    if window.dilation != [1, 1] && count_include_pad {
-        return Err("dilation with count_include_pad is not supported".into());
     }
     let pool = AveragePool2d {
         window,
         count_include_pad,
         activation: Activation::None,
     };
-    let result = call.push(pool, &[image])?;
-    Ok(vec![call.channels_first(result, rank)?])
+    call.push(pool, &[image])
+}
+
+/// Zeros at the top, the left, the bottom and the right of an image `[N, H, W, C]`.
+fn padded(call: &mut Call<'_>, image: Item, padding: [usize; 4]) -> Result<Item, Refusal> {
+    if padding == [0; 4] {
+        return Ok(image);
+    }
+    let [top, left, bottom, right] = padding;
+    let amounts = vec![[0, 0], [top, bottom], [left, right], [0, 0]];
+    let value = 0.0;
+    call.push(Pad { amounts, value }, &[image])
 }
 
 /// Largest element of each window.
 pub(super) fn max(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.float(0)?;
-    let rank = call.spatial_rank(x)?;
-    let window = call.window(x, &call.kernel_shape(rank)?)?.window;
-    let image = call.channels_last(x)?;
-    let result = call.push(
-        MaxPool2d {
+    let result = pooled(call, x, |call, image, spatial| {
+        let activation = Activation::None;
+        let window = spatial.window;
+        call.push(MaxPool2d { window, activation }, &[image])
+    });
+    Ok(vec![result?])
+}
+
+/// `(sum |x|^p)^(1/p)` of each window: what is padded adds nothing.
+pub(super) fn lp(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let x = call.float(0)?;
+    let p = call.attributes.int("p", 2)? as f32;
+    let rank = call.shape(x).rank().saturating_sub(2);
+    let count: usize = call.kernel_shape(rank)?.iter().product();
+    let sizes = call.unary(Of1::Abs, x)?;
+    let powers = call.with_number(Of2::Pow, sizes, p)?;
+    let means = pooled(call, powers, |call, image, spatial| {
+        let mut window = spatial.window;
+        let image = padded(call, image, window.padding)?;
+        window.padding = [0; 4];
+        let pool = AveragePool2d {
             window,
+            count_include_pad: false,
             activation: Activation::None,
-        },
-        &[image],
-    )?;
-    Ok(vec![call.channels_first(result, rank)?])
+        };
+        call.push(pool, &[image])
+    })?;
+    let sums = call.with_number(Of2::Mul, means, count as f32)?;
+    Ok(vec![call.with_number(Of2::Pow, sums, 1.0 / p)?])
+}
+
+/// Applies a pool that may work on one axis after the other: with three spatial dimensions, on the
+/// last two and then on the first.
+fn pooled(
+    call: &mut Call<'_>,
+    x: Item,
+    pool: impl Fn(&mut Call<'_>, Item, Spatial) -> Result<Item, Refusal>,
+) -> Result<Item, Refusal> {
+    let dims = sizes(&call.shape(x));
+    let rank = match dims.len() {
+        5 => 3,
+        _ => call.spatial_rank(x)?,
+    };
+    let windows = call.axis_windows(x, &call.kernel_shape(rank)?)?;
+    let planar = |call: &mut Call<'_>, x: Item, windows: &[AxisWindow]| {
+        let image = call.channels_last(x)?;
+        let result = pool(call, image, Spatial::of(windows))?;
+        call.channels_first(result, windows.len())
+    };
+    let (&[n, c, d, h, w], [depth, plane @ ..]) = (&dims[..], &windows[..]) else {
+        return planar(call, x, &windows);
+    };
+    let planes = call.reshape(x, &[n, c * d, h, w])?;
+    let planes = planar(call, planes, plane)?;
+    let (h, w) = (call.shape(planes).dim(2), call.shape(planes).dim(3));
+    let lines = call.reshape(planes, &[n, c, d, h * w])?;
+    let lines = planar(call, lines, &[*depth, AxisWindow::NONE])?;
+    let d = call.shape(lines).dim(2);
+    call.reshape(lines, &[n, c, d, h, w])
+}
+
+/// `(sum |x|^p)^(1/p)` of each channel.
+pub(super) fn global_lp(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let x = call.float(0)?;
+    let rank = call.shape(x).rank();
+    if rank < 3 {
+        return Err(format!("{} has no spatial dimensions", call.shape(x)).into());
+    }
+    let p = call.attributes.int("p", 2)? as f32;
+    let sizes = call.unary(Of1::Abs, x)?;
+    let powers = call.with_number(Of2::Pow, sizes, p)?;
+    let sums = call.folded(Fold::Sum, powers, [2, rank - 1])?;
+    Ok(vec![call.with_number(Of2::Pow, sums, 1.0 / p)?])
 }
 
 /// Mean of each channel.
@@ -138,6 +213,32 @@ mod tests {
             pool("AveragePool", vec![int("ceil_mode", 1)]),
             [3.0, 4.5, 7.5, 9.0]
         );
+    }
+
+    #[test]
+    fn roots_of_powers() {
+        assert_eq!(pool("LpPool", vec![int("p", 1)]), [12.0]);
+        let whole = Source::new(13).input(&[1, 1, 2], &[3.0, -4.0]);
+        assert_eq!(
+            whole.apply("GlobalLpPool", vec![]).run(),
+            ("1x1x1".into(), vec![5.0])
+        );
+    }
+
+    #[test]
+    fn three_dimensions_are_two_and_one() {
+        let source = |operator: &str, kernel: &[i64]| {
+            let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+            let source = Source::new(13).input(&[1, 1, 2, 2, 2], &x);
+            source
+                .apply(operator, vec![ints("kernel_shape", kernel)])
+                .run()
+        };
+        assert_eq!(
+            source("MaxPool", &[2, 1, 2]),
+            ("1x1x1x2x1".into(), vec![6.0, 8.0])
+        );
+        assert_eq!(source("AveragePool", &[2, 2, 2]).1, [4.5]);
     }
 
     #[test]
