@@ -186,19 +186,24 @@ mod tests {
         assert!(conv(vec![ints("kernel_shape", &[3, 3])]).contains("not that of its weights"));
         assert!(conv(vec![ints("dilations", &[9, 9])]).contains("does not fit"));
         assert!(conv(vec![text("auto_pad", "SOME")]).contains("'SOME'"));
-        let computed = Source::new(13)
-            .input(&[1, 1, 1, 1], &[1.0])
-            .input(&[1, 1, 1, 1], &[1.0]);
-        assert!(
-            computed
-                .apply("Conv", vec![])
-                .refusal()
-                .contains("its weights (input 1)")
-        );
-        let cube = Source::new(13).input(&[1, 1, 1, 1, 1], &[1.0]);
-        let cube = cube
-            .constant(&[1, 1, 1, 1, 1], &[1.0])
+        let four = Source::new(13).input(&[1, 1, 1, 1, 1, 1], &[1.0]);
+        let four = four
+            .constant(&[1, 1, 1, 1, 1, 1], &[1.0])
             .apply("Conv", vec![]);
-        assert!(cube.refusal().contains("only [N, C, L] and [N, C, H, W]"));
+        assert!(four.refusal().contains("do not fit"));
+    }
+
+    #[test]
+    fn computed_weights_and_three_dimensions_run() {
+        let computed = Source::new(13)
+            .input(&[1, 1, 3, 3], &X)
+            .input(&[1, 1, 2, 2], &[1.0, 1.0, 1.0, 1.0]);
+        let computed = computed.apply("Conv", vec![ints("strides", &[2, 2])]);
+        assert_eq!(computed.run(), ("1x1x1x1".into(), vec![12.0]));
+        let cube = Source::new(13).input(&[1, 1, 1, 3, 3], &X);
+        let cube = cube.constant(&[1, 1, 1, 2, 2], &[1.0; 4]);
+        let cube = cube.apply("Conv", vec![]);
+        assert_eq!(cube.run().1, [12.0, 16.0, 24.0, 28.0]);
+        assert_eq!(cube.operators(), ["conv_nd"]);
     }
 }

@@ -68,7 +68,8 @@ fn stacks(call: &mut Call<'_>, a: Item, b: Item) -> Result<Vec<Item>, Refusal> {
         result.pop();
     }
     if is_row {
-        result.remove(result.len() - 2 + usize::from(is_column));
+        let rows = result.len() - if is_column { 1 } else { 2 };
+        result.remove(rows);
     }
     Ok(vec![call.reshape(product, &result)?])
 }

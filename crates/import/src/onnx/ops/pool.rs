@@ -15,7 +15,16 @@ use runtime::ops::unary::Function as Of1;
 pub(super) fn average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.float(0)?;
     let count_include_pad = call.attributes.flag("count_include_pad")?;
-    let result = pooled(call, x, |call, image, spatial| {
+    let rank = call.shape(x).rank().saturating_sub(2);
+    let is_dilated = call
+        .spatial_sizes("dilations", 1, rank, 1)?
+        .iter()
+        .any(|&step| step > 1);
+    let result = pooled(call, x, |call, image, mut spatial| {
+        if is_dilated {
+            // Only the standard has dilated means, and there what rounding up adds counts too.
+            spatial.declared = spatial.window.padding;
+        }
         means(call, image, spatial, count_include_pad)
     });
     Ok(vec![result?])
