@@ -112,7 +112,7 @@ pub(crate) fn source(path: &Path, arguments: &ImportArguments) -> Result<Importe
 /// Reads a source model that is not quantized yet.
 pub(crate) fn float_source(path: &Path, arguments: &ImportArguments) -> Result<Imported, Failure> {
     let imported = source(path, arguments)?;
-    if imported.graph.is_quantized() {
+    if imported.graph.is_quantized() || imported.quantized.is_some() {
         let file = path.display();
         let message = format!(
             "is already quantized; `modelopt optimize {file}` makes a compact model of it as it is, \

@@ -41,7 +41,7 @@ export interface Port {
   /** Dimensions of what is passed, outermost first; the batch is 1. */
   readonly shape: readonly number[];
   /** The element type inside the model. */
-  readonly dtype: 'f32' | 'int8' | 'int16' | 'int32' | 'int64' | 'uint8' | 'bool';
+  readonly dtype: 'f32' | 'int8' | 'int16' | 'int32' | 'int64' | 'uint8' | 'uint16' | 'uint32' | 'uint64' | 'bool';
   /** `real = scale * (integer - zeroPoint)`; undefined where the port is not quantized. */
   readonly scale: number | undefined;
   /** The integer that stands for 0; undefined where the port is not quantized. */

@@ -102,6 +102,11 @@ pub fn decode(tensor: &Tensor, bytes: &[u8]) -> Vec<f32> {
             (DType::I8, &[a]) => real(i32::from(a as i8)),
             (DType::U8 | DType::Bool, &[a]) => real(i32::from(a)),
             (DType::I16, &[a, b]) => real(i32::from(i16::from_le_bytes([a, b]))),
+            (DType::U16, &[a, b]) => real(i32::from(u16::from_le_bytes([a, b]))),
+            (DType::U32, &[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]) as f32,
+            (DType::U64, &[a, b, c, d, e, f, g, h]) => {
+                u64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32
+            }
             (DType::I32, &[a, b, c, d]) => real(i32::from_le_bytes([a, b, c, d])),
             (DType::I64, &[a, b, c, d, e, f, g, h]) => {
                 i64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32

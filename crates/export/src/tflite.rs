@@ -473,6 +473,9 @@ fn type_code(dtype: DType) -> i8 {
         DType::I64 => 4,
         DType::Bool => 6,
         DType::I16 => 7,
+        DType::U64 => 12,
+        DType::U32 => 15,
+        DType::U16 => 16,
         _ => 9,
     }
 }

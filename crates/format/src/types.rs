@@ -29,6 +29,12 @@ pub enum DType {
     Channel = 8,
     /// Per output channel, 12 bytes: 32-bit bias, 32-bit multiplier, shift. See [`crate::fixed`].
     ChannelWide = 9,
+    /// Unsigned 16 bits.
+    U16 = 10,
+    /// Unsigned 32 bits.
+    U32 = 11,
+    /// Unsigned 64 bits.
+    U64 = 12,
 }
 
 impl DType {
@@ -36,9 +42,9 @@ impl DType {
     pub const fn bytes(self) -> usize {
         match self {
             DType::I8 | DType::Bool | DType::U8 => 1,
-            DType::I16 | DType::F16 => 2,
-            DType::F32 | DType::I32 | DType::Channel => 4,
-            DType::I64 => 8,
+            DType::I16 | DType::F16 | DType::U16 => 2,
+            DType::F32 | DType::I32 | DType::Channel | DType::U32 => 4,
+            DType::I64 | DType::U64 => 8,
             DType::ChannelWide => 12,
         }
     }
@@ -64,6 +70,9 @@ impl DType {
             7 => DType::U8,
             8 => DType::Channel,
             9 => DType::ChannelWide,
+            10 => DType::U16,
+            11 => DType::U32,
+            12 => DType::U64,
             _ => return None,
         })
     }
@@ -81,6 +90,9 @@ impl DType {
             DType::U8 => "uint8",
             DType::Channel => "channel",
             DType::ChannelWide => "channel-wide",
+            DType::U16 => "uint16",
+            DType::U32 => "uint32",
+            DType::U64 => "uint64",
         }
     }
 }

@@ -81,17 +81,6 @@ pub enum Problem {
         /// What there is.
         known: String,
     },
-    /// The model is quantized already.
-    #[error(
-        "the model is already quantized (node '{node}' is {operator}); \
-         pass the float model that it was made from"
-    )]
-    AlreadyQuantized {
-        /// The first such node.
-        node: String,
-        /// Its operator.
-        operator: String,
-    },
     /// Some nodes cannot be imported: all of them.
     #[error("{}", list(.0))]
     Unsupported(Vec<Unsupported>),

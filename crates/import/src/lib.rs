@@ -54,6 +54,9 @@ pub struct Imported {
     /// How integer sums become outputs where the file is quantized already, and where it is
     /// quantized later.
     pub rounding: Rounding,
+    /// The first ONNX node that computes with quantized numbers. Such nodes become float arithmetic
+    /// that rounds as they do; the values of TensorFlow Lite say for themselves what they stand for.
+    pub quantized: Option<String>,
     /// The program that wrote the file, with its version; empty where it does not say.
     pub producer: String,
     /// SHA-256 of the file.

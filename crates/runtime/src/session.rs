@@ -338,6 +338,9 @@ fn real(tensor: &Tensor, bytes: [u8; 8]) -> f32 {
         DType::I16 => i32::from(i16::from_le_bytes([a, b])),
         DType::I32 => i32::from_le_bytes([a, b, c, d]),
         DType::I64 => return i64::from_le_bytes(bytes) as f32,
+        DType::U16 => i32::from(u16::from_le_bytes([a, b])),
+        DType::U32 => return u32::from_le_bytes([a, b, c, d]) as f32,
+        DType::U64 => return u64::from_le_bytes(bytes) as f32,
         DType::F16 | DType::Channel | DType::ChannelWide => 0,
     };
     if tensor.scale > 0.0 {

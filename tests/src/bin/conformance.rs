@@ -223,9 +223,8 @@ fn with_constants(
     let mut others = Vec::new();
     for (index, (name, tensor)) in names.iter().zip(inputs).enumerate() {
         if is_constant(index, tensor) {
-            options
-                .constants
-                .insert(name.clone(), numbers(&tensor.data));
+            let values = numbers(&tensor.data)?;
+            options.constants.insert(name.clone(), values);
         } else {
             others.push(tensor);
         }
@@ -236,16 +235,16 @@ fn with_constants(
     answer(&prepared(bytes, &options)?, &others)
 }
 
-fn numbers(data: &Data) -> Vec<f64> {
-    match data {
-        Data::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
-        other => other
-            .to_i64()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|value| value as f64)
-            .collect(),
+/// Numbers as the command line takes them, where nothing is lost by it.
+fn numbers(data: &Data) -> Result<Vec<f64>, String> {
+    if let Data::F32(values) = data {
+        return Ok(values.iter().map(|&value| f64::from(value)).collect());
     }
+    let exact = |value: i64| match value as f64 {
+        real if real as i64 == value => Ok(real),
+        _ => Err(format!("{value} is too large to be given beforehand")),
+    };
+    data.to_i64()?.into_iter().map(exact).collect()
 }
 
 /// Inputs that are not initializers, in the file's order.
@@ -344,16 +343,16 @@ fn tensors(set: &Path, kind: &str) -> Result<Vec<Tensor>, String> {
     }
 }
 
+/// Whether every element is as expected: floats within the tolerances, anything else to the bit.
 fn is_close(answer: &Tensor, expected: &Tensor) -> bool {
-    let is_real = matches!(expected.data, Data::F32(_));
-    let near = |(a, b): (f64, f64)| {
-        let tolerance = if is_real {
-            ABSOLUTE + RELATIVE * b.abs()
-        } else {
-            0.0
-        };
+    let near = |(&a, &b): (&f32, &f32)| {
+        let (a, b) = (f64::from(a), f64::from(b));
+        let tolerance = ABSOLUTE + RELATIVE * b.abs();
         a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance
     };
-    let (a, b) = (numbers(&answer.data), numbers(&expected.data));
-    answer.shape == expected.shape && a.len() == b.len() && a.into_iter().zip(b).all(near)
+    answer.shape == expected.shape
+        && match (&answer.data, &expected.data) {
+            (Data::F32(a), Data::F32(b)) => a.len() == b.len() && a.iter().zip(b).all(near),
+            (a, b) => a == b,
+        }
 }

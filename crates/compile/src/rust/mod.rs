@@ -143,6 +143,9 @@ fn element_type(dtype: DType) -> Result<&'static str, Error> {
         DType::I16 => "i16",
         DType::I32 => "i32",
         DType::I64 => "i64",
+        DType::U16 => "u16",
+        DType::U32 => "u32",
+        DType::U64 => "u64",
         DType::U8 | DType::Bool => "u8",
         DType::F16 | DType::Channel | DType::ChannelWide => {
             return Err(Error::Library(format!(

@@ -193,6 +193,9 @@ fn variant(dtype: DType) -> &'static str {
         DType::U8 => "U8",
         DType::Channel => "Channel",
         DType::ChannelWide => "ChannelWide",
+        DType::U16 => "U16",
+        DType::U32 => "U32",
+        DType::U64 => "U64",
     }
 }
 

@@ -386,6 +386,11 @@ fn is_cheap(kind: &Kind) -> bool {
             | Kind::Cumulate(_)
             | Kind::Extreme(_)
             | Kind::TopK(_)
+            | Kind::WholeNumbers(_)
+            | Kind::Compare(_)
+            | Kind::Choose(_)
+            | Kind::Cast(_)
+            | Kind::Reduce(_)
     )
 }
 

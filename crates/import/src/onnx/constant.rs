@@ -1,6 +1,6 @@
 //! Movement of elements inside constants: everything is a list of flat indices to read.
 
-use graph::{Data, Shape};
+use graph::{DType, Data, Shape};
 use runtime::host::Tensor;
 
 /// The elements at flat `indices`, in that order; indices outside are left out.
@@ -17,6 +17,9 @@ pub(super) fn select(data: &Data, indices: impl Iterator<Item = usize>) -> Data 
         Data::I16(values) => Data::I16(pick(values, indices)),
         Data::I32(values) => Data::I32(pick(values, indices)),
         Data::I64(values) => Data::I64(pick(values, indices)),
+        Data::U16(values) => Data::U16(pick(values, indices)),
+        Data::U32(values) => Data::U32(pick(values, indices)),
+        Data::U64(values) => Data::U64(pick(values, indices)),
         Data::Bool(values) => Data::Bool(pick(values, indices)),
     }
 }
@@ -95,9 +98,33 @@ pub(super) fn broadcast(tensor: &Tensor, to: &Shape) -> Tensor {
 pub(super) fn to_f32(data: &Data) -> Vec<f32> {
     match (data, data.to_i64()) {
         (Data::F32(values), _) => values.clone(),
+        (Data::U64(values), _) => values.iter().map(|&v| v as f32).collect(),
         (_, Ok(values)) => values.into_iter().map(|v| v as f32).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Whole numbers as elements of a type; refused where it does not hold them.
+pub(super) fn from_i64(dtype: DType, values: &[i64]) -> Result<Data, String> {
+    fn narrow<T: TryFrom<i64>>(values: &[i64], dtype: DType) -> Result<Vec<T>, String> {
+        let each = |&value: &i64| {
+            T::try_from(value).map_err(|_| format!("{value} is not a number of {dtype}"))
+        };
+        values.iter().map(each).collect()
+    }
+    Ok(match dtype {
+        DType::F32 => Data::F32(values.iter().map(|&v| v as f32).collect()),
+        DType::I8 => Data::I8(narrow(values, dtype)?),
+        DType::U8 => Data::U8(narrow(values, dtype)?),
+        DType::I16 => Data::I16(narrow(values, dtype)?),
+        DType::U16 => Data::U16(narrow(values, dtype)?),
+        DType::I32 => Data::I32(narrow(values, dtype)?),
+        DType::U32 => Data::U32(narrow(values, dtype)?),
+        DType::I64 => Data::I64(values.to_vec()),
+        DType::U64 => Data::U64(narrow(values, dtype)?),
+        DType::Bool => Data::Bool(values.iter().map(|&v| u8::from(v != 0)).collect()),
+        other => return Err(format!("there are no numbers of {other}")),
+    })
 }
 
 #[cfg(test)]

@@ -67,12 +67,8 @@ pub(super) fn constants(
         {
             shapes.shapes.insert(name.clone(), vec![values.len()]);
         }
-        if values.is_empty() && open.len() == 1 && shapes.shapes.contains_key(name) {
-            // A list of nothing, such as of no axes.
-            constants.push((name.clone(), nothing(name, input)?));
-            continue;
-        }
-        let input = read_one(input, &shapes, &mut Vec::new())?;
+        // A constant may be empty, as lists of axes are.
+        let input = read_shaped(input, &shapes, &mut Vec::new())?;
         let refuse = |reason| Problem::Input {
             input: name.clone(),
             reason,
@@ -94,21 +90,6 @@ pub(super) fn constants(
         ));
     }
     Ok(constants)
-}
-
-/// An empty list of the input's type.
-fn nothing(name: &str, input: &ValueInfoProto) -> Result<Tensor, Problem> {
-    let declared = tensor_type(input).and_then(|tensor| tensor.elem_type);
-    let dtype = dtype(name, declared.unwrap_or(DataType(0)), &mut Vec::new());
-    let tensor = dtype.and_then(|dtype| {
-        let shape = Shape::new(&[0]).ok_or("has too many dimensions")?;
-        let data = data(dtype, &[])?;
-        Ok(Tensor { shape, data })
-    });
-    tensor.map_err(|reason| Problem::Input {
-        input: name.into(),
-        reason,
-    })
 }
 
 /// Numbers as elements of a type that holds them.
@@ -138,6 +119,9 @@ fn data(dtype: DType, values: &[f64]) -> Result<Data, String> {
                 .collect(),
         ),
         DType::I64 => Data::I64(whole?),
+        DType::U16 => Data::U16(fits(0, u16::MAX.into())?.map(|v| v as u16).collect()),
+        DType::U32 => Data::U32(fits(0, u32::MAX.into())?.map(|v| v as u32).collect()),
+        DType::U64 => Data::U64(fits(0, i64::MAX)?.map(|v| v as u64).collect()),
         DType::Bool => Data::Bool(fits(0, 1)?.map(|v| v as u8).collect()),
         other => return Err(format!("{other} has no values to give")),
     })
@@ -201,7 +185,23 @@ fn check_options(inputs: &[&ValueInfoProto], options: &Options) -> Result<(), Pr
     check("input", options.shapes.keys().collect(), &names)
 }
 
+/// An input that can be computed with.
 fn read_one(
+    input: &ValueInfoProto,
+    options: &Options,
+    notes: &mut Vec<String>,
+) -> Result<Input, Problem> {
+    let read = read_shaped(input, options, notes)?;
+    if super::call::is_reasonable(&read.shape) {
+        return Ok(read);
+    }
+    Err(Problem::Input {
+        reason: format!("{} is too large or empty", read.shape),
+        input: read.name,
+    })
+}
+
+fn read_shaped(
     input: &ValueInfoProto,
     options: &Options,
     notes: &mut Vec<String>,
@@ -228,12 +228,8 @@ fn read_one(
     let dims: Option<Vec<u32>> = sizes.iter().map(|&size| u32::try_from(size).ok()).collect();
     let shape = dims
         .and_then(|dims| Shape::new(&dims))
-        .filter(super::call::is_reasonable)
-        .ok_or_else(|| {
-            refuse(format!(
-                "{sizes:?} is too large, empty or of too many dimensions"
-            ))
-        })?;
+        .filter(|shape| shape.checked_elements().is_some())
+        .ok_or_else(|| refuse(format!("{sizes:?} is too large or of too many dimensions")))?;
     Ok(Input { name, dtype, shape })
 }
 
@@ -302,6 +298,9 @@ fn dtype(name: &str, dtype: DataType, notes: &mut Vec<String>) -> Result<DType, 
         DataType::INT16 => DType::I16,
         DataType::INT32 => DType::I32,
         DataType::INT64 => DType::I64,
+        DataType::UINT16 => DType::U16,
+        DataType::UINT32 => DType::U32,
+        DataType::UINT64 => DType::U64,
         DataType::BOOL => DType::Bool,
         other => {
             return Err(format!(

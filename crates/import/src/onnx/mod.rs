@@ -12,6 +12,7 @@ mod spatial;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod typed;
 mod wire;
 
 use crate::error::{Error, Problem, Unsupported};
@@ -27,7 +28,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// The versions of the operator set that are known.
-const OPSETS: [i64; 2] = [7, 22];
+const OPSETS: [i64; 2] = [1, 22];
 
 /// The names of the ONNX operators that can be imported, sorted.
 pub fn onnx_operators() -> impl Iterator<Item = &'static str> {
@@ -98,6 +99,7 @@ fn import(
         opset,
         names: HashMap::new(),
         builder: Builder::new(name.into()),
+        quantized: None,
     };
     importer.constants(source, external)?;
     for (name, tensor) in inputs::constants(source, options)? {
@@ -124,6 +126,7 @@ fn import(
         source_hash,
         notes,
         rounding: Rounding::High,
+        quantized: importer.quantized,
     })
 }
 
@@ -158,6 +161,8 @@ struct Importer {
     opset: i64,
     names: HashMap<String, Item>,
     builder: Builder,
+    /// The first node that computes with quantized numbers.
+    quantized: Option<String>,
 }
 
 impl Importer {
@@ -189,13 +194,8 @@ impl Importer {
     fn nodes(&mut self, source: &GraphProto, external: &External<'_>) -> Result<(), Problem> {
         let known = self.names.keys().map(String::as_str).collect();
         let nodes = order::live_nodes(source, &known)?;
-        if let Some(node) = nodes.iter().find(|node| ops::is_quantized(node)) {
-            let operator = node.op_type.clone().unwrap_or_default();
-            return Err(Problem::AlreadyQuantized {
-                node: order::node_name(node),
-                operator,
-            });
-        }
+        let quantized = nodes.iter().find(|node| ops::is_quantized(node));
+        self.quantized = quantized.map(|node| order::node_name(node));
         let unused = source.node.len() - nodes.len();
         if unused > 0 {
             self.builder

@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 use runtime::host::Tensor;
 
-/// Reads a tensor. Every float type becomes f32, unsigned types the next wider signed one.
+/// Reads a tensor. Every float type becomes f32.
 pub(super) fn read(proto: &TensorProto, external: &External<'_>) -> Result<Tensor, Problem> {
     let name = proto.name.clone().unwrap_or_default();
     decode(proto, external).map_err(|reason| Problem::Tensor { name, reason })
@@ -78,19 +78,11 @@ fn from_raw(dtype: DataType, bytes: &[u8]) -> Result<Data, String> {
         DataType::UINT8 => Data::U8(bytes.to_vec()),
         DataType::BOOL => Data::Bool(bytes.iter().map(|&b| u8::from(b != 0)).collect()),
         DataType::INT16 => Data::I16(each(bytes, i16::from_le_bytes)),
-        DataType::UINT16 => Data::I32(each(bytes, |b| u16::from_le_bytes(b).into())),
+        DataType::UINT16 => Data::U16(each(bytes, u16::from_le_bytes)),
         DataType::INT32 => Data::I32(each(bytes, i32::from_le_bytes)),
-        DataType::UINT32 => Data::I64(each(bytes, |b| u32::from_le_bytes(b).into())),
+        DataType::UINT32 => Data::U32(each(bytes, u32::from_le_bytes)),
         DataType::INT64 => Data::I64(each(bytes, i64::from_le_bytes)),
-        DataType::UINT64 => {
-            let values = each(bytes, |b| i64::try_from(u64::from_le_bytes(b)));
-            Data::I64(
-                values
-                    .into_iter()
-                    .collect::<Result<_, _>>()
-                    .map_err(|e| e.to_string())?,
-            )
-        }
+        DataType::UINT64 => Data::U64(each(bytes, u64::from_le_bytes)),
         other => return Err(format!("elements of type {other} are not known")),
     })
 }
@@ -108,7 +100,8 @@ fn from_fields(dtype: DataType, proto: &TensorProto) -> Result<Data, String> {
         DataType::UINT8 => Data::U8(small.iter().map(|&v| v as u8).collect()),
         DataType::BOOL => Data::Bool(small.iter().map(|&v| u8::from(v != 0)).collect()),
         DataType::INT16 => Data::I16(small.iter().map(|&v| v as i16).collect()),
-        DataType::UINT16 | DataType::INT32 => Data::I32(small.clone()),
+        DataType::UINT16 => Data::U16(small.iter().map(|&v| v as u16).collect()),
+        DataType::INT32 => Data::I32(small.clone()),
         DataType::INT64 => Data::I64(proto.int64_data.clone()),
         other => {
             return Err(format!(

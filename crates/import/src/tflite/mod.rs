@@ -91,6 +91,7 @@ fn import(name: &str, bytes: &[u8], options: &Options) -> Result<Imported, Probl
     let Importer { graph, notes, .. } = importer;
     graph.verify()?;
     Ok(Imported {
+        quantized: None,
         graph,
         format: Format::Tflite,
         opset: i64::from(SCHEMA),

@@ -75,7 +75,8 @@ pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Err
         for input in node.inputs.iter_mut().flatten() {
             let tensor = graph.value(*input);
             let has = tensor.dtype;
-            let is_activation = matches!(has, DType::F32 | DType::I8 | DType::I16);
+            // Whole numbers and truth values of the model itself stay what they are.
+            let is_activation = float.value(*input).dtype == DType::F32;
             if tensor.data.is_some() || has == dtype || !is_activation {
                 continue;
             }

@@ -58,6 +58,26 @@ pub(crate) fn assign(
     assignment
 }
 
+/// Whether an operator computes in int8.
+fn has_int8(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Conv2d(_)
+            | Kind::FullyConnected(_)
+            | Kind::Binary(_)
+            | Kind::AveragePool2d(_)
+            | Kind::MaxPool2d(_)
+            | Kind::Unary(_)
+            | Kind::Softmax(_)
+            | Kind::Concat(_)
+            | Kind::Transpose(_)
+            | Kind::Pad(_)
+            | Kind::Slice(_)
+            | Kind::Mean(_)
+            | Kind::Reshape(_)
+    )
+}
+
 fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
     let constant = |index: usize| {
         let id = node.inputs.get(index).copied().flatten();
@@ -70,6 +90,16 @@ fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
             .flatten()
             .map(|id| graph.value(id).shape)
     };
+    let computed = node
+        .inputs
+        .iter()
+        .flatten()
+        .chain(&node.outputs)
+        .map(|&id| graph.value(id));
+    let mut others = computed.filter(|value| value.data.is_none() && value.dtype != DType::F32);
+    if let Some(other) = others.next() {
+        return Some(format!("it works on {}", other.dtype));
+    }
     match &node.kind {
         Kind::Conv2d(_) | Kind::FullyConnected(_) if !constant(1) => {
             Some("its weights are not constant".into())
@@ -88,6 +118,7 @@ fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
             Some("one part is constant".into())
         }
         Kind::Quantize(_) | Kind::Dequantize(_) => Some("it converts between types".into()),
+        kind if !has_int8(kind) => Some(format!("there is no int8 {}", kind.operator().name())),
         _ => None,
     }
 }

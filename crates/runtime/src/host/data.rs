@@ -20,6 +20,12 @@ pub enum Data {
     I32(Vec<i32>),
     /// Signed 64 bits.
     I64(Vec<i64>),
+    /// Unsigned 16 bits.
+    U16(Vec<u16>),
+    /// Unsigned 32 bits.
+    U32(Vec<u32>),
+    /// Unsigned 64 bits.
+    U64(Vec<u64>),
     /// Truth values, one byte each.
     Bool(Vec<u8>),
 }
@@ -34,6 +40,9 @@ impl Data {
             Data::I16(_) => DType::I16,
             Data::I32(_) => DType::I32,
             Data::I64(_) => DType::I64,
+            Data::U16(_) => DType::U16,
+            Data::U32(_) => DType::U32,
+            Data::U64(_) => DType::U64,
             Data::Bool(_) => DType::Bool,
         }
     }
@@ -57,6 +66,9 @@ impl Data {
             Data::I16(values) => as_bytes(values),
             Data::I32(values) => as_bytes(values),
             Data::I64(values) => as_bytes(values),
+            Data::U16(values) => as_bytes(values),
+            Data::U32(values) => as_bytes(values),
+            Data::U64(values) => as_bytes(values),
         }
     }
 
@@ -74,6 +86,9 @@ impl Data {
             DType::I16 => Data::I16(each(bytes, i16::from_le_bytes)),
             DType::I32 => Data::I32(each(bytes, i32::from_le_bytes)),
             DType::I64 => Data::I64(each(bytes, i64::from_le_bytes)),
+            DType::U16 => Data::U16(each(bytes, u16::from_le_bytes)),
+            DType::U32 => Data::U32(each(bytes, u32::from_le_bytes)),
+            DType::U64 => Data::U64(each(bytes, u64::from_le_bytes)),
             other => return Err(std::format!("{other} has no elements of its own")),
         })
     }
@@ -94,7 +109,7 @@ impl Data {
         }
     }
 
-    /// Whole numbers of any type, widened.
+    /// Whole numbers of any type, widened; refused where one is 2^63 or more.
     pub fn to_i64(&self) -> Result<Vec<i64>, String> {
         Ok(match self {
             Data::I8(values) => values.iter().map(|&v| i64::from(v)).collect(),
@@ -102,6 +117,13 @@ impl Data {
             Data::I16(values) => values.iter().map(|&v| i64::from(v)).collect(),
             Data::I32(values) => values.iter().map(|&v| i64::from(v)).collect(),
             Data::I64(values) => values.clone(),
+            Data::U16(values) => values.iter().map(|&v| i64::from(v)).collect(),
+            Data::U32(values) => values.iter().map(|&v| i64::from(v)).collect(),
+            Data::U64(values) => {
+                let narrow = values.iter().map(|&v| i64::try_from(v));
+                let narrow: Result<_, _> = narrow.collect();
+                narrow.map_err(|_| "has numbers of 2^63 or more")?
+            }
             Data::F32(_) => return Err("is f32 where whole numbers are needed".into()),
         })
     }

@@ -1,5 +1,5 @@
 //! Element-wise operators of two tensors: `out = activation(a ∘ b)` for
-//! `∘` in add, sub, mul, div, min, max, pow.
+//! `∘` in add, sub, mul, div, min, max, pow, remainder.
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
@@ -14,8 +14,11 @@
 
 use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
-use format::{DType, Node, Shape};
+use format::{DType, Node};
 use kernels::{AddI8, AddI16};
+
+pub use super::broadcast::broadcast;
+use super::broadcast::Places;
 
 /// int8 addition of equal shapes.
 pub static ADD_I8: Op = Op::new(3, "add", check_add, run_add);
@@ -88,26 +91,6 @@ fn check_f32(node: &Node<'_>) -> Option<()> {
     (types && known && shape == output.shape).then_some(())
 }
 
-/// The shape that two shapes broadcast to (ONNX: aligned at the end, 1 stretches).
-pub fn broadcast(a: &Shape, b: &Shape) -> Option<Shape> {
-    let rank = a.rank().max(b.rank());
-    let mut dims = [1u32; format::MAX_RANK];
-    for back in 0..rank {
-        let dim = |shape: &Shape| match shape.rank().checked_sub(back + 1) {
-            Some(axis) => shape.dim(axis) as u32,
-            None => 1,
-        };
-        let (x, y) = (dim(a), dim(b));
-        *dims.get_mut(rank - 1 - back)? = match (x, y) {
-            (x, y) if x == y => x,
-            (1, y) => y,
-            (x, 1) => x,
-            _ => return None,
-        };
-    }
-    Shape::new(dims.get(..rank)?)
-}
-
 fn function(code: u8) -> Option<fn(f32, f32) -> f32> {
     Some(match code {
         0 => |a, b| a + b,
@@ -117,24 +100,9 @@ fn function(code: u8) -> Option<fn(f32, f32) -> f32> {
         4 => |a: f32, b: f32| if a.is_nan() || b.is_nan() { f32::NAN } else { a.min(b) },
         5 => |a: f32, b: f32| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) },
         6 => libm::powf,
+        7 => libm::fmodf,
         _ => return None,
     })
-}
-
-/// Element strides of an operand inside a broadcast shape; 0 where it is stretched.
-fn strides(operand: &Shape, output: &Shape) -> [usize; format::MAX_RANK] {
-    let mut strides = [0; format::MAX_RANK];
-    let mut step = 1;
-    let shift = output.rank() - operand.rank().min(output.rank());
-    for axis in (0..operand.rank()).rev() {
-        if operand.dim(axis) > 1
-            && let Some(stride) = strides.get_mut(axis + shift)
-        {
-            *stride = step;
-        }
-        step *= operand.dim(axis);
-    }
-    strides
 }
 
 fn run_f32(run: &Run<'_>) {
@@ -148,49 +116,13 @@ fn run_f32(run: &Run<'_>) {
         return;
     };
     let (x, y, output) = (run.input::<f32>(0), run.input::<f32>(1), run.output::<f32>(0));
-    let mut pairs = Pairs::new(&a.shape, &b.shape, to.shape);
+    let mut pairs = Places::new([&a.shape, &b.shape], to.shape);
     for cell in output {
-        let at = pairs.next();
+        let at = pairs.advance();
         let value = function(x.get(at[0]), y.get(at[1]));
         // NaN passes through: comparisons with it are false.
         let value = if value < low { low } else { value };
         cell.set(if value > high { high } else { value });
-    }
-}
-
-/// The places of both operands for each element of a broadcast shape in turn.
-struct Pairs {
-    shape: Shape,
-    steps: [[usize; format::MAX_RANK]; 2],
-    index: [usize; format::MAX_RANK],
-    at: [usize; 2],
-}
-
-impl Pairs {
-    fn new(a: &Shape, b: &Shape, shape: Shape) -> Self {
-        Pairs {
-            shape,
-            steps: [strides(a, &shape), strides(b, &shape)],
-            index: [0; format::MAX_RANK],
-            at: [0; 2],
-        }
-    }
-
-    fn next(&mut self) -> [usize; 2] {
-        let Pairs { shape, steps, index, at } = self;
-        let place = *at;
-        for axis in (0..shape.rank()).rev() {
-            index[axis] += 1;
-            at[0] += steps[0][axis];
-            at[1] += steps[1][axis];
-            if index[axis] < shape.dim(axis) {
-                break;
-            }
-            at[0] -= steps[0][axis] * index[axis];
-            at[1] -= steps[1][axis] * index[axis];
-            index[axis] = 0;
-        }
-        place
     }
 }
 
@@ -239,10 +171,10 @@ fn run_stepwise(run: &Run<'_>) {
         scaled(sum, of_output).saturating_add(to.zero_point)
     };
     let (x, y, output) = (run.input::<i8>(0), run.input::<i8>(1), run.output::<i8>(0));
-    let mut pairs = Pairs::new(&a.shape, &b.shape, to.shape);
+    let mut pairs = Places::new([&a.shape, &b.shape], to.shape);
     let is_plain = a.shape == b.shape;
     for (i, cell) in output.iter().enumerate() {
-        let at = if is_plain { [i; 2] } else { pairs.next() };
+        let at = if is_plain { [i; 2] } else { pairs.advance() };
         let value = combine(i32::from(x.get(at[0])), i32::from(y.get(at[1])));
         cell.set(value.clamp(low, high) as i8);
     }
@@ -280,6 +212,8 @@ mod host {
         Max = 5,
         /// `a` to the power of `b`.
         Pow = 6,
+        /// What is left of `a` divided by `b`, with the sign of `a`.
+        Remainder = 7,
     }
 
     /// Attributes of an element-wise operator of two tensors.
@@ -301,6 +235,7 @@ mod host {
                 Function::Min => "min",
                 Function::Max => "max",
                 Function::Pow => "pow",
+                Function::Remainder => "remainder",
             }
         }
 
@@ -382,7 +317,7 @@ mod host {
                 Function::Min | Function::Max => {
                     return Err("its inputs and its output need one scale".into());
                 }
-                Function::Div | Function::Pow => {
+                Function::Div | Function::Pow | Function::Remainder => {
                     return Err(std::format!("there is no {} of int8", self.name()));
                 }
             };

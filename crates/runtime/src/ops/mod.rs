@@ -5,6 +5,7 @@
 
 use crate::Op;
 
+mod broadcast;
 mod indices;
 mod walk;
 mod window;
@@ -79,7 +80,7 @@ operators! {
     pad: Pad [ANY];
     slice: Slice [ANY];
     mean: Mean [I8, F32];
-    reduce: Reduce [F32];
+    reduce: Reduce [F32, WHOLE];
     reshape: Reshape [];
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];
@@ -95,6 +96,10 @@ operators! {
     nll: Nll [F32];
     conv_nd: ConvNd [F32];
     grid_sample: GridSample [F32];
+    whole: WholeNumbers [ANY];
+    compare: Compare [ANY];
+    choose: Choose [ANY];
+    cast: Cast [ANY];
 }
 
 #[cfg(all(test, feature = "host"))]

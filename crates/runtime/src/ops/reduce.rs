@@ -4,15 +4,22 @@
 //!
 //! | operand | shape | types |
 //! |---|---|---|
-//! | input | any | f32 |
-//! | output | the axes that go are 1 | f32 |
+//! | input | any | f32; whole numbers; bool but for sums and products |
+//! | output | the axes that go are 1 | the input's |
+//!
+//! Sums and products of whole numbers wrap in their type.
 
 use super::mean::geometry;
+use super::whole::{Whole, is_whole, with_whole};
 use crate::{Op, Run};
 use format::{DType, Node};
 
 /// Float in, float out.
-pub static F32: Op = Op::new(25, "reduce_f32", check, run);
+pub static F32: Op =
+    Op::new(25, "reduce_f32", |node| check(node, |dtype| dtype == DType::F32), run);
+
+/// Whole numbers and truth values.
+pub static WHOLE: Op = Op::new(54, "reduce_whole", check_whole, run_whole);
 
 /// A fold of two numbers and what it starts with.
 type Fold = (f32, fn(f32, f32) -> f32);
@@ -27,12 +34,41 @@ fn function(code: u8) -> Option<Fold> {
     })
 }
 
-fn check(node: &Node<'_>) -> Option<()> {
+/// The same over whole numbers: what [`super::whole`] calls the function.
+fn whole_function(code: u8) -> Option<u8> {
+    [0, 2, 5, 4].get(usize::from(code)).copied()
+}
+
+fn check_whole(node: &Node<'_>) -> Option<()> {
+    check(node, is_whole)?;
+    let mut params = node.params();
+    geometry(node, &mut params)?;
+    let truth = node.input(0)?.dtype == DType::Bool;
+    (!truth || params.u8() >= 2).then_some(())
+}
+
+fn run_whole(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let Some([_, size, inner]) = geometry(&run.node, &mut params) else { return };
+    let Some(function) = whole_function(params.u8()) else { return };
+    let Some(dtype) = run.node.input(0).map(|input| input.dtype) else { return };
+    fn each<T: Whole>(run: &Run<'_>, size: usize, inner: usize, function: u8) {
+        let input = run.input::<T>(0);
+        for (i, cell) in run.output::<T>(0).iter().enumerate() {
+            let start = i / inner.max(1) * size * inner + i % inner.max(1);
+            let rest = (1..size).map(|s| input.get(start + s * inner));
+            cell.set(rest.fold(input.get(start), |a, b| T::combine(function, a, b)));
+        }
+    }
+    with_whole!(dtype, each(run, size, inner, function), ());
+}
+
+fn check(node: &Node<'_>, is_known: fn(DType) -> bool) -> Option<()> {
     let mut params = node.params();
     let [outer, size, inner] = geometry(node, &mut params)?;
     function(params.u8())?;
     let (input, output) = (node.input(0)?, node.output(0)?);
-    let types = input.dtype == DType::F32 && output.dtype == DType::F32;
+    let types = input.dtype == output.dtype && is_known(input.dtype);
     let whole = output.shape.elements() == outer.checked_mul(inner)?;
     (types && whole && size > 0).then_some(())
 }
@@ -106,9 +142,17 @@ mod host {
             _rounding: Rounding,
         ) -> Result<Lowered, String> {
             let (input, output) = (required(inputs, 0)?, outputs.first().ok_or("no output")?);
-            if (input.dtype, output.dtype) != (DType::F32, DType::F32) {
-                return Err(std::format!("there is no {} of {}", self.name(), input.dtype));
-            }
+            let counts = matches!(self.function, Function::Sum | Function::Product);
+            let code = match (input.dtype, output.dtype) {
+                (DType::F32, DType::F32) => super::F32.code,
+                (DType::Bool, _) if counts => {
+                    return Err(std::format!("there is no {} of bool", self.name()));
+                }
+                (from, to) if from == to && super::is_whole(from) && input.quantization.is_none() => {
+                    super::WHOLE.code
+                }
+                (from, _) => return Err(std::format!("there is no {} of {from}", self.name())),
+            };
             let [_, size, _] = parts(&input.shape, self.first, self.last);
             if size == 0 {
                 return Err("there is nothing to reduce".into());
@@ -116,7 +160,7 @@ mod host {
             let mut params = ParamsWriter::default();
             params.u8(self.first as u8).u8(self.last as u8).u16(0).u8(self.function as u8);
             let operands = std::vec![LoweredOperand::Input(0)];
-            Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
+            Ok(Lowered { code, operands, params: params.finish() })
         }
     }
 }
@@ -128,6 +172,24 @@ mod tests {
     use format::Shape;
     use format::fixed::Rounding;
     use std::vec;
+
+    #[test]
+    fn whole_numbers_wrap_in_their_type() {
+        let shape = Shape::new(&[3]).unwrap();
+        let reduced = |function, data: Data| {
+            let input = [Some((Tensor { shape, data }, None))];
+            let reduce = Reduce { function, first: 0, last: 0 };
+            evaluate(&reduce, &input, &[], Rounding::High).map(|mut outputs| outputs.remove(0).data)
+        };
+        let bytes = || Data::I8(vec![100, 2, 50]);
+        assert_eq!(reduced(Function::Sum, bytes()), Ok(Data::I8(vec![-104])));
+        assert_eq!(reduced(Function::Max, bytes()), Ok(Data::I8(vec![100])));
+        let truths = || Data::Bool(vec![1, 0, 1]);
+        assert_eq!(reduced(Function::Min, truths()), Ok(Data::Bool(vec![0])));
+        assert!(reduced(Function::Sum, truths()).is_err());
+        let wide = Data::I64(vec![1 << 40, 3, 5]);
+        assert_eq!(reduced(Function::Product, wide), Ok(Data::I64(vec![15 << 40])));
+    }
 
     #[test]
     fn columns_of_a_matrix() {

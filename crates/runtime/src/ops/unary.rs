@@ -123,6 +123,34 @@ pub enum Function {
     Sin,
     /// Cosine of an angle in radians.
     Cos,
+    /// Tangent of an angle in radians.
+    Tan,
+    /// The angle in radians that has this sine.
+    Asin,
+    /// The angle in radians that has this cosine.
+    Acos,
+    /// The angle in radians that has this tangent.
+    Atan,
+    /// Hyperbolic sine.
+    Sinh,
+    /// Hyperbolic cosine.
+    Cosh,
+    /// The inverse of the hyperbolic sine.
+    Asinh,
+    /// The inverse of the hyperbolic cosine.
+    Acosh,
+    /// The inverse of the hyperbolic tangent.
+    Atanh,
+    /// `gamma * x` where positive, `gamma * alpha * (exp(x) - 1)` elsewhere.
+    Selu(f32, f32),
+    /// `x` where positive, `alpha * (exp(x / alpha) - 1)` elsewhere.
+    Celu(f32),
+    /// `x` above the threshold, 0 elsewhere.
+    ThresholdedRelu(f32),
+    /// 0 within `limit` of 0, beyond it `x` moved by `bias` towards 0.
+    Shrink(f32, f32),
+    /// `x * tanh(log(1 + exp(x)))`.
+    Mish,
 }
 
 impl Function {
@@ -156,6 +184,20 @@ impl Function {
             21 => Function::Softsign,
             22 => Function::Sin,
             23 => Function::Cos,
+            24 => Function::Tan,
+            25 => Function::Asin,
+            26 => Function::Acos,
+            27 => Function::Atan,
+            28 => Function::Sinh,
+            29 => Function::Cosh,
+            30 => Function::Asinh,
+            31 => Function::Acosh,
+            32 => Function::Atanh,
+            33 => Function::Selu(a, b),
+            34 => Function::Celu(a),
+            35 => Function::ThresholdedRelu(a),
+            36 => Function::Shrink(a, b),
+            37 => Function::Mish,
             _ => return None,
         })
     }
@@ -192,6 +234,26 @@ impl Function {
             Function::Softsign => x / (1.0 + x.abs()),
             Function::Sin => libm::sinf(x),
             Function::Cos => libm::cosf(x),
+            Function::Tan => libm::tanf(x),
+            Function::Asin => libm::asinf(x),
+            Function::Acos => libm::acosf(x),
+            Function::Atan => libm::atanf(x),
+            Function::Sinh => libm::sinhf(x),
+            Function::Cosh => libm::coshf(x),
+            Function::Asinh => libm::asinhf(x),
+            Function::Acosh => libm::acoshf(x),
+            Function::Atanh => libm::atanhf(x),
+            Function::Selu(alpha, gamma) => gamma * if x > 0.0 { x } else { alpha * libm::expm1f(x) },
+            Function::Celu(alpha) => if x > 0.0 { x } else { alpha * libm::expm1f(x / alpha) },
+            Function::ThresholdedRelu(threshold) => if x > threshold { x } else { 0.0 },
+            Function::Shrink(limit, bias) => match x {
+                _ if x < -limit => x + bias,
+                _ if x > limit => x - bias,
+                _ if x.is_nan() => x,
+                _ => 0.0,
+            },
+            Function::Mish if x > 20.0 => x,
+            Function::Mish => x * libm::tanhf(libm::log1pf(libm::expf(x))),
         }
     }
 }
@@ -244,6 +306,20 @@ mod host {
                 Function::Softsign => (21, 0.0, 0.0),
                 Function::Sin => (22, 0.0, 0.0),
                 Function::Cos => (23, 0.0, 0.0),
+                Function::Tan => (24, 0.0, 0.0),
+                Function::Asin => (25, 0.0, 0.0),
+                Function::Acos => (26, 0.0, 0.0),
+                Function::Atan => (27, 0.0, 0.0),
+                Function::Sinh => (28, 0.0, 0.0),
+                Function::Cosh => (29, 0.0, 0.0),
+                Function::Asinh => (30, 0.0, 0.0),
+                Function::Acosh => (31, 0.0, 0.0),
+                Function::Atanh => (32, 0.0, 0.0),
+                Function::Selu(alpha, gamma) => (33, alpha, gamma),
+                Function::Celu(alpha) => (34, alpha, 0.0),
+                Function::ThresholdedRelu(threshold) => (35, threshold, 0.0),
+                Function::Shrink(limit, bias) => (36, limit, bias),
+                Function::Mish => (37, 0.0, 0.0),
             };
             params.u8(code).u8(0).u16(0).f32(a).f32(b);
         }
@@ -274,6 +350,20 @@ mod host {
                 Function::Softsign => "softsign",
                 Function::Sin => "sin",
                 Function::Cos => "cos",
+                Function::Tan => "tan",
+                Function::Asin => "asin",
+                Function::Acos => "acos",
+                Function::Atan => "atan",
+                Function::Sinh => "sinh",
+                Function::Cosh => "cosh",
+                Function::Asinh => "asinh",
+                Function::Acosh => "acosh",
+                Function::Atanh => "atanh",
+                Function::Selu(..) => "selu",
+                Function::Celu(..) => "celu",
+                Function::ThresholdedRelu(..) => "thresholded_relu",
+                Function::Shrink(..) => "shrink",
+                Function::Mish => "mish",
             }
         }
     }
@@ -389,6 +479,27 @@ mod tests {
             let expected = (f64::from(*x) * 0.0001).tanh() * 32_768.0;
             assert!((f64::from(*got) - expected).abs() < 2.0, "{got} for {expected}");
         }
+    }
+
+    #[test]
+    fn inverses_undo_their_functions() {
+        use Function::{Acos, Acosh, Asin, Asinh, Atan, Atanh, Cos, Cosh, Sin, Sinh, Tan, Tanh};
+        let pairs = [(Sin, Asin), (Cos, Acos), (Tan, Atan), (Sinh, Asinh), (Cosh, Acosh), (Tanh, Atanh)];
+        for (function, inverse) in pairs {
+            let back = inverse.apply(function.apply(0.7));
+            assert!((back - 0.7).abs() < 1e-6, "{inverse:?}: {back}");
+        }
+    }
+
+    #[test]
+    fn bent_functions_bend_where_they_should() {
+        assert_eq!(Function::Selu(2.0, 3.0).apply(2.0), 6.0);
+        assert_eq!(Function::Selu(2.0, 3.0).apply(-1.0), 6.0 * (-1f32).exp_m1());
+        assert_eq!(Function::Celu(2.0).apply(-1.0), 2.0 * (-0.5f32).exp_m1());
+        assert_eq!([1.0, 1.5].map(|x| Function::ThresholdedRelu(1.0).apply(x)), [0.0, 1.5]);
+        let shrunk = [-2.0, -1.0, 0.5, 2.0].map(|x| Function::Shrink(1.0, 0.5).apply(x));
+        assert_eq!(shrunk, [-1.5, 0.0, 0.0, 1.5]);
+        assert!((Function::Mish.apply(1.0) - 0.865_098_4).abs() < 1e-6);
     }
 
     #[test]

@@ -1,31 +1,23 @@
-//! Element-wise operators of two or more tensors.
-//!
-//! Whole numbers appear where exporters compute shapes; they are folded here.
+//! Element-wise operators of two or more tensors, of floats or of whole numbers.
 
 use crate::onnx::call::{Call, Item, Refusal};
-use crate::onnx::constant::{broadcast, to_f32};
-use graph::{DType, Data};
-use runtime::host::{Activation, Tensor};
-use runtime::ops::binary::{Binary, Function, broadcast as broadcast_shape};
-use std::rc::Rc;
+use graph::DType;
+use runtime::ops::binary::Function;
+use runtime::ops::whole::Function as Whole;
 
 /// `c = function(a, b)`.
 pub(super) fn import(call: &mut Call<'_>, function: Function) -> Result<Vec<Item>, Refusal> {
-    if call.attributes.has("axis") {
-        return Err("the attribute 'axis' of operator set 6 is not supported".into());
-    }
-    Ok(vec![apply(call, function, 0, 1)?])
+    let (a, b) = (call.required(0)?, call.required(1)?);
+    let b = call.aligned(a, b)?;
+    Ok(vec![call.arithmetic(function, a, b)?])
 }
 
 /// `function` over all operands in turn.
 pub(super) fn variadic(call: &mut Call<'_>, function: Function) -> Result<Vec<Item>, Refusal> {
     let mut folded = call.required(0)?;
-    if call.inputs.len() == 1 {
-        call.float(0)?;
-    }
     for index in 1..call.inputs.len() {
-        call.inputs[0] = Some(folded);
-        folded = apply(call, function, 0, index)?;
+        let next = call.required(index)?;
+        folded = call.arithmetic(function, folded, next)?;
     }
     Ok(vec![folded])
 }
@@ -39,82 +31,39 @@ pub(super) fn mean(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         return Ok(sum);
     }
     let count = call.floats(&[], vec![count as f32])?;
-    let binary = Binary {
-        function: Function::Div,
-        activation: Activation::None,
+    Ok(vec![call.arithmetic(Function::Div, sum[0], count)?])
+}
+
+/// `a` to the power of `b`, in the type of `a`; whole numbers have powers of fractions, cut.
+pub(super) fn power(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let (base, exponent) = (call.required(0)?, call.required(1)?);
+    let exponent = call.aligned(base, exponent)?;
+    let dtype = call.dtype(base);
+    let common = match call.dtype(exponent) {
+        DType::F32 => DType::F32,
+        _ => dtype,
     };
-    Ok(vec![call.push(binary, &[sum[0], count])?])
+    let (base, exponent) = (call.cast(base, common)?, call.cast(exponent, common)?);
+    let power = call.arithmetic(Function::Pow, base, exponent)?;
+    Ok(vec![call.cast(power, dtype)?])
 }
 
-fn apply(call: &mut Call<'_>, function: Function, a: usize, b: usize) -> Result<Item, Refusal> {
-    if let (Some(x), Some(y)) = (call.constant_input(a), call.constant_input(b))
-        && x.data.dtype() != DType::F32
-    {
-        return fold(call, function, &x, &y);
+/// The rest of a division: its sign is that of `a` with the attribute `fmod`, else that of `b`.
+pub(super) fn modulo(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let (a, b) = (call.required(0)?, call.required(1)?);
+    let has_sign_of_a = call.attributes.flag("fmod")?;
+    if has_sign_of_a {
+        return Ok(vec![call.arithmetic(Function::Remainder, a, b)?]);
     }
-    let x = call.float(a)?;
-    // The exponent of a power may be of any type.
-    if let Some(exponent) = call.constant_input(b).filter(|_| function == Function::Pow) {
-        let values = to_f32(&exponent.data);
-        let dims: Vec<usize> = exponent.shape.dims().iter().map(|&d| d as usize).collect();
-        call.inputs[b] = Some(call.floats(&dims, values)?);
+    if call.dtype(a) == DType::F32 {
+        return Err("floats need the attribute fmod".into());
     }
-    let y = call.float(b)?;
-    call.push(
-        Binary {
-            function,
-            activation: Activation::None,
-        },
-        &[x, y],
-    )
-}
-
-/// Arithmetic over constant whole numbers.
-fn fold(
-    call: &mut Call<'_>,
-    function: Function,
-    a: &Rc<Tensor>,
-    b: &Rc<Tensor>,
-) -> Result<Item, Refusal> {
-    let shape = broadcast_shape(&a.shape, &b.shape)
-        .ok_or_else(|| format!("{} and {} do not broadcast", a.shape, b.shape))?;
-    call.afford(&shape)?;
-    let (x, y) = (
-        broadcast(a, &shape).data.to_i64()?,
-        broadcast(b, &shape).data.to_i64()?,
-    );
-    let values: Option<Vec<i64>> = x
-        .into_iter()
-        .zip(y)
-        .map(|(x, y)| whole(function, x, y))
-        .collect();
-    let values = values.ok_or("the whole numbers overflow or are divided by zero")?;
-    let data = match a.data.dtype() {
-        DType::I64 => Data::I64(values),
-        DType::I32 => {
-            let narrow: Result<Vec<i32>, _> = values.into_iter().map(i32::try_from).collect();
-            Data::I32(narrow.map_err(|_| "the whole numbers overflow")?)
-        }
-        other => return Err(format!("arithmetic of {other} is not supported").into()),
-    };
-    Ok(call.rearranged(call.name.clone(), Tensor { shape, data }))
-}
-
-fn whole(function: Function, x: i64, y: i64) -> Option<i64> {
-    match function {
-        Function::Add => x.checked_add(y),
-        Function::Sub => x.checked_sub(y),
-        Function::Mul => x.checked_mul(y),
-        Function::Div => x.checked_div(y),
-        Function::Min => Some(x.min(y)),
-        Function::Max => Some(x.max(y)),
-        Function::Pow => x.checked_pow(u32::try_from(y).ok()?),
-    }
+    Ok(vec![call.whole(Whole::Modulo, a, b)?])
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::Source;
+    use crate::onnx::testing::{Source, int};
 
     #[test]
     fn operators_broadcast() {
@@ -154,6 +103,29 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_of_old_versions_says_where_the_second_stands() {
+        let source = Source::new(6)
+            .input(&[2, 2], &[1.0, 2.0, 3.0, 4.0])
+            .input(&[2], &[10.0, 20.0]);
+        let sum = source.apply("Add", vec![int("broadcast", 1), int("axis", 0)]);
+        assert_eq!(sum.run().1, [11.0, 12.0, 23.0, 24.0]);
+    }
+
+    #[test]
+    fn rests_of_floats_have_the_sign_of_the_first() {
+        let rests = || {
+            Source::new(13)
+                .input(&[2], &[-5.5, 5.5])
+                .input(&[1], &[2.0])
+        };
+        assert_eq!(
+            rests().apply("Mod", vec![int("fmod", 1)]).run().1,
+            [-1.5, 1.5]
+        );
+        assert!(rests().apply("Mod", vec![]).refusal().contains("fmod"));
+    }
+
+    #[test]
     fn constants_are_folded() {
         let whole = |operator: &str| {
             let source = Source::new(13).whole(&[7, -7]).whole_of(&[], &[2]);
@@ -161,6 +133,8 @@ mod tests {
         };
         assert_eq!(whole("Add"), [9, -5]);
         assert_eq!(whole("Div"), [3, -3]);
+        assert_eq!(whole("Mod"), [1, 1]);
+        assert_eq!(whole("Pow"), [49, 49]);
         let zero = Source::new(13).whole(&[7]).whole(&[0]).apply("Div", vec![]);
         assert!(zero.refusal().contains("divided by zero"));
         let float = Source::new(13)

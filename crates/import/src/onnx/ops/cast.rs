@@ -1,93 +1,64 @@
-//! Cast: between float types it is nothing; constants are converted.
+//! Cast: between float types it is nothing, since all of them are f32 here.
 
 use crate::onnx::call::{Call, Item, Refusal};
-use crate::onnx::constant::to_f32;
-use graph::{DType, Data};
+use graph::DType;
 use rten_onnx::onnx::DataType;
-use runtime::host::Tensor;
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.required(0)?;
-    let to = i32::try_from(call.attributes.int("to", 0)?)
-        .map(DataType)
-        .unwrap_or(DataType(0));
-    convert(call, x, to)
-}
-
-fn convert(call: &mut Call<'_>, x: Item, to: DataType) -> Result<Vec<Item>, Refusal> {
-    let is_float = matches!(
-        to,
-        DataType::FLOAT | DataType::FLOAT16 | DataType::BFLOAT16 | DataType::DOUBLE
-    );
-    let from = call.dtype(x);
-    if is_float && from == DType::F32 {
-        return Ok(vec![x]);
-    }
-    let Some(tensor) = call.tensor(x) else {
-        let reason = format!("conversion from {from} to {to} at run time is not supported");
-        return Err(Refusal::new(reason, "give the model float inputs"));
-    };
-    call.afford(&tensor.shape)?;
-    let data = if is_float {
-        Data::F32(to_f32(&tensor.data))
+    let to = if call.opset < 6 {
+        named(call.attributes.text("to", "")?)
     } else {
-        whole(&tensor.data, to)?
+        i32::try_from(call.attributes.int("to", 0)?).map_or(DataType(0), DataType)
     };
-    let tensor = Tensor {
-        shape: tensor.shape,
-        data,
+    let Some(dtype) = element_type(to) else {
+        let reason = format!("conversion to {to} is not supported");
+        return Err(Refusal::new(reason, "keep to numbers and truth values"));
     };
-    Ok(vec![call.rearranged(call.name.clone(), tensor)])
+    Ok(vec![call.cast(x, dtype)?])
 }
 
 /// To the type of the second operand.
 pub(super) fn like(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
-    let (x, to) = (call.required(0)?, call.dtype(call.required(1)?));
-    if call.dtype(x) == to {
-        return Ok(vec![x]);
-    }
-    let to = match to {
-        DType::F32 => DataType::FLOAT,
-        DType::I8 => DataType::INT8,
-        DType::U8 => DataType::UINT8,
-        DType::I16 => DataType::INT16,
-        DType::I32 => DataType::INT32,
-        DType::I64 => DataType::INT64,
-        DType::Bool => DataType::BOOL,
-        other => return Err(format!("conversion to {other} is not supported").into()),
-    };
-    convert(call, x, to)
+    let (x, like) = (call.required(0)?, call.required(1)?);
+    let to = call.dtype(like);
+    Ok(vec![call.cast(x, to)?])
 }
 
-/// Whole numbers and truth values. Fractions are cut off.
-fn whole(data: &Data, to: DataType) -> Result<Data, Refusal> {
-    if to == DataType::BOOL {
-        let truths = match data {
-            Data::F32(values) => values.iter().map(|&v| u8::from(v != 0.0)).collect(),
-            other => other
-                .to_i64()?
-                .into_iter()
-                .map(|v| u8::from(v != 0))
-                .collect(),
-        };
-        return Ok(Data::Bool(truths));
-    }
-    let values: Vec<i64> = match data {
-        Data::F32(values) => values.iter().map(|&v| v as i64).collect(),
-        other => other.to_i64()?,
-    };
-    fn narrow<T: TryFrom<i64>>(values: Vec<i64>) -> Result<Vec<T>, Refusal> {
-        let narrowed: Result<Vec<T>, _> = values.into_iter().map(T::try_from).collect();
-        narrowed.map_err(|_| "a number does not fit the type it is cast to".into())
-    }
-    Ok(match to {
-        DataType::INT64 => Data::I64(values),
-        DataType::INT32 => Data::I32(narrow(values)?),
-        DataType::INT16 => Data::I16(narrow(values)?),
-        DataType::INT8 => Data::I8(narrow(values)?),
-        DataType::UINT8 => Data::U8(narrow(values)?),
-        other => return Err(format!("conversion to {other} is not supported").into()),
+/// The type here that stands for one of ONNX.
+pub(super) fn element_type(dtype: DataType) -> Option<DType> {
+    Some(match dtype {
+        DataType::FLOAT | DataType::FLOAT16 | DataType::BFLOAT16 | DataType::DOUBLE => DType::F32,
+        DataType::INT8 => DType::I8,
+        DataType::UINT8 => DType::U8,
+        DataType::INT16 => DType::I16,
+        DataType::UINT16 => DType::U16,
+        DataType::INT32 => DType::I32,
+        DataType::UINT32 => DType::U32,
+        DataType::INT64 => DType::I64,
+        DataType::UINT64 => DType::U64,
+        DataType::BOOL => DType::Bool,
+        _ => return None,
     })
+}
+
+/// A type by its name, as versions before 6 have it.
+fn named(name: &str) -> DataType {
+    match name.to_ascii_uppercase().as_str() {
+        "FLOAT" => DataType::FLOAT,
+        "FLOAT16" => DataType::FLOAT16,
+        "DOUBLE" => DataType::DOUBLE,
+        "INT8" => DataType::INT8,
+        "UINT8" => DataType::UINT8,
+        "INT16" => DataType::INT16,
+        "UINT16" => DataType::UINT16,
+        "INT32" => DataType::INT32,
+        "UINT32" => DataType::UINT32,
+        "INT64" => DataType::INT64,
+        "UINT64" => DataType::UINT64,
+        "BOOL" => DataType::BOOL,
+        _ => DataType(0),
+    }
 }
 
 #[cfg(test)]
@@ -122,17 +93,27 @@ mod tests {
     }
 
     #[test]
-    fn conversions_at_run_time_are_refused() {
-        let whole = Source::new(13).input_of(DataType::UINT8, &[1]);
-        assert!(
-            whole
-                .apply("Cast", vec![int("to", 1)])
-                .refusal()
-                .contains("from uint8 to FLOAT")
-        );
+    fn whole_numbers_keep_their_lower_bits() {
         let wide = Source::new(13)
-            .whole(&[1 << 40])
+            .whole(&[(1 << 40) + 5])
             .apply("Cast", vec![int("to", 6)]);
-        assert!(wide.refusal().contains("does not fit"));
+        assert_eq!(wide.folded().1, [5]);
+    }
+
+    #[test]
+    fn inputs_are_converted_at_run_time() {
+        let whole = Source::new(13).input_of(DataType::UINT8, &[1]);
+        let whole = whole.apply("Cast", vec![int("to", 1)]);
+        assert_eq!(whole.operators(), ["cast"]);
+        let text = Source::new(13).input_of(DataType::UINT8, &[1]);
+        let text = text.apply("Cast", vec![int("to", 8)]);
+        assert!(text.refusal().contains("to STRING"), "{}", text.refusal());
+    }
+
+    #[test]
+    fn the_first_versions_name_types() {
+        let old = Source::new(5).whole(&[3]);
+        let old = old.apply("Cast", vec![crate::onnx::testing::text("to", "FLOAT")]);
+        assert_eq!(old.run().1, [3.0]);
     }
 }

@@ -1,13 +1,15 @@
 //! Clip: limits are attributes before operator set 11 and operands from then on.
 
 use crate::onnx::call::{Call, Item, Refusal};
-use crate::onnx::constant::to_f32;
-use runtime::host::Activation;
-use runtime::ops::binary::{Binary, Function as Limit};
+use graph::DType;
+use runtime::ops::binary::Function as Limit;
 use runtime::ops::unary::{Function, Unary};
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
-    let x = call.float(0)?;
+    let x = call.required(0)?;
+    if call.dtype(x) != DType::F32 {
+        return limits_at_run_time(call, x);
+    }
     let computed = |index| call.input(index).is_some() && call.constant_input(index).is_none();
     if computed(1) || computed(2) {
         return limits_at_run_time(call, x);
@@ -43,25 +45,14 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 }
 
 fn limit(call: &Call<'_>, index: usize, default: f32) -> Result<f32, Refusal> {
-    let Some(tensor) = call.optional_constant(index, "limit")? else {
-        return Ok(default);
-    };
-    match to_f32(&tensor.data)[..] {
-        [limit] => Ok(limit),
-        _ => Err(format!("its limit (input {index}) is not a single number").into()),
-    }
+    Ok(call.scalar(index, "limit")?.unwrap_or(default))
 }
 
 fn limits_at_run_time(call: &mut Call<'_>, x: Item) -> Result<Vec<Item>, Refusal> {
     let mut clipped = x;
     for (index, function) in [(1, Limit::Max), (2, Limit::Min)] {
-        if call.input(index).is_some() {
-            let limit = call.float(index)?;
-            let binary = Binary {
-                function,
-                activation: Activation::None,
-            };
-            clipped = call.push(binary, &[clipped, limit])?;
+        if let Some(limit) = call.input(index) {
+            clipped = call.arithmetic(function, clipped, limit)?;
         }
     }
     Ok(vec![clipped])

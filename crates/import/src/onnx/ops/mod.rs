@@ -4,6 +4,7 @@ mod batch_normalization;
 mod binary;
 mod cast;
 mod clip;
+mod compare;
 mod concat;
 mod constant;
 mod conv;
@@ -17,11 +18,13 @@ mod gemm;
 mod grid;
 mod identity;
 mod layer_normalization;
+mod logic;
 mod loss;
 mod mat_mul;
 mod normalization;
 mod pad;
 mod pool;
+mod quantized;
 mod rearrange;
 mod recurrent;
 mod recurrent_cell;
@@ -44,8 +47,10 @@ use super::is_standard;
 use recurrent_cell::Kind as Recurrent;
 use rten_onnx::onnx::NodeProto;
 use runtime::ops::binary::Function as Binary;
+use runtime::ops::compare::Relation;
 use runtime::ops::reduce::Function as Reduce;
 use runtime::ops::unary::Function as Unary;
+use runtime::ops::whole::Function as Whole;
 
 /// Adds a node to the graph and returns its outputs.
 type Import = fn(&mut Call<'_>) -> Result<Vec<Item>, Refusal>;
@@ -55,19 +60,32 @@ type Row = (&'static str, i64, Import);
 
 /// Importers know the variants of all versions from 7 on themselves.
 static TABLE: &[Row] = &[
-    ("Abs", 1, |call| unary::import(call, Unary::Abs)),
+    ("Abs", 1, unary::absolute),
+    ("Acos", 7, |call| unary::import(call, Unary::Acos)),
+    ("Acosh", 9, |call| unary::import(call, Unary::Acosh)),
     ("Add", 1, |call| binary::import(call, Binary::Add)),
     ("AffineGrid", 20, grid::affine),
+    ("And", 1, |call| logic::truth(call, Whole::And)),
     ("ArgMax", 1, |call| extreme::position(call, true)),
     ("ArgMin", 1, |call| extreme::position(call, false)),
+    ("Asin", 7, |call| unary::import(call, Unary::Asin)),
+    ("Asinh", 9, |call| unary::import(call, Unary::Asinh)),
+    ("Atan", 7, |call| unary::import(call, Unary::Atan)),
+    ("Atanh", 9, |call| unary::import(call, Unary::Atanh)),
     ("AveragePool", 1, pool::average),
     ("BatchNormalization", 1, batch_normalization::import),
+    ("BitShift", 11, logic::shift),
+    ("BitwiseAnd", 18, |call| logic::bits(call, Whole::And)),
+    ("BitwiseNot", 18, logic::bitwise_not),
+    ("BitwiseOr", 18, |call| logic::bits(call, Whole::Or)),
+    ("BitwiseXor", 18, |call| logic::bits(call, Whole::Xor)),
     ("BlackmanWindow", 17, |call| {
         window::cosines(call, [0.42, 0.5, 0.08])
     }),
     ("Cast", 1, cast::import),
     ("CastLike", 15, cast::like),
     ("Ceil", 1, |call| unary::import(call, Unary::Ceil)),
+    ("Celu", 12, unary::celu),
     ("CenterCropPad", 18, rearrange::center_crop_pad),
     ("Clip", 1, clip::import),
     ("Col2Im", 18, scatter::col2im),
@@ -78,13 +96,17 @@ static TABLE: &[Row] = &[
     ("Conv", 1, conv::import),
     ("ConvTranspose", 1, conv_transpose::import),
     ("Cos", 7, |call| unary::import(call, Unary::Cos)),
+    ("Cosh", 9, |call| unary::import(call, Unary::Cosh)),
     ("CumSum", 11, trilu::cumulative_sum),
     ("DFT", 17, fourier::dft),
     ("DepthToSpace", 1, rearrange::depth_to_space),
+    ("DequantizeLinear", 10, quantized::dequantize),
     ("Div", 1, |call| binary::import(call, Binary::Div)),
     ("Dropout", 1, identity::dropout),
+    ("DynamicQuantizeLinear", 11, quantized::dynamic),
     ("Einsum", 12, einsum::import),
     ("Elu", 1, unary::elu),
+    ("Equal", 1, |call| compare::import(call, Relation::Equal)),
     ("Erf", 9, |call| unary::import(call, Unary::Erf)),
     ("Exp", 1, |call| unary::import(call, Unary::Exp)),
     ("Expand", 8, rearrange::expand),
@@ -99,6 +121,10 @@ static TABLE: &[Row] = &[
     ("GlobalAveragePool", 1, pool::global_average),
     ("GlobalLpPool", 2, pool::global_lp),
     ("GlobalMaxPool", 1, pool::global_max),
+    ("Greater", 1, |call| compare::reversed(call, Relation::Less)),
+    ("GreaterOrEqual", 12, |call| {
+        compare::reversed(call, Relation::LessOrEqual)
+    }),
     ("GridSample", 16, grid::sample),
     ("GroupNormalization", 18, normalization::group),
     ("HammingWindow", 17, |call| {
@@ -114,10 +140,16 @@ static TABLE: &[Row] = &[
     ("Hardmax", 1, extreme::hardmax),
     ("Identity", 1, identity::import),
     ("InstanceNormalization", 6, normalization::instance),
+    ("IsInf", 10, compare::is_infinite),
+    ("IsNaN", 9, compare::is_nan),
     ("LRN", 1, normalization::local_response),
     ("LSTM", 1, |call| recurrent::import(call, Recurrent::Lstm)),
     ("LayerNormalization", 17, layer_normalization::import),
     ("LeakyRelu", 1, unary::leaky_relu),
+    ("Less", 1, |call| compare::import(call, Relation::Less)),
+    ("LessOrEqual", 12, |call| {
+        compare::import(call, Relation::LessOrEqual)
+    }),
     ("Log", 1, |call| unary::import(call, Unary::Log)),
     ("LogSoftmax", 1, softmax::log),
     ("LpPool", 2, pool::lp),
@@ -129,15 +161,21 @@ static TABLE: &[Row] = &[
     ("MeanVarianceNormalization", 9, normalization::mean_variance),
     ("MelWeightMatrix", 17, window::mel_weights),
     ("Min", 1, |call| binary::variadic(call, Binary::Min)),
+    ("Mish", 18, |call| unary::import(call, Unary::Mish)),
+    ("Mod", 10, binary::modulo),
     ("Mul", 1, |call| binary::import(call, Binary::Mul)),
-    ("Neg", 1, |call| unary::import(call, Unary::Neg)),
+    ("Neg", 1, unary::negative),
     (
         "NegativeLogLikelihoodLoss",
         12,
         loss::negative_log_likelihood,
     ),
+    ("Not", 1, logic::not),
+    ("Or", 1, |call| logic::truth(call, Whole::Or)),
+    ("PRelu", 1, unary::prelu),
     ("Pad", 1, pad::import),
-    ("Pow", 1, |call| binary::import(call, Binary::Pow)),
+    ("Pow", 1, binary::power),
+    ("QuantizeLinear", 10, quantized::quantize),
     ("RNN", 1, |call| recurrent::import(call, Recurrent::Rnn)),
     ("Reciprocal", 1, |call| {
         unary::import(call, Unary::Reciprocal)
@@ -152,7 +190,7 @@ static TABLE: &[Row] = &[
     ("ReduceProd", 1, |call| reduce::fold(call, Reduce::Product)),
     ("ReduceSum", 1, reduce::sum),
     ("ReduceSumSquare", 1, reduce::sum_square),
-    ("Relu", 1, |call| unary::import(call, Unary::Relu)),
+    ("Relu", 1, unary::relu),
     ("Reshape", 5, reshape::import),
     ("Resize", 10, resize::import),
     ("ReverseSequence", 10, gather::reverse_sequence),
@@ -161,10 +199,13 @@ static TABLE: &[Row] = &[
     ("Scatter", 9, scatter::elements),
     ("ScatterElements", 11, scatter::elements),
     ("ScatterND", 11, scatter::nd),
+    ("Selu", 1, unary::selu),
     ("Shape", 1, shape::import),
+    ("Shrink", 9, unary::shrink),
     ("Sigmoid", 1, |call| unary::import(call, Unary::Sigmoid)),
-    ("Sign", 9, |call| unary::import(call, Unary::Sign)),
+    ("Sign", 9, unary::sign),
     ("Sin", 7, |call| unary::import(call, Unary::Sin)),
+    ("Sinh", 9, |call| unary::import(call, Unary::Sinh)),
     ("Size", 1, shape::size),
     ("Slice", 1, slice::import),
     ("Softmax", 1, softmax::import),
@@ -177,13 +218,17 @@ static TABLE: &[Row] = &[
     ("Squeeze", 1, reshape::squeeze),
     ("Sub", 1, |call| binary::import(call, Binary::Sub)),
     ("Sum", 1, |call| binary::variadic(call, Binary::Add)),
+    ("Tan", 7, |call| unary::import(call, Unary::Tan)),
     ("Tanh", 1, |call| unary::import(call, Unary::Tanh)),
+    ("ThresholdedRelu", 10, unary::thresholded_relu),
     ("Tile", 6, rearrange::tile),
     ("TopK", 1, extreme::top_k),
     ("Transpose", 1, transpose::import),
     ("Trilu", 14, trilu::import),
     ("Unsqueeze", 1, reshape::unsqueeze),
     ("Upsample", 7, resize::import),
+    ("Where", 9, compare::choice),
+    ("Xor", 1, |call| logic::truth(call, Whole::Xor)),
 ];
 
 /// The names of the ONNX operators that can be imported, sorted.

@@ -2,8 +2,7 @@
 
 use super::reshape::axes;
 use crate::onnx::call::{Call, Item, Refusal, sizes};
-use runtime::host::Activation;
-use runtime::ops::binary::{Binary, Function as Of2};
+use runtime::ops::binary::Function as Of2;
 use runtime::ops::mean::Mean;
 use runtime::ops::reduce::{Function, Reduce};
 use runtime::ops::unary::{Function as Of1, Unary};
@@ -28,6 +27,7 @@ pub(super) fn fold(call: &mut Call<'_>, function: Function) -> Result<Vec<Item>,
 /// The sum of sizes.
 pub(super) fn l1(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     reduce(call, 18, |call, x, axes| {
+        call.float(0)?;
         let sizes = call.push(Unary { function: Of1::Abs }, &[x])?;
         axes.apply(call, sizes, Some(Function::Sum))
     })
@@ -61,28 +61,17 @@ pub(super) fn log_sum(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 pub(super) fn log_sum_exp(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     reduce(call, 18, |call, x, axes| {
         let largest = axes.apply(call, x, Some(Function::Max))?;
-        let below = binary(call, Of2::Sub, x, largest)?;
+        let below = call.arithmetic(Of2::Sub, x, largest)?;
         let powers = call.push(Unary { function: Of1::Exp }, &[below])?;
         let sum = axes.apply(call, powers, Some(Function::Sum))?;
         let logarithm = call.push(Unary { function: Of1::Log }, &[sum])?;
-        binary(call, Of2::Add, logarithm, largest)
+        call.arithmetic(Of2::Add, logarithm, largest)
     })
 }
 
 fn squares(call: &mut Call<'_>, x: Item, axes: &Axes) -> Result<Item, Refusal> {
-    let squares = binary(call, Of2::Mul, x, x)?;
+    let squares = call.arithmetic(Of2::Mul, x, x)?;
     axes.apply(call, squares, Some(Function::Sum))
-}
-
-fn binary(call: &mut Call<'_>, function: Of2, a: Item, b: Item) -> Result<Item, Refusal> {
-    let activation = Activation::None;
-    call.push(
-        Binary {
-            function,
-            activation,
-        },
-        &[a, b],
-    )
 }
 
 /// The axes that go, in ascending order.
@@ -134,7 +123,7 @@ fn reduce(
     axes_are_input_since: i64,
     apply: impl Fn(&mut Call<'_>, Item, &Axes) -> Result<Item, Refusal>,
 ) -> Result<Vec<Item>, Refusal> {
-    let x = call.float(0)?;
+    let x = call.required(0)?;
     let dims = sizes(&call.shape(x));
     let given = match axes(call, dims.len(), axes_are_input_since)? {
         Some(axes) if !axes.is_empty() => Some(axes),

@@ -1,7 +1,10 @@
 //! Element-wise functions of one tensor.
 
-use crate::onnx::call::{Call, Item, Refusal};
+use crate::onnx::call::{Call, Item, Refusal, sizes};
+use graph::DType;
+use runtime::ops::binary::Function as Of2;
 use runtime::ops::unary::{Function, Unary};
+use runtime::ops::whole::Function as Whole;
 
 /// `y = function(x)`.
 pub(super) fn import(call: &mut Call<'_>, function: Function) -> Result<Vec<Item>, Refusal> {
@@ -19,6 +22,107 @@ pub(super) fn leaky_relu(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 pub(super) fn elu(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let alpha = call.attributes.float("alpha", 1.0)?;
     import(call, Function::Elu(alpha))
+}
+
+/// Attribute `alpha` scales the exponential and its exponent.
+pub(super) fn celu(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let alpha = call.attributes.float("alpha", 1.0)?;
+    import(call, Function::Celu(alpha))
+}
+
+/// Attribute `alpha` scales the exponential, `gamma` everything.
+pub(super) fn selu(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let alpha = call.attributes.float("alpha", 1.673_263_2)?;
+    let gamma = call.attributes.float("gamma", 1.050_701)?;
+    import(call, Function::Selu(alpha, gamma))
+}
+
+/// Attribute `alpha` is the threshold.
+pub(super) fn thresholded_relu(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let threshold = call.attributes.float("alpha", 1.0)?;
+    import(call, Function::ThresholdedRelu(threshold))
+}
+
+/// Attributes `lambd` and `bias`.
+pub(super) fn shrink(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let limit = call.attributes.float("lambd", 0.5)?;
+    let bias = call.attributes.float("bias", 0.0)?;
+    import(call, Function::Shrink(limit, bias))
+}
+
+/// `max(x, 0)`.
+pub(super) fn relu(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    whole_or(call, Function::Relu, |call, x, zero| {
+        call.whole(Whole::Max, x, zero)
+    })
+}
+
+/// `-x`.
+pub(super) fn negative(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    whole_or(call, Function::Neg, |call, x, zero| {
+        call.whole(Whole::Sub, zero, x)
+    })
+}
+
+/// `|x|`. In unsigned types `-x` wraps and may be the larger or the smaller.
+pub(super) fn absolute(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    whole_or(call, Function::Abs, |call, x, zero| {
+        if is_unsigned(call.dtype(x)) {
+            return Ok(x);
+        }
+        let negative = call.whole(Whole::Sub, zero, x)?;
+        call.whole(Whole::Max, x, negative)
+    })
+}
+
+/// -1, 0 or 1.
+pub(super) fn sign(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    whole_or(call, Function::Sign, |call, x, _| {
+        let dtype = call.dtype(x);
+        let one = call.number(dtype, 1)?;
+        let small = call.whole(Whole::Min, x, one)?;
+        if is_unsigned(dtype) {
+            return Ok(small);
+        }
+        let minus_one = call.number(dtype, -1)?;
+        call.whole(Whole::Max, small, minus_one)
+    })
+}
+
+fn is_unsigned(dtype: DType) -> bool {
+    matches!(dtype, DType::U8 | DType::U16 | DType::U32 | DType::U64)
+}
+
+/// A function of floats, or what it is in whole numbers, given the operand and 0.
+fn whole_or(
+    call: &mut Call<'_>,
+    function: Function,
+    of_whole: impl Fn(&mut Call<'_>, Item, Item) -> Result<Item, Refusal>,
+) -> Result<Vec<Item>, Refusal> {
+    let x = call.required(0)?;
+    if call.dtype(x) == DType::F32 {
+        return import(call, function);
+    }
+    let zero = call.number(call.dtype(x), 0)?;
+    Ok(vec![of_whole(call, x, zero)?])
+}
+
+/// `x` where positive, `slope * x` elsewhere. In old versions a row of slopes is one per channel.
+pub(super) fn prelu(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let (x, mut slope) = (call.required(0)?, call.required(1)?);
+    let row = sizes(&call.shape(slope));
+    if let ([channels], true) = (&row[..], call.opset < 7) {
+        let spatial = call.shape(x).rank().saturating_sub(2);
+        let dims: Vec<usize> = [*channels].into_iter().chain(vec![1; spatial]).collect();
+        slope = call.reshape(slope, &dims)?;
+    }
+    let zero = call.number(call.dtype(x), 0)?;
+    let [positive, negative] = [
+        call.arithmetic(Of2::Max, x, zero)?,
+        call.arithmetic(Of2::Min, x, zero)?,
+    ];
+    let scaled = call.arithmetic(Of2::Mul, negative, slope)?;
+    Ok(vec![call.arithmetic(Of2::Add, positive, scaled)?])
 }
 
 /// Attributes `alpha` and `beta` are slope and offset.
@@ -106,11 +210,33 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_have_signs() {
+        let of = |operator: &str| {
+            Source::new(14)
+                .whole(&[-3, 0, 5])
+                .apply(operator, vec![])
+                .folded()
+                .1
+        };
+        assert_eq!(of("Abs"), [3, 0, 5]);
+        assert_eq!(of("Neg"), [3, 0, -5]);
+        assert_eq!(of("Sign"), [-1, 0, 1]);
+        assert_eq!(of("Relu"), [0, 0, 5]);
+    }
+
+    #[test]
+    fn slopes_may_be_per_channel() {
+        let x = || Source::new(13).input(&[1, 2, 2], &[-1.0, 1.0, -2.0, 2.0]);
+        let slopes = x().constant(&[2, 1], &[0.5, 2.0]).apply("PRelu", vec![]);
+        assert_eq!(slopes.run().1, [-0.5, 1.0, -4.0, 2.0]);
+    }
+
+    #[test]
     fn other_types_and_missing_operators_are_refused() {
         use rten_onnx::onnx::DataType;
         let whole = Source::new(13)
             .input_of(DataType::INT32, &[2])
-            .apply("Abs", vec![]);
+            .apply("Exp", vec![]);
         assert!(
             whole.refusal().contains("computes with int32"),
             "{}",
