@@ -4,6 +4,7 @@
 mod commands;
 mod dataset;
 mod failure;
+mod front_end;
 mod model;
 mod output;
 mod place;

@@ -35,19 +35,96 @@ fn answers(folder: &Path, model: &str, input: &str) -> Vec<Value> {
     samples.map(|s| s["outputs"][0]["values"].clone()).collect()
 }
 
-/// The wake word, a step of 32 ms at a time: the answers of the whole window, with a tenth of its
-/// work at most.
-#[test]
-fn the_wake_word_is_found_step_by_step() {
+/// The folder beside the repository, if it is there.
+fn shared() -> Option<PathBuf> {
     let shared = std::env::var_os("MODELOPT_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
         PathBuf::from,
     );
-    let model = shared.join("models/streaming_wakeword_int8.tflite");
-    if !model.is_file() {
+    if !shared.is_dir() {
         println!("skipped: ../shared is missing");
-        return;
+        return None;
     }
+    Some(shared)
+}
+
+/// The first channel of a WAVE file of 16 bits, as real numbers.
+fn sound(path: &Path) -> Vec<f32> {
+    let bytes = std::fs::read(path).unwrap();
+    let number = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    let channels = usize::from(number(22));
+    let mut at = 12;
+    while &bytes[at..at + 4] != b"data" {
+        at += 8 + usize::from(number(at + 4)) + (usize::from(number(at + 6)) << 16);
+    }
+    let frames = bytes[at + 8..].chunks_exact(2 * channels);
+    let sample = |frame: &[u8]| i16::from_le_bytes([frame[0], frame[1]]);
+    frames
+        .map(|frame| f32::from(sample(frame)) / 32_768.0)
+        .collect()
+}
+
+/// Sound in, words out, 32 ms at a time. Of three wake words the model finds two, as it does with
+/// features in floating point, and a board finds them in the same steps.
+#[test]
+fn wake_words_are_found_in_sound() {
+    const HOP: usize = 512;
+    const HEARD: f64 = 0.93;
+    let Some(shared) = shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let model = shared.join("models/streaming_wakeword_int8.tflite");
+    let model = model.to_str().unwrap();
+    let front_end = ["--front-end", "mlperf-wake-word", "--streaming", "1"];
+    let arguments = [&["optimize", model, "-o", "ears.mopt"], &front_end[..]];
+    let made = modelopt(path, &arguments.concat());
+    let priming = made["priming_runs"].as_u64().unwrap() as usize;
+    let sound = sound(&shared.join("data/streaming_wakeword/easy10s.wav"));
+    let hops = || sound.chunks_exact(HOP).map(<[f32]>::to_vec);
+    write(path.join("hops.csv"), hops());
+    write(path.join("first.csv"), hops().take(60));
+
+    let answers = answers(path, "ears.mopt", "hops.csv");
+    assert_eq!(answers.len(), sound.len() / HOP);
+    let score = |answer: &Value| answer[0].as_f64().unwrap();
+    let mut seconds: Vec<f64> = Vec::new();
+    for (hop, answer) in answers.iter().enumerate().skip(priming) {
+        let now = ((hop + 1) * HOP) as f64 / 16_000.0;
+        let is_new = seconds.last().is_none_or(|&before| now - before > 1.5);
+        if score(answer) > HEARD && is_new {
+            seconds.push(now);
+        }
+    }
+    assert_eq!(seconds.len(), 2, "{seconds:?}");
+    assert!((1.0..2.0).contains(&seconds[0]) && (4.0..5.2).contains(&seconds[1]));
+
+    let run = ["run", "ears.mopt", "--input", "first.csv"];
+    let output = Command::cargo_bin("modelopt")
+        .unwrap()
+        .current_dir(path)
+        .args(run)
+        .args(["--device", "qemu:mps2-an386", "--json"])
+        .output()
+        .unwrap();
+    let Ok(Value::Array(on_board)) = serde_json::from_slice(&output.stdout) else {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            errors.contains("image") || errors.contains("qemu"),
+            "{errors}"
+        );
+        println!("skipped on the board: {errors}");
+        return;
+    };
+    let on_board = on_board.iter().map(|s| &s["outputs"][0]["values"]);
+    assert!(on_board.eq(&answers[..60]));
+}
+
+/// The wake word, a step of 32 ms at a time: the answers of the whole window, with a tenth of its
+/// work at most.
+#[test]
+fn the_wake_word_is_found_step_by_step() {
+    let Some(shared) = shared() else { return };
+    let model = shared.join("models/streaming_wakeword_int8.tflite");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let model = model.to_str().unwrap();

@@ -2,16 +2,18 @@
 
 use crate::dataset::PreprocessArguments;
 use crate::failure::Failure;
+use crate::front_end;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
 use crate::table::{self, grouped};
+use runtime::ops::log_mel::LogMel;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Optimize an ONNX or TFLite model without changing what it computes, and compile it as it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize wakeword_int8.tflite --streaming 1"
+    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize wakeword_int8.tflite --streaming 1\n  modelopt optimize wakeword_int8.tflite --front-end mlperf-wake-word --streaming 1"
 )]
 pub(crate) struct Arguments {
     /// The model: ONNX or TFLite
@@ -26,9 +28,16 @@ pub(crate) struct Arguments {
     /// still needs of the others: AXIS is that of time, counted from 0
     #[arg(long, value_name = "AXIS")]
     streaming: Option<usize>,
-    /// New steps in a run of such a model
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "streaming")]
-    steps: usize,
+    /// New steps in a run of such a model [default: 1, or the samples from one frame to the next]
+    #[arg(long, value_name = "N", requires = "streaming")]
+    steps: Option<usize>,
+    /// Put a front end before a model of features, so that it takes sound: mlperf-wake-word, or
+    /// KEY=VALUE,… with the keys rate, frame, hop, points, window (flat, hann, hamming),
+    /// pre-emphasis, sum (energy, magnitude), bands, low, high, scale, offset, lowest, highest,
+    /// coefficients: scale * log10(sum) + offset of each band, or so many coefficients of their
+    /// cosine transform
+    #[arg(long, value_name = "SPEC", value_parser = front_end::parse)]
+    front_end: Option<LogMel>,
     #[command(flatten)]
     import: ImportArguments,
     #[command(flatten)]
@@ -49,11 +58,15 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let applied = optimize::run(&mut graph, |name| {
         !arguments.without.iter().any(|other| other == name)
     })?;
+    if let Some(front_end) = &arguments.front_end {
+        optimize::front_end::attach(&mut graph, front_end)?;
+    }
     let macs = graph.macs();
     let priming_runs = match arguments.streaming {
         None => None,
         Some(axis) => {
-            let steps = arguments.steps;
+            let hop = arguments.front_end.as_ref().map_or(1, |end| end.hop);
+            let steps = arguments.steps.unwrap_or(hop);
             let options = optimize::streaming::Options { axis, steps };
             let streaming = optimize::streaming::stream(&graph, &options)?;
             graph = streaming.graph;

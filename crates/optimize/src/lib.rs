@@ -3,6 +3,7 @@
 
 mod dead_channels;
 mod fold;
+pub mod front_end;
 mod fuse;
 mod layout;
 pub mod quantize;

@@ -249,6 +249,9 @@ impl Turning<'_> {
             Kind::Conv2d(conv) if first_alone => windows(&conv.window, time),
             Kind::MaxPool2d(pool) => windows(&pool.window, time),
             Kind::AveragePool2d(pool) => windows(&pool.window, time),
+            Kind::LogMel(front_end) if time.axis == 1 => {
+                moving(front_end.reach(), front_end.hop, time)
+            }
             Kind::Unary(_) | Kind::Quantize(_) | Kind::Dequantize(_) => as_it_is,
             Kind::Softmax(_) if time.axis != last => as_it_is,
             Kind::FullyConnected(_) if first_alone && time.axis != last => as_it_is,
@@ -290,15 +293,19 @@ impl Turning<'_> {
 fn windows(window: &Window2d, time: Time) -> Option<Rule> {
     // Images are `[N, H, W, C]`.
     let axis = time.axis.checked_sub(1).filter(|&axis| axis < 2)?;
-    let (kernel, stride) = (window.kernel[axis], window.stride[axis]);
     let is_inside = window.padding[axis] == 0 && window.padding[axis + 2] == 0;
-    let reach = kernel.checked_sub(1)? * window.dilation[axis] + 1;
+    let reach = window.kernel[axis].checked_sub(1)? * window.dilation[axis] + 1;
+    moving(reach, window.stride[axis], time).filter(|_| is_inside)
+}
+
+/// Windows that reach over so many steps, a stride apart.
+fn moving(reach: usize, stride: usize, time: Time) -> Option<Rule> {
     let rest = time.total.checked_sub(reach)?;
     let is_even = rest.is_multiple_of(stride) && time.steps.is_multiple_of(stride);
     let steps = time.steps / stride;
     let history = steps.checked_sub(1)? * stride + reach;
     // New steps that no window reaches would put the others out of step.
-    (is_inside && is_even && history >= time.steps).then(|| Rule {
+    (is_even && history >= time.steps).then(|| Rule {
         history,
         output: Time {
             total: rest / stride + 1,

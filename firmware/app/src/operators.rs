@@ -54,6 +54,8 @@ pub static OPERATORS: &[&Op] = &[
     &runtime::ops::quantize::F32_TO_I16,
     #[cfg(feature = "quantize")]
     &runtime::ops::quantize::RESCALE,
+    #[cfg(feature = "log_mel")]
+    &runtime::ops::log_mel::I16,
     #[cfg(feature = "history")]
     &runtime::ops::history::ANY,
     #[cfg(feature = "slice")]

@@ -85,6 +85,7 @@ operators! {
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];
     history: History [ANY];
+    log_mel: LogMel [I16];
     gather: Gather [ANY];
     gather_elements: GatherElements [ANY];
     scatter: Scatter [ANY, F32];

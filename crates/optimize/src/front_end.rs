@@ -1,0 +1,58 @@
+//! Puts a front end before a model of features, so that it takes sound.
+
+use format::DType;
+use graph::{Error, Graph, Quantization, Shape};
+use runtime::ops::log_mel::LogMel;
+use runtime::ops::reshape::Reshape;
+
+/// Makes the graph's only input the features of `front_end`, whose own input is sound: int16
+/// samples, as many as all frames take, standing for real numbers from -1 to 1. `front_end.dtype`
+/// becomes the type of the features.
+pub fn attach(graph: &mut Graph, front_end: &LogMel) -> Result<(), Error> {
+    let refused = |reason: String| Error {
+        node: "front end".into(),
+        operator: "log_mel".into(),
+        reason,
+    };
+    let [port] = &graph.inputs[..] else {
+        let count = graph.inputs.len();
+        return Err(refused(format!("the model has {count} inputs, not one")));
+    };
+    let (features, name) = (port.value, port.name.clone());
+    let value = graph.value(features).clone();
+    let (elements, values) = (value.shape.elements(), front_end.values());
+    if elements == 0 || !elements.is_multiple_of(values) {
+        let shape = value.shape;
+        return Err(refused(format!(
+            "input '{name}' of {shape} is no number of frames with {values} values"
+        )));
+    }
+    let frames = elements / values;
+    let dims = [1, frames as u32, 1, values as u32];
+    graph.inputs.clear();
+    let samples = Shape::new(&[1, front_end.samples(frames) as u32]);
+    let samples = samples.ok_or_else(|| refused("too many samples".into()))?;
+    let sound = graph.add_input("sound", DType::I16, samples);
+    graph.value_mut(sound).quantization = Some(Quantization::per_tensor(1.0 / 32_768.0, 0));
+    let front_end = LogMel {
+        dtype: value.dtype,
+        ..front_end.clone()
+    };
+    let made = graph.make_node("front end", front_end, vec![Some(sound)])?;
+    let mut nodes = vec![made];
+    let mut last = nodes[0].outputs[0];
+    graph
+        .value_mut(last)
+        .quantization
+        .clone_from(&value.quantization);
+    if value.shape.dims() != dims {
+        let reshape = Reshape { shape: value.shape };
+        let reshape = graph.make_node(name, reshape, vec![Some(last)])?;
+        last = reshape.outputs[0];
+        graph.value_mut(last).quantization = value.quantization;
+        nodes.push(reshape);
+    }
+    graph.replace_uses(features, last);
+    graph.nodes.splice(0..0, nodes);
+    graph.verify()
+}
