@@ -6,6 +6,8 @@ use crate::front_end;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
 use crate::table::{self, grouped};
+use format::meta::Manifest;
+use graph::Graph;
 use runtime::ops::log_mel::LogMel;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -62,29 +64,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         optimize::front_end::attach(&mut graph, front_end)?;
     }
     let macs = graph.macs();
-    let priming_runs = match arguments.streaming {
-        None => None,
-        Some(axis) => {
-            let hop = arguments.front_end.as_ref().map_or(1, |end| end.hop);
-            let steps = arguments.steps.unwrap_or(hop);
-            let options = optimize::streaming::Options { axis, steps };
-            let streaming = optimize::streaming::stream(&graph, &options)?;
-            graph = streaming.graph;
-            Some(streaming.priming_runs)
-        }
-    };
+    let priming_runs = stream(&mut graph, arguments)?;
     let options = compile::Options {
         rounding: source.rounding,
         preprocess: inputs.into_iter().map(|input| input.preprocess).collect(),
-        manifest: format::meta::Manifest {
-            tool: crate::tool(),
-            source_hash: source.source_hash.to_vec(),
-            recipe: match arguments.streaming {
-                None => "optimize".into(),
-                Some(axis) => format!("optimize, streaming along axis {axis}"),
-            },
-            ..Default::default()
-        },
+        manifest: manifest(&source.source_hash, arguments.streaming),
         ..Default::default()
     };
     let compiled = compile::compile(&graph, &options)?;
@@ -105,15 +89,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    let mut rows = table::table(&["pass", "what it does", "changes"], 2);
-    for (pass, applied) in optimize::PASSES.iter().zip(&applied) {
-        rows.add_row([
-            pass.name.to_string(),
-            pass.about.to_string(),
-            applied.count.to_string(),
-        ]);
-    }
-    table::print(&rows);
+    print_passes(&applied);
     println!(
         "\nnodes {before} -> {}, RAM {} bytes",
         compiled.plan.len(),
@@ -138,4 +114,41 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         }
     );
     Ok(())
+}
+
+/// Turns the graph into its streaming form, if it is asked for; how many runs fill its state.
+fn stream(graph: &mut Graph, arguments: &Arguments) -> Result<Option<usize>, Failure> {
+    let Some(axis) = arguments.streaming else {
+        return Ok(None);
+    };
+    let hop = arguments.front_end.as_ref().map_or(1, |end| end.hop);
+    let steps = arguments.steps.unwrap_or(hop);
+    let options = optimize::streaming::Options { axis, steps };
+    let streaming = optimize::streaming::stream(graph, &options)?;
+    *graph = streaming.graph;
+    Ok(Some(streaming.priming_runs))
+}
+
+fn print_passes(applied: &[optimize::Applied]) {
+    let mut rows = table::table(&["pass", "what it does", "changes"], 2);
+    for (pass, applied) in optimize::PASSES.iter().zip(applied) {
+        rows.add_row([
+            pass.name.to_string(),
+            pass.about.to_string(),
+            applied.count.to_string(),
+        ]);
+    }
+    table::print(&rows);
+}
+
+fn manifest(source_hash: &[u8], streaming: Option<usize>) -> Manifest {
+    Manifest {
+        tool: crate::tool(),
+        source_hash: source_hash.to_vec(),
+        recipe: match streaming {
+            None => "optimize".into(),
+            Some(axis) => format!("optimize, streaming along axis {axis}"),
+        },
+        ..Default::default()
+    }
 }

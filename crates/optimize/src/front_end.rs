@@ -56,3 +56,59 @@ pub fn attach(graph: &mut Graph, front_end: &LogMel) -> Result<(), Error> {
     graph.nodes.splice(0..0, nodes);
     graph.verify()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::ops::log_mel::Taper;
+    use runtime::ops::unary::{Function, Unary};
+
+    fn front_end() -> LogMel {
+        LogMel {
+            rate: 16_000.0,
+            frame: 60,
+            hop: 30,
+            points: 64,
+            taper: Taper::Hann,
+            pre_emphasis: 0.0,
+            is_magnitude: false,
+            bands: 8,
+            range: [100.0, 8_000.0],
+            scale: 1.0,
+            offset: 0.0,
+            limits: [-9.0, 9.0],
+            coefficients: 0,
+            dtype: DType::F32,
+        }
+    }
+
+    fn model(dims: &[u32]) -> Graph {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", DType::F32, Shape::new(dims).unwrap());
+        let function = Function::Tanh;
+        let y = graph.push("y", Unary { function }, &[x]).unwrap()[0];
+        graph.add_output("y", y);
+        graph
+    }
+
+    #[test]
+    fn sound_takes_the_place_of_features() {
+        let mut graph = model(&[1, 5, 8]);
+        attach(&mut graph, &front_end()).unwrap();
+        assert_eq!(graph.inputs.len(), 1);
+        let sound = graph.value(graph.inputs[0].value);
+        assert_eq!(
+            (sound.dtype, sound.shape.dims()),
+            (DType::I16, &[1, 4 * 30 + 61][..])
+        );
+        assert_eq!(graph.nodes.len(), 3);
+        assert_eq!(graph.value(graph.outputs[0].value).shape.dims(), [1, 5, 8]);
+    }
+
+    #[test]
+    fn features_of_another_size_are_refused() {
+        let error = attach(&mut model(&[1, 5, 7]), &front_end()).unwrap_err();
+        let expected = "input 'x' of 1x5x7 is no number of frames with 8 values";
+        assert_eq!(error.reason, expected);
+    }
+}

@@ -163,6 +163,11 @@ fn layer(random: &mut Random) -> Vec<u8> {
         }
     };
     graph.add_output("y", y);
+    compiled(graph, random)
+}
+
+/// The file, with any rule of rounding.
+fn compiled(graph: &Graph, random: &mut Random) -> Vec<u8> {
     let rounding = [
         Rounding::High,
         Rounding::High,
