@@ -4,7 +4,7 @@
 //! outputs. A model is imported, optimized, compiled and run, as `modelopt optimize` and
 //! `modelopt run` do it. Where that is refused because an input must be known beforehand, inputs are
 //! given as constants (`--constant` on the command line): those of whole numbers, then all but the
-//! first, which are what models in files have as initializers.
+//! first, which are what models in files have as initializers, then all, for operators that make constants.
 //!
 //! REFUSALS lists what may be refused, with reasons: anything else that is refused, and anything
 //! wrong, fails.
@@ -188,6 +188,7 @@ fn run_set(bytes: &[u8], set: &Path) -> Result<Option<String>, String> {
         Ok(graph) => answer(&graph, &inputs.iter().collect::<Vec<_>>())?,
         Err(reason) => with_constants(bytes, &inputs, |_, tensor| tensor.data.to_i64().is_ok())
             .or_else(|_| with_constants(bytes, &inputs, |index, _| index > 0))
+            .or_else(|_| with_constants(bytes, &inputs, |_, _| true))
             .map_err(|_| reason)?,
     };
     if answers.len() != expected.len() {

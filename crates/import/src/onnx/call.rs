@@ -107,6 +107,17 @@ impl Builder {
         Item::Constant(self.constants.len() - 1)
     }
 
+    /// The elements of a constant.
+    pub(super) fn tensor(&self, item: Item) -> Option<Rc<Tensor>> {
+        match item {
+            Item::Constant(index) => self
+                .constants
+                .get(index)
+                .map(|held| Rc::clone(&held.tensor)),
+            Item::Value(_) => None,
+        }
+    }
+
     /// The item as a value of the graph.
     pub(super) fn value(&mut self, item: Item) -> ValueId {
         match item {
@@ -200,10 +211,7 @@ impl Call<'_> {
 
     /// The elements of a constant.
     pub(super) fn tensor(&self, item: Item) -> Option<Rc<Tensor>> {
-        match item {
-            Item::Constant(index) => Some(Rc::clone(&self.builder.constants[index].tensor)),
-            Item::Value(_) => None,
-        }
+        self.builder.tensor(item)
     }
 
     /// The name of a constant operand, for the constants made from it.

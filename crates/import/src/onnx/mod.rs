@@ -234,6 +234,9 @@ impl Importer {
         read: &HashSet<&str>,
         external: &External<'_>,
     ) -> Result<(), Refusal> {
+        if node.op_type.as_deref() == Some("If") && is_standard(node.domain.as_deref()) {
+            return self.branch(node, read, external);
+        }
         let import = ops::find(node, self.opset)?;
         let mut inputs = Vec::new();
         for name in &node.input {
@@ -263,6 +266,66 @@ impl Importer {
             None => Ok(()),
             Some(name) => Err(format!("its further output '{name}' is not supported").into()),
         }
+    }
+
+    /// The branch of an If that a condition chooses, which must be constant: its nodes in place of it.
+    fn branch(
+        &mut self,
+        node: &NodeProto,
+        read: &HashSet<&str>,
+        external: &External<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(condition) = node.input.first() else {
+            return Err("its condition is missing".into());
+        };
+        let Some(&condition) = self.names.get(condition) else {
+            // The node that makes it was refused: this one cannot be judged.
+            return Ok(());
+        };
+        let Some(holds) = self.builder.tensor(condition) else {
+            let remedy = "export without control flow, or simplify the model with onnxsim";
+            return Err(Refusal::new(
+                "its condition is computed at run time",
+                remedy,
+            ));
+        };
+        let holds = holds.data.bytes().iter().any(|&byte| byte != 0);
+        let name = if holds { "then_branch" } else { "else_branch" };
+        let chosen = node
+            .attribute
+            .iter()
+            .find(|a| a.name.as_deref() == Some(name));
+        let graph = chosen.and_then(|a| a.g.as_ref());
+        let graph = graph.ok_or_else(|| format!("its {name} is missing"))?;
+        let constants = self.constants(graph, external);
+        constants.map_err(|problem| problem.to_string())?;
+        let outputs = || {
+            graph
+                .output
+                .iter()
+                .filter_map(|output| output.name.as_deref())
+        };
+        let inner = graph.node.iter().flat_map(|node| node.input.iter());
+        let mut read = read.clone();
+        read.extend(inner.map(String::as_str).chain(outputs()));
+        for node in &graph.node {
+            let refused = |refusal: Refusal| Refusal {
+                reason: format!(
+                    "node '{}' in its {name}: {}",
+                    order::node_name(node),
+                    refusal.reason
+                ),
+                ..refusal
+            };
+            self.node(node, &read, external).map_err(refused)?;
+        }
+        for (name, output) in node.output.iter().zip(outputs()) {
+            if let Some(&item) = self.names.get(output) {
+                self.builder.name(item, name);
+                self.names.insert(name.clone(), item);
+            }
+        }
+        Ok(())
     }
 
     fn outputs(&mut self, source: &GraphProto) -> Result<(), Problem> {

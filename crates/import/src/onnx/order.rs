@@ -39,6 +39,32 @@ pub(super) fn live_nodes<'a>(
     Ok(order.into_iter().map(|index| &graph.node[index]).collect())
 }
 
+/// The names that a node reads, those that its branches read from outside of them included.
+fn read_by<'a>(node: &'a NodeProto, names: &mut Vec<&'a str>) {
+    let inputs = node.input.iter().map(String::as_str);
+    names.extend(inputs.filter(|name| !name.is_empty()));
+    for branch in node.attribute.iter().filter_map(|a| a.g.as_ref()) {
+        let mut inner = Vec::new();
+        branch
+            .node
+            .iter()
+            .for_each(|node| read_by(node, &mut inner));
+        let outputs = branch
+            .output
+            .iter()
+            .filter_map(|output| output.name.as_deref());
+        inner.extend(outputs);
+        let made = branch.node.iter().flat_map(|node| node.output.iter());
+        let held = branch
+            .initializer
+            .iter()
+            .filter_map(|held| held.name.as_ref());
+        let given = branch.input.iter().filter_map(|input| input.name.as_ref());
+        let own: HashSet<&str> = made.chain(held).chain(given).map(String::as_str).collect();
+        names.extend(inner.into_iter().filter(|name| !own.contains(name)));
+    }
+}
+
 /// Which node makes a name.
 fn producers<'a>(
     graph: &'a GraphProto,
@@ -94,9 +120,11 @@ impl Walk<'_, '_> {
     fn open(&self, index: usize, stack: &mut Vec<usize>) -> Result<(), Problem> {
         let node = &self.graph.node[index];
         // From the last to the first, so that the first is visited first.
-        for input in node.input.iter().rev().filter(|name| !name.is_empty()) {
-            let Some(&producer) = self.producers.get(input.as_str()) else {
-                if self.known.contains(input.as_str()) {
+        let mut reads = Vec::new();
+        read_by(node, &mut reads);
+        for input in reads.into_iter().rev() {
+            let Some(&producer) = self.producers.get(input) else {
+                if self.known.contains(input) {
                     continue;
                 }
                 let node = node_name(node);

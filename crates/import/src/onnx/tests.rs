@@ -3,7 +3,9 @@
 use super::testing::{Source, declaration, float_tensor, int, ints};
 use crate::{Options, Problem, onnx, onnx_bytes};
 use proptest::prelude::*;
-use rten_onnx::onnx::{DataLocation, DataType, GraphProto, StringStringEntryProto, TensorProto};
+use rten_onnx::onnx::{
+    AttributeProto, AttributeType, DataLocation, DataType, GraphProto, StringStringEntryProto, TensorProto,
+};
 
 /// A convolution, a pool, a dense layer and the shape arithmetic between them.
 fn small_network() -> Source {
@@ -56,22 +58,56 @@ fn a_network_imports_and_runs() {
 fn every_refused_node_is_listed() {
     let source = Source::new(13).input(&[1, 2], &[1.0, 2.0]);
     let source = source
-        .node("Det", &["x0"], "a", vec![])
+        .node("Unique", &["x0"], "a", vec![])
         .node("Relu", &["a"], "b", vec![]);
-    let source = source.node("NonZero", &["x0"], "c", vec![]);
+    let source = source.node("NonMaxSuppression", &["x0"], "c", vec![]);
     let source = source.node("Add", &["b", "c"], "y", vec![]).output("y");
     let refused = source.refused();
     let operators: Vec<&str> = refused.iter().map(|node| node.operator.as_str()).collect();
-    assert_eq!(operators, ["Det", "NonZero"]);
+    assert_eq!(operators, ["Unique", "NonMaxSuppression"]);
     let message = source.import().unwrap_err().to_string();
     assert!(
         message.starts_with("test: 2 nodes cannot be imported:"),
         "{message}"
     );
     assert!(
-        message.contains("node 'Det-a' (Det): this operator is not supported; "),
+        message.contains("node 'Unique-a' (Unique): this operator is not supported; "),
         "{message}"
     );
+}
+
+/// The branch reads `a`, which nothing else does.
+#[test]
+fn a_constant_condition_chooses_a_branch() {
+    let branch = |name: &str, operator: &str| {
+        let source = Source::new(13).node(operator, &["a"], "inner", vec![]);
+        let mut graph = None;
+        source
+            .output("inner")
+            .edit(|built| graph = Some(built.clone()));
+        AttributeProto {
+            name: Some(name.into()),
+            r#type: Some(AttributeType::GRAPH),
+            g: graph,
+            ..AttributeProto::default()
+        }
+    };
+    let of = |condition: i64| {
+        let source = Source::new(13)
+            .input(&[1], &[-4.0])
+            .whole_of(&[], &[condition]);
+        let branches = vec![branch("then_branch", "Abs"), branch("else_branch", "Relu")];
+        source
+            .node("If", &["x1"], "y", branches)
+            .node("Neg", &["x0"], "a", vec![])
+            .output("y")
+    };
+    assert_eq!(of(1).operators(), ["neg", "abs"]);
+    assert_eq!(of(0).operators(), ["neg", "relu"]);
+    assert_eq!(of(0).run().1, [4.0]);
+    let computed = Source::new(13).input(&[1], &[1.0]);
+    let computed = computed.node("If", &["x0"], "y", vec![]).output("y");
+    assert!(computed.refusal().contains("computed at run time"));
 }
 
 #[test]

@@ -101,6 +101,9 @@ operators! {
     compare: Compare [ANY];
     choose: Choose [ANY];
     cast: Cast [ANY];
+    ngrams: Ngrams [F32];
+    determinant: Determinant [F32];
+    roi_align: RoiAlign [F32];
 }
 
 #[cfg(all(test, feature = "host"))]

@@ -9,6 +9,7 @@ mod concat;
 mod constant;
 mod conv;
 mod conv_transpose;
+mod deform_conv;
 mod einsum;
 mod extreme;
 mod fourier;
@@ -22,6 +23,7 @@ mod logic;
 mod loss;
 mod mat_mul;
 mod normalization;
+mod one_hot;
 mod pad;
 mod pool;
 mod quantized;
@@ -36,6 +38,7 @@ mod scatter;
 mod shape;
 mod slice;
 mod softmax;
+mod special;
 mod split;
 mod transpose;
 mod trilu;
@@ -99,8 +102,10 @@ static TABLE: &[Row] = &[
     ("Cosh", 9, |call| unary::import(call, Unary::Cosh)),
     ("CumSum", 11, trilu::cumulative_sum),
     ("DFT", 17, fourier::dft),
+    ("DeformConv", 19, deform_conv::import),
     ("DepthToSpace", 1, rearrange::depth_to_space),
     ("DequantizeLinear", 10, quantized::dequantize),
+    ("Det", 11, special::determinant),
     ("Div", 1, |call| binary::import(call, Binary::Div)),
     ("Dropout", 1, identity::dropout),
     ("DynamicQuantizeLinear", 11, quantized::dynamic),
@@ -110,6 +115,7 @@ static TABLE: &[Row] = &[
     ("Erf", 9, |call| unary::import(call, Unary::Erf)),
     ("Exp", 1, |call| unary::import(call, Unary::Exp)),
     ("Expand", 8, rearrange::expand),
+    ("EyeLike", 9, one_hot::eye_like),
     ("Flatten", 1, reshape::flatten),
     ("Floor", 1, |call| unary::import(call, Unary::Floor)),
     ("GRU", 3, |call| recurrent::import(call, Recurrent::Gru)),
@@ -170,13 +176,16 @@ static TABLE: &[Row] = &[
         12,
         loss::negative_log_likelihood,
     ),
+    ("NonZero", 9, one_hot::non_zero),
     ("Not", 1, logic::not),
+    ("OneHot", 9, one_hot::import),
     ("Or", 1, |call| logic::truth(call, Whole::Or)),
     ("PRelu", 1, unary::prelu),
     ("Pad", 1, pad::import),
     ("Pow", 1, binary::power),
     ("QuantizeLinear", 10, quantized::quantize),
     ("RNN", 1, |call| recurrent::import(call, Recurrent::Rnn)),
+    ("Range", 11, one_hot::range),
     ("Reciprocal", 1, |call| {
         unary::import(call, Unary::Reciprocal)
     }),
@@ -194,6 +203,7 @@ static TABLE: &[Row] = &[
     ("Reshape", 5, reshape::import),
     ("Resize", 10, resize::import),
     ("ReverseSequence", 10, gather::reverse_sequence),
+    ("RoiAlign", 10, special::roi_align),
     ("Round", 11, |call| unary::import(call, Unary::Round)),
     ("STFT", 17, fourier::stft),
     ("Scatter", 9, scatter::elements),
@@ -220,6 +230,7 @@ static TABLE: &[Row] = &[
     ("Sum", 1, |call| binary::variadic(call, Binary::Add)),
     ("Tan", 7, |call| unary::import(call, Unary::Tan)),
     ("Tanh", 1, |call| unary::import(call, Unary::Tanh)),
+    ("TfIdfVectorizer", 9, special::ngrams),
     ("ThresholdedRelu", 10, unary::thresholded_relu),
     ("Tile", 6, rearrange::tile),
     ("TopK", 1, extreme::top_k),

@@ -22,6 +22,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let mut dims = sizes(&from);
     let mut stride = strides(&from);
     let mut first = 0;
+    let mut backward = Vec::new();
     let mut slice = Slice {
         starts: vec![0; rank],
         steps: vec![1; rank],
@@ -36,16 +37,24 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         let step = if count > 1 { steps[i] } else { 1 };
         stride[axis] *= step as isize;
         slice.starts[axis] = start;
-        // Backward steps are for constants only, and 0 is refused at run time.
-        slice.steps[axis] = usize::try_from(step).unwrap_or(0);
+        if step < 0 {
+            backward.push((axis, start, count, step));
+            slice.starts[axis] = 0;
+        }
+        slice.steps[axis] = usize::try_from(step).unwrap_or(1);
     }
     let Some(data) = call.tensor(x) else {
-        if slice.steps.contains(&0) {
-            let remedy = "export the model without flips, or simplify it with onnxsim";
-            return Err(Refusal::new("steps backward through computed data", remedy));
-        }
+        // Axes that go backward are whole at first, then a table picks from them.
         slice.sizes = dims;
-        return Ok(vec![call.push(slice, &[x])?]);
+        for &(axis, ..) in &backward {
+            slice.sizes[axis] = from.dim(axis);
+        }
+        let mut result = call.push(slice, &[x])?;
+        for (axis, start, count, step) in backward {
+            let table = (0..count as i64).map(|at| (start as i64 + at * step) as i32);
+            result = call.picked(result, axis, table.collect())?;
+        }
+        return Ok(vec![result]);
     };
     let shape = to_shape(&dims)?;
     call.afford(&shape)?;
