@@ -4,7 +4,8 @@ use super::testing::{Source, declaration, float_tensor, int, ints};
 use crate::{Options, Problem, onnx, onnx_bytes};
 use proptest::prelude::*;
 use rten_onnx::onnx::{
-    AttributeProto, AttributeType, DataLocation, DataType, GraphProto, StringStringEntryProto, TensorProto,
+    AttributeProto, AttributeType, DataLocation, DataType, GraphProto, StringStringEntryProto,
+    TensorProto,
 };
 
 /// A convolution, a pool, a dense layer and the shape arithmetic between them.

@@ -1,6 +1,6 @@
 //! Samples an image at points that are computed: `out[n, c, p] = in[n, c] at grid[n, p]`, between
 //! pixels by the nearest, by linear or by cubic interpolation (with a = -0.75). A point is given as
-//! coordinates from -1 to 1, the last axis first, as ONNX's GridSample has it.
+//! coordinates from -1 to 1, as ONNX's GridSample has it, or in pixels; the last axis first.
 //!
 //! | operand | shape | types |
 //! |---|---|---|
@@ -22,15 +22,16 @@ struct Manner {
     interpolation: u8,
     /// What is behind the edge. 0: zeros, 1: the edge, 2: the image mirrored.
     padding: u8,
-    /// Whether -1 and 1 are the centres of the outermost pixels, not their edges.
-    corners: bool,
+    /// What coordinates are. 0: -1 and 1 are the edges of the image, 1: the centres of the outermost
+    /// pixels; 2: pixels.
+    coordinates: u8,
 }
 
 impl Manner {
     fn of(node: &Node<'_>) -> Self {
         let mut params = node.params();
         let (interpolation, padding) = (params.u8(), params.u8());
-        Manner { interpolation, padding, corners: params.u8() != 0 }
+        Manner { interpolation, padding, coordinates: params.u8() }
     }
 }
 
@@ -110,13 +111,14 @@ fn mixed(plane: &In<'_, f32>, size: [usize; 3], taps: &[Taps; 3]) -> f32 {
 impl Manner {
     fn taps(self, coordinate: f32, size: usize) -> Taps {
         let length = size as f32;
-        let (low, high) = match self.corners {
-            true => (0.0, length - 1.0),
-            false => (-0.5, length - 0.5),
+        let (low, high) = match self.coordinates {
+            0 => (-0.5, length - 0.5),
+            _ => (0.0, length - 1.0),
         };
-        let mut at = match self.corners {
-            true => (coordinate + 1.0) / 2.0 * (length - 1.0),
-            false => ((coordinate + 1.0) * length - 1.0) / 2.0,
+        let mut at = match self.coordinates {
+            0 => ((coordinate + 1.0) * length - 1.0) / 2.0,
+            1 => (coordinate + 1.0) / 2.0 * (length - 1.0),
+            _ => coordinate,
         };
         if self.interpolation == 0 {
             at = libm::rintf(at);
@@ -191,7 +193,7 @@ fn cubic(t: f32) -> [f32; 4] {
 }
 
 #[cfg(feature = "host")]
-pub use host::{GridSample, Interpolation, Outside};
+pub use host::{Coordinates, GridSample, Interpolation, Outside};
 
 #[cfg(feature = "host")]
 mod host {
@@ -225,6 +227,18 @@ mod host {
         Reflection = 2,
     }
 
+    /// What coordinates are.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[repr(u8)]
+    pub enum Coordinates {
+        /// -1 and 1 are the edges of the image.
+        Edges = 0,
+        /// -1 and 1 are the centres of the outermost pixels.
+        Centres = 1,
+        /// Pixels from the centre of the first.
+        Pixels = 2,
+    }
+
     /// Attributes of sampling at computed points.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct GridSample {
@@ -232,8 +246,8 @@ mod host {
         pub interpolation: Interpolation,
         /// What is behind the edges.
         pub outside: Outside,
-        /// Whether -1 and 1 are the centres of the outermost pixels, not their edges.
-        pub align_corners: bool,
+        /// What coordinates are.
+        pub coordinates: Coordinates,
     }
 
     impl Operator for GridSample {
@@ -259,7 +273,7 @@ mod host {
             }
             let mut params = ParamsWriter::default();
             params.u8(self.interpolation as u8).u8(self.outside as u8);
-            params.u8(self.align_corners.into());
+            params.u8(self.coordinates as u8);
             let operands = std::vec![LoweredOperand::Input(0), LoweredOperand::Input(1)];
             Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
         }
@@ -268,7 +282,7 @@ mod host {
 
 #[cfg(all(test, feature = "host"))]
 mod tests {
-    use super::{GridSample, Interpolation, Outside};
+    use super::{Coordinates, GridSample, Interpolation, Outside};
     use crate::host::{Data, Tensor, evaluate};
     use format::Shape;
     use format::fixed::Rounding;
@@ -277,6 +291,15 @@ mod tests {
 
     /// Pixels 1, 2 and 3, 4 at points given as x and y.
     fn samples(interpolation: Interpolation, outside: Outside, points: &[f32]) -> Vec<f32> {
+        sampled(Coordinates::Centres, interpolation, outside, points)
+    }
+
+    fn sampled(
+        coordinates: Coordinates,
+        interpolation: Interpolation,
+        outside: Outside,
+        points: &[f32],
+    ) -> Vec<f32> {
         let tensor = |dims: &[u32], values| {
             Some((Tensor { shape: Shape::new(dims).unwrap(), data: Data::F32(values) }, None))
         };
@@ -285,7 +308,7 @@ mod tests {
             tensor(&[1, 1, 2, 2], vec![1.0, 2.0, 3.0, 4.0]),
             tensor(&[1, 1, count, 2], points.to_vec()),
         ];
-        let grid = GridSample { interpolation, outside, align_corners: true };
+        let grid = GridSample { interpolation, outside, coordinates };
         let output = evaluate(&grid, &inputs, &[], Rounding::High).unwrap().remove(0);
         output.data.f32().unwrap().to_vec()
     }
@@ -301,5 +324,13 @@ mod tests {
         assert_eq!(nearest, [2.0]);
         let cubic = samples(Interpolation::Cubic, Outside::Border, &[0.0, -1.0]);
         assert_eq!(cubic, [1.5]);
+    }
+    #[test]
+    fn coordinates_may_be_pixels() {
+        let linear = |coordinates, points: &[f32]| {
+            sampled(coordinates, Interpolation::Linear, Outside::Zeros, points)
+        };
+        assert_eq!(linear(Coordinates::Pixels, &[1.0, 0.0, 0.5, 1.0]), [2.0, 3.5]);
+        assert_eq!(linear(Coordinates::Edges, &[0.5, -0.5, 1.0, -0.5]), [2.0, 1.0]);
     }
 }

@@ -5,12 +5,11 @@ use super::conv::{apply, groups};
 use crate::onnx::call::{Call, Item, Refusal, sizes};
 use crate::onnx::spatial::AxisWindow;
 use runtime::ops::binary::Function as Of2;
-use runtime::ops::grid_sample::{GridSample, Interpolation, Outside};
+use runtime::ops::grid_sample::{Coordinates, GridSample, Interpolation, Outside};
 
-/// Sizes: of the image, of the output, and how many channels share their offsets.
+/// Sizes: of the batch, of the output, and how many channels share their offsets.
 struct Sampling {
     batch: usize,
-    image: [usize; 2],
     output: [usize; 2],
     channels: usize,
 }
@@ -23,8 +22,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     };
     let dims = sizes(&call.shape(x));
     let kernel = sizes(&call.shape(weights));
-    let (&[batch, channels, height, width], &[outputs, depth, kh, kw]) = (&dims[..], &kernel[..])
-    else {
+    let (&[batch, channels, _, _], &[outputs, depth, kh, kw]) = (&dims[..], &kernel[..]) else {
         return Err("it works on two spatial dimensions only".into());
     };
     let windows = call.axis_windows(x, &[kh, kw])?;
@@ -50,7 +48,6 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     }
     let sampling = Sampling {
         batch,
-        image: [height, width],
         output: [oh, ow],
         channels: channels / offset_groups,
     };
@@ -88,10 +85,10 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 const BETWEEN: GridSample = GridSample {
     interpolation: Interpolation::Linear,
     outside: Outside::Zeros,
-    align_corners: false,
+    coordinates: Coordinates::Pixels,
 };
 
-/// The points `[N, H, W, 2]` of one tap, from -1 to 1 over the image, x first.
+/// The points `[N, H, W, 2]` of one tap, in pixels, x first.
 fn points_of(
     call: &mut Call<'_>,
     sampling: &Sampling,
@@ -103,16 +100,14 @@ fn points_of(
     let mut coordinates = Vec::new();
     for axis in [1, 0] {
         let (window, tap) = places[axis];
-        let size = sampling.image[axis] as f32;
         let offset = call.part(offsets, 1, 2 * index + axis, 1)?;
         let offset = call.reshape(offset, &[sampling.batch, rows, columns, 1])?;
-        let scaled = call.with_number(Of2::Mul, offset, 2.0 / size)?;
         let first = (tap * window.dilation) as f32 - window.before as f32;
-        let place = |at: usize| (2.0 * (first + (at * window.stride) as f32) + 1.0) / size - 1.0;
+        let place = |at: usize| first + (at * window.stride) as f32;
         let mut dims = [1; 4];
         dims[axis + 1] = sampling.output[axis];
         let base = call.floats(&dims, (0..sampling.output[axis]).map(place).collect())?;
-        coordinates.push(call.binary(Of2::Add, scaled, base)?);
+        coordinates.push(call.binary(Of2::Add, offset, base)?);
     }
     call.joined(&coordinates, 3)
 }

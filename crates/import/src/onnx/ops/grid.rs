@@ -2,7 +2,7 @@
 
 use crate::onnx::call::{Call, Item, Refusal, sizes};
 use runtime::ops::fully_connected::FullyConnected;
-use runtime::ops::grid_sample::{GridSample, Interpolation, Outside};
+use runtime::ops::grid_sample::{Coordinates, GridSample, Interpolation, Outside};
 
 pub(super) fn sample(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let (x, grid) = (call.float(0)?, call.float(1)?);
@@ -18,11 +18,14 @@ pub(super) fn sample(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         "reflection" => Outside::Reflection,
         other => return Err(format!("padding in mode '{other}' is not known").into()),
     };
-    let align_corners = call.attributes.flag("align_corners")?;
+    let coordinates = match call.attributes.flag("align_corners")? {
+        true => Coordinates::Centres,
+        false => Coordinates::Edges,
+    };
     let sampling = GridSample {
         interpolation,
         outside,
-        align_corners,
+        coordinates,
     };
     Ok(vec![call.push(sampling, &[x, grid])?])
 }
