@@ -340,7 +340,12 @@ fn real(tensor: &Tensor, bytes: [u8; 8]) -> f32 {
         DType::I64 => return i64::from_le_bytes(bytes) as f32,
         DType::U16 => i32::from(u16::from_le_bytes([a, b])),
         DType::U32 => return u32::from_le_bytes([a, b, c, d]) as f32,
-        DType::U64 => return u64::from_le_bytes(bytes) as f32,
+        DType::U64 => {
+            // In halves, for which boards have instructions.
+            let [a, b, c, d, e, f, g, h] = bytes;
+            let [low, high] = [[a, b, c, d], [e, f, g, h]].map(u32::from_le_bytes);
+            return high as f32 * 4_294_967_296.0 + low as f32;
+        }
         DType::F16 | DType::Channel | DType::ChannelWide => 0,
     };
     if tensor.scale > 0.0 {

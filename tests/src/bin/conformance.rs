@@ -24,6 +24,15 @@ use std::process::ExitCode;
 const RELATIVE: f64 = 1e-3;
 const ABSOLUTE: f64 = 1e-7;
 
+/// Tests that expect -236 to wrap round to 20 in int8, where the definition of QLinearMatMul says
+/// that it saturates, as it does here. They do not count as passed.
+const DISPUTED: [&str; 4] = [
+    "test_qlinearmatmul_2D_int8_float16",
+    "test_qlinearmatmul_2D_int8_float32",
+    "test_qlinearmatmul_3D_int8_float16",
+    "test_qlinearmatmul_3D_int8_float32",
+];
+
 /// How a case ended.
 enum Outcome {
     Passed,
@@ -159,6 +168,11 @@ fn shortened(reason: &str) -> String {
 }
 
 fn outcome(case: &Path) -> Outcome {
+    let is_disputed = DISPUTED.iter().any(|name| case.ends_with(name));
+    if is_disputed {
+        let reason = "the test expects -236 to wrap round in int8, but the operator saturates";
+        return Outcome::Refused(reason.into());
+    }
     let bytes = match std::fs::read(case.join("model.onnx")) {
         Ok(bytes) => bytes,
         Err(error) => return Outcome::Refused(error.to_string()),
@@ -339,8 +353,16 @@ fn tensors(set: &Path, kind: &str) -> Result<Vec<Tensor>, String> {
         let Ok(bytes) = std::fs::read(&path) else {
             return Ok(tensors);
         };
-        let tensor = import::onnx_tensor(&bytes);
-        tensors.push(tensor.map_err(|problem| format!("{kind} {}: {problem}", tensors.len()))?);
+        // A sequence or an optional value begins with its name, a tensor with its dimensions.
+        let tensor = match import::onnx_tensor(&bytes) {
+            Err(_) if bytes.first() == Some(&0x0a) => {
+                Err("is a sequence or an optional value, not a tensor".into())
+            }
+            other => other.map_err(|problem| problem.to_string()),
+        };
+        tensors.push(
+            tensor.map_err(|problem: String| format!("{kind} {}: {problem}", tensors.len()))?,
+        );
     }
 }
 

@@ -10,7 +10,10 @@ use runtime::ops::binary::{Binary, Function};
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.float(0)?;
-    if call.attributes.flag("training_mode")? || call.attributes.int("spatial", 1)? != 1 {
+    // Before operator set 7 an attribute said that the statistics are fixed.
+    let is_fixed = call.opset >= 7 || call.attributes.flag("is_test")?;
+    let trains = call.attributes.flag("training_mode")? || !is_fixed;
+    if trains || call.attributes.int("spatial", 1)? != 1 {
         let reason = "it computes statistics at run time";
         return Err(Refusal::new(
             reason,
@@ -99,6 +102,17 @@ mod tests {
 
     #[test]
     fn training_and_wrong_lengths_are_refused() {
+        let old = |attributes| {
+            let source = Source::new(6).input(&[1, 1], &[2.0]).constant(&[1], &[1.0]);
+            let source = source.constant(&[1], &[1.0]).constant(&[1], &[0.0]);
+            let source = source.constant(&[1], &[1.0]);
+            source.apply("BatchNormalization", attributes)
+        };
+        assert!(old(vec![]).refusal().contains("model.eval()"));
+        assert_eq!(
+            old(vec![int("is_test", 1), float("epsilon", 0.0)]).run().1,
+            [3.0]
+        );
         let training = source(&[1, 2], &[2.0, 3.0]);
         let training = training.apply("BatchNormalization", vec![int("training_mode", 1)]);
         assert!(training.refusal().contains("model.eval()"));

@@ -2,6 +2,7 @@
 
 use crate::onnx::call::{Call, Item, Refusal, sizes};
 use crate::onnx::spatial::{AxisWindow, Spatial};
+use graph::DType;
 use runtime::host::Activation;
 use runtime::ops::Window2d;
 use runtime::ops::average_pool_2d::AveragePool2d;
@@ -67,13 +68,19 @@ fn padded(call: &mut Call<'_>, image: Item, padding: [usize; 4]) -> Result<Item,
 
 /// Largest element of each window.
 pub(super) fn max(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
-    let x = call.float(0)?;
+    let x = call.required(0)?;
+    let dtype = call.dtype(x);
+    if !matches!(dtype, DType::F32 | DType::I8 | DType::U8) {
+        return Err(format!("there is no pool of {dtype}").into());
+    }
+    // Floats hold every byte.
+    let x = call.cast(x, DType::F32)?;
     let result = pooled(call, x, |call, image, spatial| {
         let activation = Activation::None;
         let window = spatial.window;
         call.push(MaxPool2d { window, activation }, &[image])
-    });
-    Ok(vec![result?])
+    })?;
+    Ok(vec![call.cast(result, dtype)?])
 }
 
 /// `(sum |x|^p)^(1/p)` of each window: what is padded adds nothing.

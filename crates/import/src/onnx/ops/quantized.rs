@@ -1,6 +1,7 @@
 //! Operators of files that are quantized already, as arithmetic that rounds as they do.
 
 use super::cast::element_type;
+use super::{conv, mat_mul};
 use crate::onnx::call::{Call, Item, Refusal, sizes};
 use graph::DType;
 use rten_onnx::onnx::DataType;
@@ -72,6 +73,144 @@ pub(super) fn dynamic(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.arithmetic(Of2::Div, x, scale)?;
     let integers = requantized(call, x, Some(zero_point), DType::U8)?;
     Ok(vec![integers, scale, zero_point])
+}
+
+/// MatMulInteger: `(a - a_zero) (b - b_zero)` in int32.
+pub(super) fn mat_mul_integer(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let (a, b) = (call.required(0)?, call.required(1)?);
+    let zero_of_a = match call.input(2) {
+        Some(zero_point) => Some(per_row(call, zero_point, a)?),
+        None => None,
+    };
+    let a = centred(call, a, zero_of_a)?;
+    let b = centred(call, b, call.input(3))?;
+    check_exact(call.shape(a).last())?;
+    let product = product(call, a, b)?;
+    Ok(vec![call.cast(product, DType::I32)?])
+}
+
+/// QLinearMatMul: the product of real matrices, requantized.
+pub(super) fn q_linear_mat_mul(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let (a, b) = (call.required(0)?, call.required(3)?);
+    let zero_of_a = per_row(call, call.required(2)?, a)?;
+    let scale_of_a = per_row(call, call.float(1)?, a)?;
+    let scale_of_b = call.float(4)?;
+    let a = centred(call, a, Some(zero_of_a))?;
+    let b = centred(call, b, call.input(5))?;
+    let sums = product(call, a, b)?;
+    let by_rows = call.arithmetic(Of2::Mul, sums, scale_of_a)?;
+    let real = call.arithmetic(Of2::Mul, by_rows, scale_of_b)?;
+    Ok(vec![rescaled(call, real, 6)?])
+}
+
+/// ConvInteger: sums of `(x - x_zero) (w - w_zero)` in int32.
+pub(super) fn conv_integer(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let (x, weights) = (call.required(0)?, call.required(1)?);
+    let outputs = call.shape(weights).dim(0).max(1);
+    check_exact(call.shape(weights).elements() / outputs)?;
+    let zero_of_weights = match call.input(3) {
+        Some(zero_point) => Some(per_row(call, zero_point, weights)?),
+        None => None,
+    };
+    let x = centred(call, x, call.input(2))?;
+    let weights = centred(call, weights, zero_of_weights)?;
+    call.inputs = vec![Some(x), Some(weights)];
+    let sums = single(conv::import(call)?)?;
+    Ok(vec![call.cast(sums, DType::I32)?])
+}
+
+/// QLinearConv: the convolution of real images and weights, requantized.
+pub(super) fn q_linear_conv(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let (x, weights) = (call.required(0)?, call.required(3)?);
+    let (scale_of_x, scale_of_weights) = (call.float(1)?, call.float(4)?);
+    let zero_of_weights = per_row(call, call.required(5)?, weights)?;
+    let units = call.arithmetic(Of2::Mul, scale_of_x, scale_of_weights)?;
+    let x = centred(call, x, call.input(2))?;
+    let weights = centred(call, weights, Some(zero_of_weights))?;
+    let bias = match call.input(8) {
+        Some(bias) => Some(call.cast(bias, DType::F32)?),
+        None => None,
+    };
+    let outputs = call.inputs.clone();
+    call.inputs = vec![Some(x), Some(weights), bias];
+    let sums = single(conv::import(call)?)?;
+    call.inputs = outputs;
+    // The units of channels stand at axis 1 of the result.
+    let units = match call.shape(units).elements() {
+        1 => call.reshape(units, &[])?,
+        channels => {
+            let spatial = call.shape(sums).rank().saturating_sub(2);
+            let dims: Vec<usize> = [channels].into_iter().chain(vec![1; spatial]).collect();
+            call.reshape(units, &dims)?
+        }
+    };
+    let real = call.arithmetic(Of2::Mul, sums, units)?;
+    Ok(vec![rescaled(call, real, 6)?])
+}
+
+/// Steps of the output's scale, which is operand `index` before its zero point.
+fn rescaled(call: &mut Call<'_>, real: Item, index: usize) -> Result<Item, Refusal> {
+    let (scale, zero_point) = (call.float(index)?, call.required(index + 1)?);
+    let [scale, zero_point] = [
+        single_number(call, scale)?,
+        single_number(call, zero_point)?,
+    ];
+    let steps = call.arithmetic(Of2::Div, real, scale)?;
+    let to = call.dtype(zero_point);
+    requantized(call, steps, Some(zero_point), to)
+}
+
+fn single_number(call: &mut Call<'_>, x: Item) -> Result<Item, Refusal> {
+    match call.shape(x).elements() {
+        1 => call.reshape(x, &[]),
+        _ => Err("its output has more than one scale".into()),
+    }
+}
+
+fn single(items: Vec<Item>) -> Result<Item, Refusal> {
+    items
+        .first()
+        .copied()
+        .ok_or_else(|| "it makes nothing".into())
+}
+
+/// MatMul of two items.
+fn product(call: &mut Call<'_>, a: Item, b: Item) -> Result<Item, Refusal> {
+    let inputs = std::mem::replace(&mut call.inputs, vec![Some(a), Some(b)]);
+    let product = mat_mul::import(call);
+    call.inputs = inputs;
+    single(product?)
+}
+
+/// A parameter of a matrix's rows or of weights' channels, as it broadcasts.
+fn per_row(call: &mut Call<'_>, parameter: Item, of: Item) -> Result<Item, Refusal> {
+    let given = sizes(&call.shape(parameter));
+    let of = sizes(&call.shape(of));
+    match given[..] {
+        [rows] if rows > 1 && of.len() == 2 && of[0] == rows => call.reshape(parameter, &[rows, 1]),
+        [rows] if rows > 1 && of.len() > 2 && of[0] == rows => {
+            let dims: Vec<usize> = [rows].into_iter().chain(vec![1; of.len() - 1]).collect();
+            call.reshape(parameter, &dims)
+        }
+        [1] => call.reshape(parameter, &[]),
+        [] => Ok(parameter),
+        [_] => Err(format!("parameters of {given:?} do not fit {of:?}").into()),
+        // One row of a stack each, with its axes written out.
+        _ => Ok(parameter),
+    }
+}
+
+/// Sums of products of differences of 8 bits are exact in floats up to 2^24.
+fn check_exact(products: usize) -> Result<(), Refusal> {
+    const MOST: usize = (1 << 24) / (255 * 255);
+    if products <= MOST {
+        return Ok(());
+    }
+    let reason = format!("sums {products} products, and more than {MOST} may not be exact");
+    Err(Refusal::new(
+        reason,
+        "give the float model, and quantize it with `modelopt quantize`",
+    ))
 }
 
 /// `x - zero_point` in floats, which hold every difference of 16 bits.
@@ -179,6 +318,43 @@ mod tests {
         let attributes = vec![int("axis", 1), int("block_size", 2)];
         let blocks = blocks.apply("DequantizeLinear", attributes);
         assert_eq!(blocks.run().1, [1.0, 2.0, 30.0, 40.0]);
+    }
+
+    /// The result of a node over all operands, as floats.
+    fn real(source: Source, operator: &str, operands: &[&str]) -> Vec<f32> {
+        let source = source.node(operator, operands, "q", vec![]);
+        let source = source.node("Cast", &["q"], "y", vec![int("to", 1)]);
+        source.output("y").run().1
+    }
+
+    #[test]
+    fn products_have_their_zero_points_taken_off() {
+        let a = Source::new(13).whole_of(&[1, 2], &[3, 5]);
+        let b = a.whole_of(&[2, 1], &[1, 2]).whole_of(&[], &[1]);
+        assert_eq!(real(b, "MatMulInteger", &["x0", "x1", "x2"]), [10.0]);
+        let wide = Source::new(13).whole_of(&[1, 300], &[1; 300]);
+        let wide = wide.whole_of(&[300, 1], &[1; 300]);
+        let refusal = wide.apply("MatMulInteger", vec![]).refusal();
+        assert!(refusal.contains("exact"), "{refusal}");
+    }
+
+    #[test]
+    fn sums_are_requantized() {
+        // (3 - 1) 0.5 times (4 - 0) 2 is 8; in steps of 0.5 from 3 it is 19.
+        let [half, two] = [[0.5], [2.0]];
+        let operands = |dims: &[i64]| {
+            let a = Source::new(13).whole_of(dims, &[3]).constant(&[], &half);
+            let b = a
+                .whole_of(&[], &[1])
+                .whole_of(dims, &[4])
+                .constant(&[], &two);
+            b.whole_of(&[], &[0])
+                .constant(&[], &half)
+                .whole_of(&[], &[3])
+        };
+        let names = ["x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7"];
+        assert_eq!(real(operands(&[1, 1]), "QLinearMatMul", &names), [19.0]);
+        assert_eq!(real(operands(&[1, 1, 1, 1]), "QLinearConv", &names), [19.0]);
     }
 
     #[test]

@@ -8,6 +8,9 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let x = call.required(0)?;
     let dims = sizes(&call.shape(x));
     let axis = call.axis(call.attributes.int("axis", 0)?, dims.len())?;
+    if call.opset < 2 && call.input(1).is_some() {
+        return Err("sizes as an operand of operator set 1 are not supported".into());
+    }
     let given = match call.opset {
         ..13 => call.attributes.ints("split")?.map(<[i64]>::to_vec),
         _ => match call.optional_constant(1, "split")? {
