@@ -271,6 +271,14 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// Refuses what the budget has no room for, before work is done to make it.
+    pub(super) fn room_for(&self, elements: Option<usize>) -> Result<(), Refusal> {
+        match elements.filter(|&elements| elements <= self.builder.budget) {
+            Some(_) => Ok(()),
+            None => Err("would make a larger constant than can be folded".into()),
+        }
+    }
+
     /// A rearranged copy of a constant, which costs no budget: it is as large as the file.
     pub(super) fn rearranged(&mut self, name: impl Into<String>, tensor: Tensor) -> Item {
         self.builder.constant(name, tensor)

@@ -103,6 +103,9 @@ impl Call<'_> {
             let message = format!("its kernel {kernel:?} does not fit {rank} spatial dimensions");
             return Err(message.into());
         }
+        if kernel.contains(&0) || self.shape(image).elements() == 0 {
+            return Err("there is nothing to slide over, or no window".into());
+        }
         let strides = self.spatial_sizes("strides", 1, rank, 1)?;
         let dilations = self.spatial_sizes("dilations", 1, rank, 1)?;
         let pads = self.spatial_sizes("pads", 0, 2 * rank, 0)?;

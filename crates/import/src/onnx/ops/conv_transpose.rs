@@ -13,7 +13,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         && (1..=3).contains(&rank)
         && dims[0] == image[1]
         && dims[0].is_multiple_of(groups);
-    if !fits || dims.contains(&0) {
+    if !fits || dims.contains(&0) || image.contains(&0) {
         let (weights, x) = (call.shape(weights), call.shape(x));
         return Err(format!("its weights {weights} do not fit {x}").into());
     }

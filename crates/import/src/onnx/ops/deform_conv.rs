@@ -27,6 +27,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     };
     let windows = call.axis_windows(x, &[kh, kw])?;
     let offset_groups = usize::try_from(call.attributes.int("offset_group", 1)?).unwrap_or(0);
+    let offset_groups = offset_groups.min(channels + 1);
     let (groups, taps) = (groups(call)?, kh * kw);
     let shared = sizes(&call.shape(offsets));
     let &[_, points, oh, ow] = &shared[..] else {

@@ -109,6 +109,7 @@ fn diagonal(call: &mut Call<'_>, mut term: Term) -> Result<Term, Refusal> {
         let turned = call.transpose(term.item, order)?;
         rest.push(dims[a] * dims[a]);
         let flat = call.reshape(turned, &rest)?;
+        call.room_for(Some(dims[a]))?;
         let table = (0..dims[a]).map(|at| (at * (dims[a] + 1)) as i32).collect();
         labels.push(term.labels[a]);
         term = Term {

@@ -122,6 +122,7 @@ pub(super) fn reverse_sequence(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal
     if batch == time || batch > 1 || time > 1 || lengths.len() != dims[batch] || !fits {
         return Err(format!("{lengths:?} are no lengths of sequences in {dims:?}").into());
     }
+    call.room_for(dims[0].checked_mul(dims[1]))?;
     let mut table = Vec::new();
     for place in 0..dims[0] * dims[1] {
         let (first, second) = (place / dims[1], place % dims[1]);

@@ -37,8 +37,12 @@ pub(super) fn affine(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let size: Option<Vec<usize>> = size.iter().map(|&n| usize::try_from(n).ok()).collect();
     let size = size.ok_or("its size is negative")?;
     let matrix = sizes(&call.shape(theta));
+    crate::onnx::call::to_shape(&size)?;
     let axes = size.len().saturating_sub(2);
-    if matrix != [size[..1].to_vec(), vec![axes, axes + 1]].concat() || !(2..=3).contains(&axes) {
+    if !(2..=3).contains(&axes) {
+        return Err(format!("{size:?} is no size of images").into());
+    }
+    if matrix != [size[..1].to_vec(), vec![axes, axes + 1]].concat() {
         return Err(format!("its matrices {} do not fit {size:?}", call.shape(theta)).into());
     }
     let spatial = &size[2..];
@@ -82,8 +86,10 @@ mod tests {
             .whole(&[1, 1, 1, 2])
             .apply("AffineGrid", vec![int("align_corners", 1)]);
         assert_eq!(grid.run(), ("1x1x2x2".into(), vec![0.0, -1.0, 2.0, -1.0]));
-        let wrong = source().whole(&[1, 1, 2]).apply("AffineGrid", vec![]);
-        assert!(wrong.refusal().contains("do not fit"));
+        let refused = |size: &[i64]| source().whole(size).apply("AffineGrid", vec![]).refusal();
+        assert!(refused(&[1, 1, 2]).contains("no size of images"));
+        assert!(refused(&[2, 1, 1, 2]).contains("do not fit"));
+        assert!(refused(&[1, 1, 1 << 33, 1 << 33]).contains("too many"));
         let image = Source::new(20).input(&[1, 1, 1, 2], &[1.0, 3.0]);
         let image = image.constant(&[1, 1, 2, 2], &[0.0, 0.0, 1.0, 0.0]);
         let attributes = vec![int("align_corners", 1), text("padding_mode", "border")];

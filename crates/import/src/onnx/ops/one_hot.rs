@@ -40,6 +40,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
                     "make its indices or its values constant",
                 ));
             }
+            call.room_for(depth.checked_mul(depth))?;
             let ones = (0..depth * depth).map(|at| i32::from(at / depth == at % depth));
             let matrix = call.picked(values, 0, ones.collect())?;
             let matrix = call.reshape(matrix, &[depth, depth])?;

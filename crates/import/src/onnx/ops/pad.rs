@@ -61,7 +61,7 @@ fn by_table(
     axes: &[usize],
     pads: &[i64],
 ) -> Result<Vec<Item>, Refusal> {
-    if pads.len() != 2 * axes.len() || pads.iter().any(|pad| pad.abs() > LARGEST) {
+    if pads.len() != 2 * axes.len() || pads.iter().any(|pad| pad.unsigned_abs() > LARGEST as u64) {
         let needs = format!("{} numbers up to {LARGEST}", 2 * axes.len());
         return Err(format!("its pads are {pads:?}, but must be {needs}").into());
     }

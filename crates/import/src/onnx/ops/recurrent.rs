@@ -121,6 +121,7 @@ fn state(
 ) -> Result<Item, Refusal> {
     let dims = [sizes.batch, sizes.hidden];
     let Some(item) = call.input(operand) else {
+        call.room_for(sizes.batch.checked_mul(sizes.hidden))?;
         return call.floats(&dims, vec![0.0; sizes.batch * sizes.hidden]);
     };
     let part = call.part(item, usize::from(batch_first), index, 1)?;

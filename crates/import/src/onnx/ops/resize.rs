@@ -34,6 +34,12 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let mut result = x;
     let mut outside = Vec::new();
     for ((&axis, (scale, size)), crop) in axes.iter().zip(targets).zip(crop) {
+        if size == 0 || dims[axis] == 0 {
+            return Err(format!("nothing would be left of axis {axis}").into());
+        }
+        // As many weights reach an element as a smaller image has elements for each.
+        let taps = 4 * (dims[axis] / size + 2);
+        call.room_for(size.checked_mul(taps))?;
         let along = Axis {
             input: dims[axis],
             output: size,
@@ -120,7 +126,7 @@ fn targets(call: &Call<'_>, dims: &[usize], axes: &[usize]) -> Result<Vec<(f64, 
     let scaled = |(&scale, &axis): (&f32, &usize)| {
         // The product is rounded to f32 as in the formula of the standard.
         let size = (scale * dims[axis] as f32).floor();
-        (f64::from(scale), (size as usize).max(1))
+        (f64::from(scale), size as usize)
     };
     Ok(scales.iter().zip(axes).map(scaled).collect())
 }
@@ -250,5 +256,10 @@ mod tests {
         assert!(unknown.contains("'spline' is not known"), "{unknown}");
         let three = row(vec![int("antialias", 1)], &[1, 4, 4]).refusal();
         assert!(three.contains("for 2 axes"), "{three}");
+        let huge = row(vec![], &[1, 1 << 40]).refusal();
+        assert!(huge.contains("than can be folded"), "{huge}");
+        let nothing = Source::new(19).input(&[1, 2], &[1.0, 3.0]).absent();
+        let nothing = nothing.constant(&[2], &[1.0, 0.25]).apply("Resize", vec![]);
+        assert!(nothing.refusal().contains("nothing would be left"));
     }
 }

@@ -125,6 +125,9 @@ pub(super) fn col2im(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let image = whole_sizes(call, 1, "image shape")?;
     let block = whole_sizes(call, 2, "block shape")?;
     let rank = image.len();
+    if rank > 3 {
+        return Err(format!("{rank} spatial dimensions are more than three").into());
+    }
     let strides = call.spatial_sizes("strides", 1, rank, 1)?;
     let dilations = call.spatial_sizes("dilations", 1, rank, 1)?;
     let pads = call.spatial_sizes("pads", 0, 2 * rank, 0)?;

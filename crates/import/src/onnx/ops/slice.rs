@@ -51,6 +51,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         }
         let mut result = call.push(slice, &[x])?;
         for (axis, start, count, step) in backward {
+            call.room_for(Some(count))?;
             let table = (0..count as i64).map(|at| (start as i64 + at * step) as i32);
             result = call.picked(result, axis, table.collect())?;
         }

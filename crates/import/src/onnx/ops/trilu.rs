@@ -16,6 +16,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         return Err(format!("{} is no matrix", call.shape(x)).into());
     };
     let size = rows * columns;
+    call.room_for(Some(size))?;
     let distance = |at: usize| (at % columns) as i64 - (at / columns) as i64;
     let stays = |at: usize| match upper {
         true => distance(at) >= diagonal,
