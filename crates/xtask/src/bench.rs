@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::bench_host;
 use crate::figures::{self, Measured, Places};
 use crate::totals::Totals;
 use crate::workspace::Workspace;
@@ -18,6 +19,12 @@ use crate::workspace::Workspace;
 /// What to measure.
 #[derive(clap::Subcommand)]
 pub(crate) enum Arguments {
+    /// Time on this machine, in turns with LiteRT and ONNX Runtime
+    Host {
+        /// Print a list of rows as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Executed instructions and RAM on emulated microcontrollers
     Mcu {
         /// Print a list of rows as JSON
@@ -42,7 +49,10 @@ const BUDGETS: &str = "benches/mcu/budgets.json";
 const RIVAL: &str = "benches/mcu/tflm.json";
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
-    let Arguments::Mcu { json, accept } = arguments;
+    let (json, accept) = match arguments {
+        Arguments::Host { json } => return bench_host::run(workspace, *json),
+        Arguments::Mcu { json, accept } => (json, accept),
+    };
     let places = figures::prepare(workspace)?;
     let rows = measure(&places, &BOARDS)?;
     let rival = read(workspace, RIVAL)?;

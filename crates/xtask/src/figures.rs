@@ -80,8 +80,8 @@ pub(crate) const SUBJECTS: &[Subject] = &[
 /// The program, and the folders of what it reads and writes.
 pub(crate) struct Places {
     pub(crate) program: PathBuf,
-    shared: PathBuf,
-    out: PathBuf,
+    pub(crate) shared: PathBuf,
+    pub(crate) out: PathBuf,
 }
 
 impl Subject {

@@ -1,6 +1,7 @@
 //! The project's own chores, run as `cargo xtask COMMAND`.
 
 mod bench;
+mod bench_host;
 mod ci;
 mod conformance;
 mod cross;
