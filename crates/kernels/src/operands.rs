@@ -34,6 +34,29 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// One row in place of one column, where image and windows are columns: elements are in the
+    /// same order, and what computes the neighbours in a row together has some. Pixel follows
+    /// pixel all the same, so that memory may overlap as it did.
+    #[cfg(any(
+        target_arch = "x86_64",
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        all(target_arch = "arm", feature = "helium")
+    ))]
+    pub(crate) fn lying(&self) -> Geometry {
+        let mut lying = *self;
+        let window = &mut lying.window;
+        let is_column = self.input[1] == 1 && self.output[1] == 1 && window.kernel[1] == 1;
+        if is_column && window.padding[1] == 0 {
+            window.kernel.swap(0, 1);
+            window.stride.swap(0, 1);
+            window.dilation.swap(0, 1);
+            window.padding.swap(0, 1);
+            lying.input.swap(0, 1);
+            lying.output.swap(0, 1);
+        }
+        lying
+    }
+
     /// Multiplications that one output element needs.
     pub fn taps(&self) -> usize {
         self.window.kernel[0] * self.window.kernel[1] * self.input[2] / self.groups.max(1)

@@ -66,7 +66,7 @@ fn images(operands: &Conv2dI8<'_>) {
         Some((Kind::Product, checked)) => products(&checked),
         Some((Kind::Depthwise, checked)) => {
             let operands = &Conv2dI8 {
-                geometry: lying(operands.geometry),
+                geometry: operands.geometry.lying(),
                 ..*operands
             };
             depthwise(&Checked {
@@ -76,27 +76,6 @@ fn images(operands: &Conv2dI8<'_>) {
         }
         None => scalar::i8::conv_2d(operands),
     }
-}
-
-/// One row in place of one column, so that neighbours can be computed together: elements are in the
-/// same order. Pixel follows pixel all the same, so that memory may overlap as it did.
-fn lying(mut geometry: Geometry) -> Geometry {
-    let Geometry {
-        input,
-        output,
-        window,
-        ..
-    } = &mut geometry;
-    let is_column = input[1] == 1 && output[1] == 1 && window.kernel[1] == 1;
-    if is_column && window.padding[1] == 0 {
-        window.kernel.swap(0, 1);
-        window.stride.swap(0, 1);
-        window.dilation.swap(0, 1);
-        window.padding.swap(0, 1);
-        input.swap(0, 1);
-        output.swap(0, 1);
-    }
-    geometry
 }
 
 /// The product of one vector and a matrix, if this is one and its outputs are high words.

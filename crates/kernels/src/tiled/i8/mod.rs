@@ -79,6 +79,7 @@ pub(crate) trait Tiles: Copy {
 
 /// Bytes of staged input.
 pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
+    let geometry = &geometry.lying();
     Kind::of(geometry).map_or(0, |kind| kind.staged_elements(geometry) * 2)
 }
 
@@ -120,6 +121,10 @@ impl<'a, T: Tiles> Checked<'a, T> {
 
 /// See [`crate::i8::conv_2d`].
 pub(crate) fn conv_2d<T: Tiles>(tiles: T, operands: &Conv2dI8<'_>) {
+    let operands = &Conv2dI8 {
+        geometry: operands.geometry.lying(),
+        ..*operands
+    };
     let kind = Kind::of(&operands.geometry);
     let checked = kind.and_then(|kind| Some((kind, Checked::new(operands)?)));
     match checked {

@@ -18,6 +18,7 @@ pub(crate) fn weights_per_output(geometry: &Geometry, runs: &Runs) -> usize {
 
 /// Bytes that [`prepare_conv_2d`] writes.
 pub(crate) fn conv_2d_prepared_bytes<T: Tiles>(geometry: &Geometry) -> usize {
+    let geometry = &geometry.lying();
     let elements = match Kind::of(geometry) {
         Some(Kind::Pointwise(_) | Kind::General(_)) => {
             let outputs = padded_outputs(geometry) * geometry.groups;
@@ -34,6 +35,7 @@ pub(crate) fn conv_2d_prepared_bytes<T: Tiles>(geometry: &Geometry) -> usize {
 
 /// Packs the file's weights.
 pub(crate) fn prepare_conv_2d<T: Tiles>(geometry: &Geometry, weights: &[i8], prepared: &mut [u8]) {
+    let geometry = &geometry.lying();
     let width = size_of::<T::Weight>();
     let mut to = prepared.chunks_exact_mut(width);
     let mut put = |weight: Option<&i8>| {
