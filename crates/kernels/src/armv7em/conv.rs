@@ -6,8 +6,8 @@ use super::finish::{Finish, Rule, packed};
 use super::gather;
 use super::plan::{PIXELS, is_in_place, is_narrow, places, window_bytes};
 use super::tile::{
-    Channels, Pixels, tile_of_channels, tile_of_narrow_channels, tile_of_pixels,
-    tile_of_pixels_double,
+    Channels, Pixels, tile_of_channels, tile_of_channels_double, tile_of_narrow_channels,
+    tile_of_narrow_channels_double, tile_of_pixels, tile_of_pixels_double,
 };
 use crate::Conv2dI8;
 use core::cell::Cell;
@@ -204,7 +204,7 @@ impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
             .as_ptr()
             .wrapping_add(from * self.taps);
         let is_narrow = is_narrow(&self.operands.geometry);
-        let Some((Rule::High, [zero_point, low, high])) = self.rule else {
+        let Some((rule, [zero_point, low, high])) = self.rule else {
             if !IS_HIGH {
                 // SAFETY: the caller's promise.
                 unsafe { self.pixel_by_any_rule(output, weights, from, is_narrow) };
@@ -223,17 +223,22 @@ impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
             low: packed(low),
             high: packed(high),
             weights,
-            records: self.finish.words().wrapping_add(from),
+            records: self.finish.words().wrapping_add(from * rule.record_words()),
             output,
             left: self.group_outputs - 4,
         };
+        let input = self.operands.input.as_ptr();
         // SAFETY: the window has as many steps as the rows of weights; rows, records and outputs
         // are those of the group's channels. A narrow window is the whole input.
         unsafe {
-            if is_narrow {
-                tile_of_narrow_channels(&mut tile.with(self.operands.input.as_ptr()));
-            } else {
-                tile_of_channels(&mut tile);
+            match (rule, is_narrow) {
+                (Rule::High, false) => tile_of_channels(&mut tile),
+                (Rule::High, true) => tile_of_narrow_channels(&mut tile.with(input)),
+                (Rule::Double, false) if !IS_HIGH => tile_of_channels_double(&mut tile),
+                (Rule::Double, true) if !IS_HIGH => {
+                    tile_of_narrow_channels_double(&mut tile.with(input));
+                }
+                (Rule::Double, _) => {}
             }
         }
     }

@@ -6,11 +6,15 @@
 
 #[cfg(all(armv7em, target_arch = "arm"))]
 pub(super) use hardware::{
-    tile_of_channels, tile_of_narrow_channels, tile_of_pixels, tile_of_pixels_double,
+    tile_of_channels, tile_of_channels_double, tile_of_narrow_channels,
+    tile_of_narrow_channels_double, tile_of_pixels, tile_of_pixels_double,
 };
 #[cfg(not(all(armv7em, target_arch = "arm")))]
+mod model;
+#[cfg(not(all(armv7em, target_arch = "arm")))]
 pub(super) use model::{
-    tile_of_channels, tile_of_narrow_channels, tile_of_pixels, tile_of_pixels_double,
+    tile_of_channels, tile_of_channels_double, tile_of_narrow_channels,
+    tile_of_narrow_channels_double, tile_of_pixels, tile_of_pixels_double,
 };
 
 /// Four pixels. The order is known to the loop's text.
@@ -64,7 +68,8 @@ pub(super) struct Channels<T> {
     pub(super) high: u32,
     /// Rows of weights, one for each channel, one behind the other.
     pub(super) weights: *const i8,
-    /// Packed records, one for each channel, at least four.
+    /// Records, one for each channel, at least four: packed ones, or three words each for
+    /// [`tile_of_channels_double`].
     pub(super) records: *const u32,
     /// Where the first channel goes.
     pub(super) output: *mut i8,
@@ -270,10 +275,71 @@ mod hardware {
         tile_of_pixels_double, double
     );
 
-    /// A product of one pixel and four channels after four, by the instructions that load the
-    /// inputs of a step from r0 on, even ones into r10 and odd ones into r11.
+    /// What turns the sums of four channels with packed records at r12 into bytes, and what moves
+    /// r1 on by the records of r5 channels.
+    macro_rules! high_channels {
+        (bytes) => {
+            concat!(
+                // Bias, multiplier and zero point of one sum.
+                ".macro row_finish sum, record\n",
+                "asr.w lr, \\record, #12\n",
+                "mla \\sum, lr, r0, \\sum\n",
+                "ubfx \\record, \\record, #0, #12\n",
+                "lsl.w \\record, \\record, r1\n",
+                "smmlar \\sum, \\sum, \\record, r2\n",
+                "ssat \\sum, #8, \\sum\n",
+                ".endm\n",
+                "ldm r12, {{r8, r9, r10, r11}}\n",
+                "ldrd r0, r1, [r3, #16]\n",
+                "ldr r2, [r3, #24]\n",
+                "row_finish r4, r8\n",
+                "row_finish r5, r9\n",
+                "row_finish r6, r10\n",
+                "row_finish r7, r11\n",
+                ".purgem row_finish\n",
+            )
+        };
+        (advance) => {
+            "add.w r1, r1, r5, lsl #2\n"
+        };
+    }
+
+    /// The same for records of three words: rounded twice, halves away from zero.
+    macro_rules! double_channels {
+        (bytes) => {
+            concat!(
+                ".macro row_finish sum\n",
+                "ldm r12!, {{r8, r9, r10}}\n",
+                "add \\sum, r8\n",
+                "mvn.w r10, r10\n",
+                "lsls \\sum, \\sum, #1\n",
+                "smmulr \\sum, \\sum, r9\n",
+                "add \\sum, \\sum, \\sum, asr #31\n",
+                "asr.w \\sum, \\sum, r10\n",
+                "add \\sum, r2\n",
+                "ssat \\sum, #8, \\sum, asr #1\n",
+                ".endm\n",
+                "ldr r2, [r3, #24]\n",
+                // Half steps, and half a step more.
+                "lsls r2, r2, #1\n",
+                "adds r2, #1\n",
+                "row_finish r4\n",
+                "row_finish r5\n",
+                "row_finish r6\n",
+                "row_finish r7\n",
+                ".purgem row_finish\n",
+            )
+        };
+        (advance) => {
+            "add.w r1, r1, r5, lsl #2\nadd.w r1, r1, r5, lsl #3\n"
+        };
+    }
+
+    /// A product of one pixel and four channels after four, by the rule of the records and the
+    /// instructions that load the inputs of a step from r0 on, even ones into r10 and odd ones
+    /// into r11.
     macro_rules! channels {
-        ($(#[$doc:meta])* $name:ident, $input:ty, $($load:literal),+) => {
+        ($(#[$doc:meta])* $name:ident, $input:ty, $rule:ident, $($load:literal),+) => {
             $(#[$doc])*
             ///
             /// # Safety
@@ -308,15 +374,6 @@ mod hardware {
                     "sxtb16 lr, lr, ror #8",
                     "smlad r4, r3, r10, r4",
                     "smlad r4, lr, r11, r4",
-                    ".endm",
-                    // Bias, multiplier and zero point of one sum.
-                    ".macro row_finish sum, record",
-                    "asr.w lr, \\record, #12",
-                    "mla \\sum, lr, r0, \\sum",
-                    "ubfx \\record, \\record, #0, #12",
-                    "lsl.w \\record, \\record, r1",
-                    "smmlar \\sum, \\sum, \\record, r2",
-                    "ssat \\sum, #8, \\sum",
                     ".endm",
                     "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
                     "mov r3, r0",
@@ -356,13 +413,7 @@ mod hardware {
                     // Sums become bytes, within the limits.
                     "6:",
                     "ldr r12, [r3, #40]",
-                    "ldm r12, {{r8, r9, r10, r11}}",
-                    "ldrd r0, r1, [r3, #16]",
-                    "ldr r2, [r3, #24]",
-                    "row_finish r4, r8",
-                    "row_finish r5, r9",
-                    "row_finish r6, r10",
-                    "row_finish r7, r11",
+                    $rule!(bytes),
                     "bfi r4, r5, #8, #8",
                     "bfi r6, r7, #8, #8",
                     "pkhbt r4, r4, r6, lsl #16",
@@ -383,7 +434,7 @@ mod hardware {
                     "movhi r5, #4",
                     "ldr r6, [r3, #8]",
                     "mla r0, r5, r6, r0",
-                    "add.w r1, r1, r5, lsl #2",
+                    $rule!(advance),
                     "add r2, r5",
                     "sub.w r8, r8, r5",
                     "stm r12, {{r0, r1, r2, r8}}",
@@ -391,7 +442,6 @@ mod hardware {
                     "7:",
                     "pop {{r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
                     ".purgem row_step",
-                    ".purgem row_finish",
                 )
             }
         };
@@ -399,126 +449,20 @@ mod hardware {
 
     channels!(
         /// Every channel of one pixel.
-        tile_of_channels, u32, "ldrd r10, r11, [r0], #8"
+        tile_of_channels, u32, high_channels, "ldrd r10, r11, [r0], #8"
+    );
+    channels!(
+        /// As [`tile_of_channels`], with [`super::super::finish::Rule::Double`].
+        tile_of_channels_double, u32, double_channels, "ldrd r10, r11, [r0], #8"
     );
     channels!(
         /// As [`tile_of_channels`], with inputs as they are. All steps are whole.
-        tile_of_narrow_channels, i8,
+        tile_of_narrow_channels, i8, high_channels,
         "ldr r11, [r0], #4", "sxtb16 r10, r11", "sxtb16 r11, r11, ror #8"
     );
-}
-
-#[cfg(not(all(armv7em, target_arch = "arm")))]
-mod model {
-    use super::{Channels, Pixels};
-    use crate::armv7em::dsp::{sum_of_pixel, sums_of_pixels, widen_even, widen_odd};
-    use crate::armv7em::finish::{Rule, double_output, high_output};
-
-    /// Every channel of four pixels.
-    ///
-    /// # Safety
-    ///
-    /// All that `tile` points to has the sizes that it tells; there are at least four weights in
-    /// a row, and outputs for all channels of all pixels.
-    pub(in crate::armv7em) unsafe fn tile_of_pixels(tile: &mut Pixels) {
-        // SAFETY: the caller's promise.
-        unsafe { tile_by(tile, Rule::High) }
-    }
-
-    /// As [`tile_of_pixels`], with [`Rule::Double`].
-    ///
-    /// # Safety
-    ///
-    /// As there.
-    pub(in crate::armv7em) unsafe fn tile_of_pixels_double(tile: &mut Pixels) {
-        // SAFETY: the caller's promise.
-        unsafe { tile_by(tile, Rule::Double) }
-    }
-
-    /// # Safety
-    ///
-    /// As [`tile_of_pixels`], with records of the rule.
-    unsafe fn tile_by(tile: &mut Pixels, rule: Rule) {
-        let mut weights = tile.weights;
-        // SAFETY: the caller's promise.
-        unsafe {
-            while tile.records != tile.end {
-                let record = tile.records.read();
-                let bias = match rule {
-                    Rule::High => ((record as i32) >> 12) << tile.bias_shift,
-                    Rule::Double => record as i32,
-                };
-                let mut sums = [bias; 4];
-                sums_of_pixels(tile.inputs, weights, tile.steps, &mut sums);
-                weights = weights.add(tile.steps * 4).wrapping_add(tile.back);
-                if tile.back != 0 {
-                    let inputs = tile.inputs.add(tile.steps * 8);
-                    sums_of_pixels(inputs, weights, 1, &mut sums);
-                    weights = weights.add(4);
-                }
-                let limits = match tile.is_limited {
-                    0 => [128, 127],
-                    _ => [tile.low, tile.high],
-                };
-                for (output, sum) in tile.outputs.iter_mut().zip(sums).rev() {
-                    output.write(match rule {
-                        Rule::High => {
-                            let multiplier = (record & 0xFFF) << tile.multiplier_shift;
-                            high_output(sum, multiplier, tile.zero_point, limits)
-                        }
-                        Rule::Double => {
-                            let record = tile.records.cast::<[u32; 3]>().read();
-                            double_output(sum, record, tile.zero_point, limits)
-                        }
-                    });
-                    *output = output.add(1);
-                }
-                tile.records = tile.records.add(rule.record_words());
-            }
-        }
-    }
-
-    /// Every channel of one pixel.
-    ///
-    /// # Safety
-    ///
-    /// All that `tile` points to has the sizes that it tells; there are at least four weights in
-    /// a row.
-    pub(in crate::armv7em) unsafe fn tile_of_channels(tile: &mut Channels<u32>) {
-        for channel in 0..tile.left + 4 {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let record = tile.records.add(channel).read();
-                let weights = tile.weights.add(channel * tile.taps);
-                let bias = ((record as i32) >> 12).wrapping_mul(tile.bias_factor as i32);
-                let mut sum = sum_of_pixel(tile.inputs, weights, tile.steps, bias);
-                if tile.back != 0 {
-                    let weights = weights.add(tile.steps * 4).wrapping_add(tile.back);
-                    sum = sum_of_pixel(tile.inputs.add(tile.steps * 2), weights, 1, sum);
-                }
-                let multiplier = (record & 0xFFF) << tile.multiplier_shift;
-                let limits = [tile.low, tile.high];
-                let value = high_output(sum, multiplier, tile.zero_point, limits);
-                tile.output.add(channel).write(value);
-            }
-        }
-    }
-
-    /// As [`tile_of_channels`], with inputs as they are. All steps are whole.
-    ///
-    /// # Safety
-    ///
-    /// As there.
-    pub(in crate::armv7em) unsafe fn tile_of_narrow_channels(tile: &mut Channels<i8>) {
-        let words = (0..tile.steps).flat_map(|step| {
-            // SAFETY: the caller's promise.
-            let word = unsafe { tile.inputs.add(step * 4).cast::<u32>().read_unaligned() };
-            [widen_even(word), widen_odd(word)]
-        });
-        let widened: std::vec::Vec<u32> = words.collect();
-        // SAFETY: the caller's promise; there are two words a step.
-        unsafe {
-            tile_of_channels(&mut tile.with(widened.as_ptr()));
-        }
-    }
+    channels!(
+        /// As [`tile_of_narrow_channels`], with [`super::super::finish::Rule::Double`].
+        tile_of_narrow_channels_double, i8, double_channels,
+        "ldr r11, [r0], #4", "sxtb16 r10, r11", "sxtb16 r11, r11, ror #8"
+    );
 }
