@@ -153,7 +153,10 @@ impl<'a> Session<'a> {
         // On microcontrollers weights are used in place and scratch is in the plan: no operator
         // needs to be asked.
         let has_prepared = !self.prepared.is_empty();
-        let has_extra = self.memory.len() > self.model.arena_bytes();
+        let extra = self
+            .memory
+            .get(self.model.arena_bytes().next_multiple_of(ALIGNMENT)..)
+            .unwrap_or(&[]);
         let mut packed = 0;
         for node in self.model.nodes() {
             let Some(op) = find(self.ops, node.code()) else {
@@ -168,19 +171,16 @@ impl<'a> Session<'a> {
                 .get(packed..packed + prepared_bytes)
                 .unwrap_or(&[]);
             packed += prepared_bytes.next_multiple_of(ALIGNMENT);
-            let needs_extra =
-                has_extra && (op.scratch_bytes)(&node, architecture) > node.scratch_bytes();
-            let scratch = if needs_extra {
-                let start = self.model.arena_bytes().next_multiple_of(ALIGNMENT);
-                self.memory.get(start..)
+            // What is behind the arena is enough for every node whose scratch in the plan is not:
+            // the larger of the two is enough for any.
+            let scratch = if extra.len() > node.scratch_bytes() {
+                extra
             } else {
                 let start = node.scratch_offset();
-                self.memory.get(start..start + node.scratch_bytes())
+                let planned = self.memory.get(start..start + node.scratch_bytes());
+                planned.unwrap_or(&[])
             };
-            let binding = Binding {
-                prepared,
-                scratch: scratch.unwrap_or(&[]),
-            };
+            let binding = Binding { prepared, scratch };
             (op.run)(&Run {
                 node,
                 arena: self.memory,
