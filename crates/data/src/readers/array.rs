@@ -1,10 +1,12 @@
 //! NumPy arrays: `.npy` files, and `.npz` archives of them. The first dimension counts samples.
 
+use super::array_header;
 use super::{Reader, Samples, skip};
 use crate::error::{Error, Problem};
 use crate::labels::{self, Labels};
 use crate::source::{Expected, Sample, Wanted};
 use npyz::npz::NpzArchive;
+use npyz::zip::read::ZipFile;
 use npyz::{DType, NpyHeader, Order, TypeChar};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -202,7 +204,7 @@ pub(crate) struct Array {
 
 fn reader(path: &Path) -> Result<(BufReader<File>, Layout), Error> {
     let mut file = BufReader::new(File::open(path).map_err(|error| Error::new(path, error))?);
-    let header = NpyHeader::from_reader(&mut file).map_err(|error| Error::corrupt(path, error))?;
+    let header = array_header::read(path, &mut file)?;
     let layout = Layout::of(path, &header)?;
     Ok((file, layout))
 }
@@ -297,6 +299,19 @@ fn archive(path: &Path) -> Result<NpzArchive<BufReader<File>>, Error> {
     NpzArchive::open(path).map_err(|error| Error::corrupt(path, error))
 }
 
+/// An array of an archive, up to its first element.
+fn entry<'a>(
+    path: &Path,
+    file: &'a mut NpzArchive<BufReader<File>>,
+    name: &str,
+) -> Result<(Layout, ZipFile<'a>), Error> {
+    let name = npyz::npz::file_name_from_array_name(name);
+    let entry = file.zip_archive().by_name(&name);
+    let mut entry = entry.map_err(|error| Error::corrupt(path, format!("{name}: {error}")))?;
+    let header = array_header::read(path, &mut entry)?;
+    Ok((Layout::of(path, &header)?, entry))
+}
+
 /// Opens a `.npz` archive.
 pub(crate) fn open_archive(path: &Path, expected: &[Expected]) -> Result<Archive, Error> {
     let mut file = archive(path)?;
@@ -321,12 +336,8 @@ pub(crate) fn open_archive(path: &Path, expected: &[Expected]) -> Result<Archive
             };
             return Err(Error::new(path, problem));
         };
-        let array = file
-            .by_name(name)
-            .map_err(|error| Error::corrupt(path, error))?;
-        let array =
-            array.ok_or_else(|| Error::corrupt(path, format!("array '{name}' is missing")))?;
-        let count = Layout::of(path, array.header())?.samples(path, input)?;
+        let (layout, _) = entry(path, &mut file, name)?;
+        let count = layout.samples(path, input)?;
         if samples.is_some_and(|samples| samples != count) {
             return Err(Error::new(
                 path,
@@ -347,11 +358,7 @@ pub(crate) fn open_archive(path: &Path, expected: &[Expected]) -> Result<Archive
 /// Unpacks an array into a file without a name, which the system removes.
 fn unpacked(path: &Path, name: &str) -> Result<Stream<BufReader<File>>, Error> {
     let mut file = archive(path)?;
-    let array = file
-        .by_name(name)
-        .map_err(|error| Error::corrupt(path, error))?;
-    let array = array.ok_or_else(|| Error::corrupt(path, format!("array '{name}' is missing")))?;
-    let layout = Layout::of(path, array.header())?;
+    let (layout, array) = entry(path, &mut file, name)?;
     let bytes = layout
         .bytes()
         .ok_or_else(|| Error::corrupt(path, "an array is too large"))?;
@@ -366,7 +373,7 @@ fn unpacked(path: &Path, name: &str) -> Result<Stream<BufReader<File>>, Error> {
         ));
     }
     let mut spool = tempfile::tempfile().map_err(|error| Error::new(path, error))?;
-    let copied = std::io::copy(&mut array.into_inner().take(bytes as u64), &mut spool);
+    let copied = std::io::copy(&mut array.take(bytes as u64), &mut spool);
     let copied = copied.map_err(|error| Error::corrupt(path, error))?;
     if copied != bytes as u64 {
         return Err(Error::corrupt(path, format!("array '{name}' is cut off")));

@@ -3,6 +3,7 @@
 
 mod archive;
 pub(crate) mod array;
+mod array_header;
 mod bin;
 mod csv;
 mod folder;
