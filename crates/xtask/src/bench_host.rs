@@ -91,17 +91,22 @@ struct Rival {
     output: BufReader<std::process::ChildStdout>,
 }
 
+/// The program that runs them.
+fn rivals(workspace: &Workspace) -> Command {
+    let mut rivals = Command::new(workspace.root.join(ORACLES_FOLDER).join("bin/python"));
+    rivals.arg(workspace.root.join(RIVALS));
+    rivals
+}
+
 impl Rival {
     fn start(workspace: &Workspace, runtime: &str, model: &Path, samples: &Path) -> Result<Self> {
-        let python = workspace.root.join(ORACLES_FOLDER).join("bin/python");
-        let mut child = Command::new(&python)
-            .arg(workspace.root.join(RIVALS))
+        let mut child = rivals(workspace)
             .args([Path::new(runtime), model, samples])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .with_context(|| format!("{}; `cargo xtask setup` makes it", python.display()))?;
+            .context("`cargo xtask setup` installs what this needs")?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("a rival has no pipes");
         };
@@ -173,10 +178,8 @@ pub(crate) fn run(workspace: &Workspace, as_json: bool) -> Result<()> {
     let places = figures::prepare(workspace)?;
     let samples = places.out.join("samples");
     std::fs::create_dir_all(&samples)?;
-    let python = workspace.root.join(ORACLES_FOLDER).join("bin/python");
-    let mut inputs = Command::new(python);
-    inputs.arg(workspace.root.join(RIVALS)).arg("inputs");
-    process::run(inputs.arg(&places.shared).arg(&samples))
+    let mut inputs = rivals(workspace);
+    process::run(inputs.arg("inputs").arg(&places.shared).arg(&samples))
         .context("`cargo xtask setup` installs what this needs")?;
     let compacts = figures::compacts(&places)?;
     let mut rows = Vec::new();
@@ -213,7 +216,8 @@ fn contenders(
         let program = places.program.clone();
         let outputs = answers.as_array().context("run prints a list")?.iter();
         let outputs = outputs.map(|sample| numbers(&sample["outputs"][0]["values"]));
-        contender("modelopt", kind, Runner::Ours { program, model }, outputs)
+        let runner = Runner::Ours { program, model };
+        Ok(contender("modelopt", kind, runner, outputs))
     };
     let rival = |runtime, kind, model: &Path| -> Result<Contender> {
         let mut process = Rival::start(workspace, runtime, model, &real)?;
@@ -223,7 +227,7 @@ fn contenders(
             .context("no outputs")?
             .iter()
             .map(numbers);
-        contender(runtime, kind, Runner::Rival { process }, outputs)
+        Ok(contender(runtime, kind, Runner::Rival { process }, outputs))
     };
     let mut all = Vec::new();
     if let Some(onnx) = subject.float_onnx {
@@ -254,15 +258,15 @@ fn contender(
     kind: &'static str,
     runner: Runner,
     outputs: impl Iterator<Item = Vec<f64>>,
-) -> Result<Contender> {
-    Ok(Contender {
+) -> Contender {
+    Contender {
         runtime,
         kind,
         runner,
         outputs: outputs.collect(),
         shortest: f64::INFINITY,
         medians: Vec::new(),
-    })
+    }
 }
 
 fn numbers(values: &Value) -> Vec<f64> {

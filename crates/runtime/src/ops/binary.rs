@@ -189,6 +189,7 @@ mod host {
         Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits,
         required,
     };
+    use crate::ops::broadcast;
     use format::fixed::{Rounding, quantize_multiplier};
     use format::{DType, ParamsWriter};
     use std::string::String;
@@ -244,8 +245,7 @@ mod host {
             if a.dtype != b.dtype {
                 return Err(std::format!("{} and {} do not mix", a.dtype, b.dtype));
             }
-            let shape = super::broadcast(&a.shape, &b.shape)
-                .ok_or_else(|| std::format!("{} and {} do not broadcast", a.shape, b.shape))?;
+            let shape = broadcast::infer(&a.shape, &b.shape)?;
             Ok(std::vec![(a.dtype, shape)])
         }
 

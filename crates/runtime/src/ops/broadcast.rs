@@ -22,6 +22,12 @@ pub fn broadcast(a: &Shape, b: &Shape) -> Option<Shape> {
     Shape::new(dims.get(..rank)?)
 }
 
+/// As [`broadcast`], or the reason why there is no such shape.
+#[cfg(feature = "host")]
+pub(crate) fn infer(a: &Shape, b: &Shape) -> Result<Shape, std::string::String> {
+    broadcast(a, b).ok_or_else(|| std::format!("{a} and {b} do not broadcast"))
+}
+
 /// Element strides of an operand inside a broadcast shape; 0 where it is stretched.
 fn strides(operand: &Shape, output: &Shape) -> [usize; MAX_RANK] {
     let mut strides = [0; MAX_RANK];

@@ -57,7 +57,7 @@ pub use host::{Compare, Relation};
 #[cfg(feature = "host")]
 mod host {
     use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
-    use crate::ops::broadcast::broadcast;
+    use crate::ops::broadcast;
     use crate::ops::whole::is_whole;
     use format::fixed::Rounding;
     use format::{DType, ParamsWriter};
@@ -100,8 +100,7 @@ mod host {
             if a.dtype != b.dtype || !(is_whole(a.dtype) || a.dtype == DType::F32) {
                 return Err(std::format!("{} and {} do not compare", a.dtype, b.dtype));
             }
-            let shape = broadcast(&a.shape, &b.shape)
-                .ok_or_else(|| std::format!("{} and {} do not broadcast", a.shape, b.shape))?;
+            let shape = broadcast::infer(&a.shape, &b.shape)?;
             Ok(std::vec![(DType::Bool, shape)])
         }
 

@@ -179,7 +179,7 @@ pub use host::{Function, WholeNumbers};
 #[cfg(feature = "host")]
 mod host {
     use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
-    use crate::ops::broadcast::broadcast;
+    use crate::ops::broadcast;
     use format::fixed::Rounding;
     use format::{DType, ParamsWriter};
     use std::string::String;
@@ -254,8 +254,7 @@ mod host {
             if a.dtype == DType::Bool && !super::keeps_truth(self.function as u8) {
                 return Err(std::format!("there is no {} of bool", self.name()));
             }
-            let shape = broadcast(&a.shape, &b.shape)
-                .ok_or_else(|| std::format!("{} and {} do not broadcast", a.shape, b.shape))?;
+            let shape = broadcast::infer(&a.shape, &b.shape)?;
             Ok(std::vec![(a.dtype, shape)])
         }
 
