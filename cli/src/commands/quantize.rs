@@ -94,14 +94,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = model::float_source(&arguments.model, &arguments.import)?;
     let inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     let mut product = quantized(arguments, &source, &inputs)?;
-    if arguments.require_int8
-        && let Some(node) = product.quantized.float.first()
-    {
-        let message = format!(
-            "node '{}' ({}) stays in float: {}; leave out --require-int8, or change the node",
-            node.node, node.operator, node.reason
-        );
-        return Err(Failure::usage(message));
+    if arguments.require_int8 {
+        refuse_float(&product.quantized.float)?;
     }
     let judged = match &arguments.eval {
         Some(data) => Some(judge(arguments, &source, &inputs, data, &mut product)?),
@@ -132,6 +126,24 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         println!("wrote {}", output.path().display());
     }
     Ok(())
+}
+
+/// Fails with the names of all nodes that stay in float, if there are any.
+fn refuse_float(nodes: &[quantize::FloatNode]) -> Result<(), Failure> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let line = |node: &quantize::FloatNode| {
+        format!(
+            "\n  node '{}' ({}): {}",
+            node.node, node.operator, node.reason
+        )
+    };
+    let lines: String = nodes.iter().map(line).collect();
+    let count = nodes.len();
+    Err(Failure::usage(format!(
+        "{count} of the model's nodes stay in float; leave out --require-int8, or change them:{lines}"
+    )))
 }
 
 /// The files to be written, checked before any work.

@@ -271,7 +271,7 @@ impl<'a> Session<'a> {
     }
 
     /// Writes input `index` from real numbers in the tensor's own layout, quantized where the
-    /// tensor is.
+    /// tensor is. On hosts inputs of int32 and int64, such as positions, take them rounded down.
     pub fn set_input_f32(&mut self, index: usize, values: &[f32]) -> Result<(), Error> {
         let error = Error::new(Reason::Port, index);
         let tensor = self.model.input(index).ok_or(error)?;
@@ -299,6 +299,24 @@ impl<'a> Session<'a> {
                     let (scale, zero) = (tensor.scale, tensor.zero_point);
                     cell.set(fixed::quantize(value, scale, zero, -32_768, 32_767) as i16);
                 }
+            }
+            #[cfg(feature = "host")]
+            DType::I32 => {
+                let words = cells_as::<i32>(cells).ok_or(error)?;
+                let numbers = values.iter().map(|&value| libm::floorf(value) as i32);
+                words
+                    .iter()
+                    .zip(numbers)
+                    .for_each(|(to, from)| to.set(from));
+            }
+            #[cfg(feature = "host")]
+            DType::I64 => {
+                let words = cells_as::<i64>(cells).ok_or(error)?;
+                let numbers = values.iter().map(|&value| libm::floorf(value) as i64);
+                words
+                    .iter()
+                    .zip(numbers)
+                    .for_each(|(to, from)| to.set(from));
             }
             _ => return Err(error),
         }

@@ -3,6 +3,7 @@
 
 use super::Error;
 use super::assign::{Assignment, integer_values};
+use super::constants;
 use super::range::Scales;
 use super::weights::{self, Weights};
 use graph::{DType, Data, Graph, Kind, Value, ValueId};
@@ -72,11 +73,17 @@ pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Err
     let mut converted: HashMap<(ValueId, DType), ValueId> = HashMap::new();
     for (index, mut node) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
         let dtype = assignment.types[index];
+        if dtype != DType::F32 {
+            constants::quantize(&mut graph, &mut node, dtype);
+        }
         for input in node.inputs.iter_mut().flatten() {
             let tensor = graph.value(*input);
             let has = tensor.dtype;
             // Whole numbers and truth values of the model itself stay what they are.
-            let is_activation = float.value(*input).dtype == DType::F32;
+            let is_activation = float
+                .values
+                .get(input.0)
+                .is_some_and(|v| v.dtype == DType::F32);
             if tensor.data.is_some() || has == dtype || !is_activation {
                 continue;
             }

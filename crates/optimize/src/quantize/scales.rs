@@ -5,6 +5,7 @@ use super::assign::Assignment;
 use super::calibrate::Statistics;
 use super::range::{self, Method, Scales};
 use graph::{DType, Graph, Kind, Quantization, ValueId};
+use runtime::ops::binary::Function as Of2;
 use runtime::ops::unary::Function;
 use std::collections::HashMap;
 
@@ -84,7 +85,11 @@ fn align_sums(
         let [Some(a), Some(b)] = node.inputs[..] else {
             continue;
         };
-        if dtype != DType::I8 || !matches!(node.kind, Kind::Binary(_)) {
+        let is_sum = match &node.kind {
+            Kind::Binary(binary) => matches!(binary.function, Of2::Add | Of2::Sub),
+            _ => false,
+        };
+        if dtype != DType::I8 || !is_sum {
             continue;
         }
         let (a, b) = (assignment.group[a.0], assignment.group[b.0]);

@@ -3,13 +3,14 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | a, b | broadcast as in ONNX (add: equal shapes) | f32; int8, int16 for add; int8 | per tensor |
+//! | a, b | broadcast as in ONNX (int16: equal shapes) | f32; int8 but for div, pow, remainder; int16 for add | per tensor |
 //! | output | the broadcast shape | as the inputs | per tensor |
 //!
-//! Integer addition is exact: `(a * fa + b * fb + offset) >> shift`, see [`kernels::AddI8`] and
-//! [`kernels::AddI16`]. In files that follow TensorFlow Lite every step is rounded as there:
+//! Integer addition of equal shapes is exact: `(a * fa + b * fb + offset) >> shift`, see
+//! [`kernels::AddI8`] and [`kernels::AddI16`]. In files that follow TensorFlow Lite, and for everything
+//! but additions of equal shapes, every step is rounded as there:
 //! `round(round(a * 2^20 * fa) ± round(b * 2^20 * fb)) * f)` with zero points taken off, products in one
-//! step, and min and max as they are. With single rounding a sum is `(a * fa + b * fb + offset) >>
+//! step, and min and max as they are. With single rounding, as in files quantized here, a sum is `(a * fa + b * fb + offset) >>
 //! shift`, with the factors of 21 bits of desktop TensorFlow Lite.
 
 use crate::{Op, Run};
@@ -279,7 +280,12 @@ mod host {
                     params.u8(self.function as u8).u8(0).u16(0).f32(low).f32(high);
                     Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
                 }
-                (DType::I8, Function::Add) => {
+                (DType::I8, function) if function != Function::Add || !is_plain(inputs) => {
+                    let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
+                    let params = self.stepwise_params(operands_of, output, Rounding::Single)?;
+                    Ok(Lowered { code: super::STEPWISE_I8.code, operands, params })
+                }
+                (DType::I8, _) => {
                     let (a, b) = (required(inputs, 0)?, required(inputs, 1)?);
                     let params = add_params(a, b, output, self.activation)?;
                     Ok(Lowered { code: super::ADD_I8.code, operands, params })
@@ -292,6 +298,11 @@ mod host {
                 (dtype, _) => Err(std::format!("there is no {} of {dtype}", self.name())),
             }
         }
+    }
+
+    /// Whether both operands have one shape.
+    fn is_plain(inputs: &[Option<Operand<'_>>]) -> bool {
+        matches!(inputs, [Some(a), Some(b)] if a.shape == b.shape)
     }
 
     impl Binary {

@@ -1,15 +1,15 @@
 //! Picks along one axis: `out[o, j, i] = data[o, indices[j], i]`.
 //!
-//! An index below zero counts from the end. One outside the axis picks zeros: so a table that is known
-//! beforehand may also insert, stretch and cut.
+//! An index below zero counts from the end. One outside the axis picks zeros, which are zero points in
+//! quantized tensors: so a table that is known beforehand may also insert, stretch and cut.
 //!
 //! | operand | shape | types |
 //! |---|---|---|
 //! | data | any | any |
 //! | indices | any | int32, int64 |
-//! | output | the data's, with the indices' in place of the axis | the data's |
+//! | output | the data's, with the indices' in place of the axis | the data's, its scale too |
 
-use super::indices::{Indices, is_index};
+use super::indices::{Indices, Zero, is_index};
 use super::mean::parts;
 use crate::{Op, Run};
 use format::Node;
@@ -38,6 +38,7 @@ fn run(run: &Run<'_>) {
     let [_, size, inner] = parts(&data.shape, axis, axis);
     let (count, bytes) = (table.shape.elements(), inner * data.dtype.bytes());
     let indices = Indices::of(run, 1);
+    let zero = Zero::of(&data);
     let (input, output) = (run.input::<u8>(0), run.output::<u8>(0));
     for (block, cells) in output.chunks_exact(bytes.max(1)).enumerate() {
         let (o, j) = (block / count.max(1), block % count.max(1));
@@ -49,7 +50,7 @@ fn run(run: &Run<'_>) {
                     .enumerate()
                     .for_each(|(i, cell)| cell.set(input.get(start + i)));
             }
-            None => cells.iter().for_each(|cell| cell.set(0)),
+            None => zero.fill(cells),
         }
     }
 }

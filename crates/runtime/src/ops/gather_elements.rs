@@ -9,7 +9,7 @@
 //! | indices | as many axes, none longer but the one picked from | int32, int64 |
 //! | output | the indices' | the data's |
 
-use super::indices::{Indices, is_index};
+use super::indices::{Indices, is_index, Zero};
 use super::walk::Walk;
 use crate::{Op, Run};
 use format::{MAX_RANK, Node, Shape};
@@ -46,13 +46,15 @@ fn run(run: &Run<'_>) {
         bytes *= data.shape.dim(a);
     }
     let indices = Indices::of(run, 1);
+    let zero = Zero::of(&data);
     let (input, output) = (run.input::<u8>(0), run.output::<u8>(0));
     let mut elements = output.chunks_exact(width).enumerate();
     walk.each(|start| {
         let Some((index, cells)) = elements.next() else { return };
         let at = indices.position(index, data.shape.dim(axis));
+        let Some(at) = at else { return zero.fill(cells) };
         for (byte, cell) in cells.iter().enumerate() {
-            cell.set(at.map_or(0, |at| input.get(start + at * step + byte)));
+            cell.set(input.get(start + at * step + byte));
         }
     });
 }

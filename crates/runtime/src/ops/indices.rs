@@ -1,6 +1,7 @@
 //! Operands that say where elements are: whole numbers of 32 or 64 bits.
 
 use crate::Run;
+use core::cell::Cell;
 use format::{DType, Tensor};
 use kernels::memory::In;
 
@@ -37,6 +38,27 @@ impl<'a> Indices<'a> {
             false => value,
         };
         usize::try_from(from_start).ok().filter(|&at| at < size)
+    }
+}
+
+/// What stands for zero in a tensor: its zero point.
+#[derive(Clone, Copy)]
+pub(crate) struct Zero {
+    bytes: [u8; 4],
+    width: usize,
+}
+
+impl Zero {
+    pub(crate) fn of(tensor: &Tensor) -> Self {
+        let (bytes, width) = (tensor.zero_point.to_le_bytes(), tensor.dtype.bytes().max(1));
+        Zero { bytes, width }
+    }
+
+    /// Fills whole elements; those of 8 bytes have no zero point.
+    pub(crate) fn fill(&self, cells: &[Cell<u8>]) {
+        for (i, cell) in cells.iter().enumerate() {
+            cell.set(self.bytes.get(i % self.width).copied().unwrap_or(0));
+        }
     }
 }
 

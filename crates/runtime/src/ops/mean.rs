@@ -117,19 +117,39 @@ mod host {
             let code = match (input.dtype, output.dtype) {
                 (DType::F32, DType::F32) => super::F32.code,
                 (DType::I8, DType::I8) => {
-                    let [_, size, _] = super::parts(&input.shape, self.first, self.last);
-                    let ratio = f64::from(input.affine()?.0) / f64::from(output.affine()?.0);
-                    let (multiplier, shift) = match rounding {
-                        Rounding::Double => divided(quantize_multiplier(ratio), size),
-                        _ => quantize_multiplier(ratio / size as f64),
-                    };
-                    params.i32(multiplier).i32(shift).u8(rounding as u8);
-                    super::I8.code
+                    return self.lower_integers(input, output, rounding, true);
                 }
                 (from, to) => return Err(std::format!("there is no mean from {from} to {to}")),
             };
             let operands = std::vec![LoweredOperand::Input(0)];
             Ok(Lowered { code, operands, params: params.finish() })
+        }
+    }
+
+    impl Mean {
+        /// The int8 node of a mean, or of a sum.
+        pub(crate) fn lower_integers(
+            &self,
+            input: &Operand<'_>,
+            output: &Operand<'_>,
+            rounding: Rounding,
+            is_mean: bool,
+        ) -> Result<Lowered, String> {
+            if [input.dtype, output.dtype] != [DType::I8; 2] {
+                return Err(std::format!("there is no sum from {} to {}", input.dtype, output.dtype));
+            }
+            let [_, size, _] = super::parts(&input.shape, self.first, self.last);
+            let size = if is_mean { size } else { 1 };
+            let ratio = f64::from(input.affine()?.0) / f64::from(output.affine()?.0);
+            let (multiplier, shift) = match rounding {
+                Rounding::Double => divided(quantize_multiplier(ratio), size),
+                _ => quantize_multiplier(ratio / size as f64),
+            };
+            let mut params = ParamsWriter::default();
+            params.u8(self.first as u8).u8(self.last as u8).u16(0);
+            params.i32(multiplier).i32(shift).u8(rounding as u8);
+            let operands = std::vec![LoweredOperand::Input(0)];
+            Ok(Lowered { code: super::I8.code, operands, params: params.finish() })
         }
     }
 

@@ -7,7 +7,8 @@
 //! | input | any | f32; whole numbers; bool but for sums and products |
 //! | output | the axes that go are 1 | the input's |
 //!
-//! Sums and products of whole numbers wrap in their type.
+//! Sums and products of whole numbers wrap in their type. Quantized tensors have no products: their
+//! extremes keep scale and zero point, and their sums, of int8, are means with another multiplier.
 
 use super::mean::geometry;
 use super::whole::{Whole, is_whole, with_whole};
@@ -139,16 +140,24 @@ mod host {
             &self,
             inputs: &[Option<Operand<'_>>],
             outputs: &[Operand<'_>],
-            _rounding: Rounding,
+            rounding: Rounding,
         ) -> Result<Lowered, String> {
             let (input, output) = (required(inputs, 0)?, outputs.first().ok_or("no output")?);
             let counts = matches!(self.function, Function::Sum | Function::Product);
+            let quantized = input.quantization.is_some();
+            if quantized && self.function == Function::Sum {
+                let over = Mean { first: self.first, last: self.last };
+                return over.lower_integers(input, output, rounding, false);
+            }
             let code = match (input.dtype, output.dtype) {
                 (DType::F32, DType::F32) => super::F32.code,
                 (DType::Bool, _) if counts => {
                     return Err(std::format!("there is no {} of bool", self.name()));
                 }
-                (from, to) if from == to && super::is_whole(from) && input.quantization.is_none() => {
+                (from, to) if from == to && super::is_whole(from) && !(quantized && counts) => {
+                    if input.quantization != output.quantization {
+                        return Err("an extreme keeps its input's scale and zero point".into());
+                    }
                     super::WHOLE.code
                 }
                 (from, _) => return Err(std::format!("there is no {} of {from}", self.name())),

@@ -1,0 +1,69 @@
+//! Constants among activations: tables that are picked from, parts of a whole, one side of a sum.
+
+use super::forms::{activations, keeps_scale};
+use super::range;
+use graph::{DType, Data, Graph, Kind, Node, Quantization, ValueId};
+use runtime::ops::binary::{Binary, Function};
+
+/// Gives a node that runs in `dtype` integers for its constant activations. They share its output's
+/// scale where the operator asks for that, and cover their own range otherwise. A division by a
+/// constant becomes a multiplication.
+pub(crate) fn quantize(graph: &mut Graph, node: &mut Node, dtype: DType) {
+    let inverted = matches!(
+        node.kind,
+        Kind::Binary(Binary {
+            function: Function::Div,
+            ..
+        })
+    );
+    if let Kind::Binary(binary) = &mut node.kind
+        && inverted
+    {
+        binary.function = Function::Mul;
+    }
+    let shared = match (keeps_scale(&node.kind), node.outputs.first()) {
+        (true, Some(&output)) => graph.value(output).quantization.clone(),
+        _ => None,
+    };
+    for index in activations(node) {
+        let Some(Some(id)) = node.inputs.get(index).copied() else {
+            continue;
+        };
+        let is_divisor = inverted && index == 1;
+        if let Some(constant) = integers(graph, id, dtype, shared.clone(), is_divisor) {
+            node.inputs[index] = Some(constant);
+        }
+    }
+}
+
+/// The constant in integers; `None` for what is computed.
+fn integers(
+    graph: &mut Graph,
+    id: ValueId,
+    dtype: DType,
+    shared: Option<Quantization>,
+    is_divisor: bool,
+) -> Option<ValueId> {
+    let value = graph.value(id).clone();
+    let values = value.data.as_ref()?.f32().ok()?;
+    let inverse = |&v: &f32| if is_divisor { 1.0 / v } else { v };
+    let values: Vec<f32> = values.iter().map(inverse).collect();
+    let low = values.iter().copied().fold(0.0, f32::min);
+    let high = values.iter().copied().fold(0.0, f32::max);
+    let quantization = shared.unwrap_or_else(|| match dtype {
+        DType::I16 => range::symmetric(low, high),
+        _ => range::affine(low, high),
+    });
+    let (scale, zero_point) = (quantization.scale(0), quantization.zero_point);
+    let whole = |[low, high]: [i32; 2]| {
+        let each = move |&v: &f32| format::fixed::quantize(v, scale, zero_point, low, high);
+        values.iter().map(each)
+    };
+    let data = match dtype {
+        DType::I16 => Data::I16(whole([-32_768, 32_767]).map(|v| v as i16).collect()),
+        _ => Data::I8(whole([-128, 127]).map(|v| v as i8).collect()),
+    };
+    let constant = graph.add_constant(value.name, value.shape, data);
+    graph.value_mut(constant).quantization = Some(quantization);
+    Some(constant)
+}

@@ -1,0 +1,142 @@
+//! Which operators have integer forms, and what those forms ask for.
+
+use graph::{DType, Graph, Kind, Node, ValueId};
+use runtime::ops::binary::{Binary, Function};
+use runtime::ops::reduce::{Function as Fold, Reduce};
+use std::ops::Range;
+
+/// Whether an operator computes in int8.
+fn has_int8(kind: &Kind) -> bool {
+    match kind {
+        Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Binary(_) => true,
+        Kind::AveragePool2d(_) | Kind::MaxPool2d(_) | Kind::Mean(_) => true,
+        Kind::Unary(_) | Kind::Softmax(_) | Kind::Extreme(_) => true,
+        Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Slice(_) => true,
+        Kind::Reshape(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
+        Kind::Reduce(reduce) => reduce.function != Fold::Product,
+        _ => false,
+    }
+}
+
+/// Whether a node can run with int16 activations.
+pub(crate) fn has_int16(graph: &Graph, node: &Node) -> bool {
+    match &node.kind {
+        Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Unary(_) => true,
+        Kind::Binary(binary) => binary.function == Function::Add && is_plain(graph, node),
+        Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Reshape(_) => true,
+        Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) | Kind::Extreme(_) => true,
+        Kind::Reduce(reduce) => is_extreme(reduce),
+        _ => false,
+    }
+}
+
+/// Two computed operands of one shape.
+fn is_plain(graph: &Graph, node: &Node) -> bool {
+    let [Some(a), Some(b)] = node.inputs[..] else {
+        return false;
+    };
+    let (a, b) = (graph.value(a), graph.value(b));
+    a.shape == b.shape && a.data.is_none() && b.data.is_none()
+}
+
+/// Whether a reduction picks one of its elements.
+fn is_extreme(reduce: &Reduce) -> bool {
+    matches!(reduce.function, Fold::Max | Fold::Min)
+}
+
+/// Operators whose output must have its input's scale and zero point.
+pub(crate) fn keeps_scale(kind: &Kind) -> bool {
+    match kind {
+        Kind::MaxPool2d(_) | Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) => true,
+        Kind::Reshape(_) | Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
+        Kind::Reduce(reduce) => is_extreme(reduce),
+        Kind::Binary(binary) => matches!(binary.function, Function::Min | Function::Max),
+        // A mean over padded windows divides by a count that varies.
+        Kind::AveragePool2d(pool) => pool.window.padding != [0; 4],
+        _ => false,
+    }
+}
+
+/// The operands that are activations: the others are weights, tables and positions.
+pub(crate) fn activations(node: &Node) -> Range<usize> {
+    match node.kind {
+        Kind::Binary(_) => 0..2,
+        Kind::Concat(_) => 0..node.inputs.len(),
+        _ => 0..1,
+    }
+}
+
+/// The activations of a node that are there.
+pub(crate) fn activation_ids(node: &Node) -> impl Iterator<Item = ValueId> {
+    let operands = node.inputs.get(activations(node)).unwrap_or(&[]);
+    operands.iter().copied().flatten()
+}
+
+/// Whether a node reads or makes real numbers at run time.
+pub(crate) fn is_real(graph: &Graph, node: &Node) -> bool {
+    let values = node.inputs.iter().flatten().chain(&node.outputs);
+    let computed = values.map(|&id| graph.value(id));
+    let mut reals = computed.filter(|value| value.data.is_none() && value.dtype == DType::F32);
+    reals.next().is_some()
+}
+
+/// Why a node cannot run in integers; `None` where it can.
+pub(crate) fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
+    let name = node.kind.operator().name();
+    // Positions are whole numbers in any case.
+    let made = match node.kind {
+        Kind::Extreme(_) => &[][..],
+        _ => &node.outputs[..],
+    };
+    let others = activation_ids(node).chain(made.iter().copied());
+    let other = others
+        .map(|id| graph.value(id).dtype)
+        .find(|&dtype| dtype != DType::F32);
+    if let Some(other) = other {
+        return Some(format!("it works on {other}"));
+    }
+    if !has_int8(&node.kind) {
+        return Some(format!("there is no int8 {name}"));
+    }
+    let constants = activation_ids(node)
+        .filter(|&id| graph.value(id).data.is_some())
+        .count();
+    match &node.kind {
+        Kind::Conv2d(_) | Kind::FullyConnected(_) if !is_constant(graph, node, 1) => {
+            Some("its weights are not constant".into())
+        }
+        Kind::Binary(binary) => binary_reason(graph, node, binary),
+        Kind::AveragePool2d(pool) if pool.count_include_pad && pool.window.padding != [0; 4] => {
+            Some("it counts padding".into())
+        }
+        Kind::Concat(_) | Kind::Gather(_) | Kind::GatherElements(_) => None,
+        _ if constants > 0 => Some("its input is constant".into()),
+        _ => None,
+    }
+}
+
+fn is_constant(graph: &Graph, node: &Node, index: usize) -> bool {
+    let id = node.inputs.get(index).copied().flatten();
+    id.is_some_and(|id| graph.value(id).data.is_some())
+}
+
+fn binary_reason(graph: &Graph, node: &Node, binary: &Binary) -> Option<String> {
+    match binary.function {
+        Function::Add | Function::Sub | Function::Mul | Function::Min | Function::Max => None,
+        // What is divided by a constant is multiplied by its inverse.
+        Function::Div if !is_constant(graph, node, 1) => {
+            Some("int8 div takes constant divisors only".into())
+        }
+        Function::Div => {
+            let divisors = node.inputs.get(1).copied().flatten();
+            let data = divisors.and_then(|id| graph.value(id).data.as_ref());
+            let values = data.and_then(|data| data.f32().ok()).unwrap_or(&[]);
+            let mut inverses = values.iter().map(|divisor| 1.0 / divisor);
+            let infinite = inverses.find(|inverse| !inverse.is_finite());
+            infinite.map(|_| "a divisor is too small".into())
+        }
+        Function::Pow | Function::Remainder => {
+            Some(format!("there is no int8 {}", node.kind.operator().name()))
+        }
+    }
+}
