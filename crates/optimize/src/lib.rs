@@ -7,6 +7,7 @@ pub mod front_end;
 mod fuse;
 mod layout;
 pub mod quantize;
+mod recover;
 pub mod streaming;
 
 use graph::{Error, Graph};
@@ -22,11 +23,16 @@ pub struct Pass {
 }
 
 /// The passes, in the order in which they run.
-pub const PASSES: [Pass; 6] = [
+pub const PASSES: [Pass; 7] = [
     Pass {
         name: "fold",
         about: "compute what depends on constants only",
         run: fold::run,
+    },
+    Pass {
+        name: "recover",
+        about: "find layer norms, GELU and hard-swish in their parts",
+        run: recover::run,
     },
     Pass {
         name: "layout",

@@ -10,6 +10,8 @@ use runtime::ops::binary::Function;
 use runtime::ops::extreme::Extreme;
 use runtime::ops::gather::Gather;
 use runtime::ops::gather_elements::GatherElements;
+use runtime::ops::mat_mul::MatMul;
+use runtime::ops::mean::Mean;
 use runtime::ops::reduce::Function as Fold;
 use runtime::ops::slice::Slice;
 use runtime::ops::unary::Function as Of1;
@@ -150,4 +152,161 @@ fn floats_that_are_left_are_named() {
         "int8 div takes constant divisors only",
     ];
     assert_eq!(reasons, expected);
+}
+
+/// `[…, M, K]` by `[…, K, N]`, both computed, and one of them constant.
+#[test]
+fn products_of_matrices_in_integers() {
+    let mut net = Net::new();
+    let (a, b) = (net.input(&[2, 5, 24]), net.input(&[2, 24, 7]));
+    let y = net.push(MatMul, &[a, b]);
+    assert_close("mat_mul", &net.output(y), 35.0);
+    let mut net = Net::new();
+    let a = net.input(&[2, 5, 24]);
+    let b = net.constant(&[2, 24, 7], noise(2 * 24 * 7, 9));
+    let y = net.push(MatMul, &[a, b]);
+    assert_close("mat_mul by a constant", &net.output(y), 35.0);
+}
+
+/// Rows of different spread, as exporters write it and as one operator.
+#[test]
+fn rows_are_normalized_in_integers() {
+    use Function::{Add, Div, Mul, Pow, Sub};
+    let row_scale: Vec<f32> = (1..=6).map(|i| 0.2 * i as f32).collect();
+    let start = |net: &mut Net| {
+        let x = net.input(&[6, 32]);
+        let scale = net.constant(&[6, 1], row_scale.clone());
+        net.binary(Mul, x, scale)
+    };
+    let mut net = Net::new();
+    let x = start(&mut net);
+    let over = Mean { first: 1, last: 1 };
+    let mean = net.push(over, &[x]);
+    let centred = net.binary(Sub, x, mean);
+    let two = net.constant(&[], vec![2.0]);
+    let squares = net.binary(Pow, centred, two);
+    let variance = net.push(over, &[squares]);
+    let epsilon = net.constant(&[], vec![1e-5]);
+    let raised = net.binary(Add, variance, epsilon);
+    let deviation = net.unary(Of1::Sqrt, raised);
+    let normal = net.binary(Div, centred, deviation);
+    let gamma = net.constant(&[32], noise(32, 7));
+    let beta = net.constant(&[1, 32], noise(32, 8));
+    let scaled = net.binary(Mul, normal, gamma);
+    let y = net.binary(Add, scaled, beta);
+    let mut graph = net.output(y);
+    let parts = graph.clone();
+    optimize::run(&mut graph, |_| true).unwrap();
+    let kinds: Vec<&str> = graph
+        .nodes
+        .iter()
+        .map(|node| node.kind.operator().name())
+        .collect();
+    assert_eq!(kinds, ["mul", "layer_norm"]);
+    for sample in samples(&graph, 4) {
+        for (whole, part) in run(&graph, &sample).into_iter().zip(run(&parts, &sample)) {
+            assert!((whole - part).abs() < 1e-4, "{whole} {part}");
+        }
+    }
+    assert_close("layer_norm", &graph, 35.0);
+}
+
+/// GELU in the orders in which exporters write it, by erf and by tanh.
+#[test]
+fn gelu_is_found_in_its_parts() {
+    use Function::{Add, Div, Mul, Pow};
+    for (order, approximate) in [(0, false), (1, false), (2, false), (0, true), (2, true)] {
+        let mut net = Net::new();
+        let x = net.input(&[4, 16]);
+        let three = net.constant(&[], vec![3.0]);
+        let x = net.binary(Mul, x, three);
+        let one = net.constant(&[], vec![1.0]);
+        let half = net.constant(&[], vec![0.5]);
+        let curve = if approximate {
+            let small = net.constant(&[], vec![0.044_715]);
+            let factor = net.constant(&[1], vec![0.797_884_6]);
+            let cube = net.binary(Pow, x, three);
+            let cube = net.binary(Mul, cube, small);
+            let sum = net.binary(Add, x, cube);
+            let inner = net.binary(Mul, sum, factor);
+            net.unary(Of1::Tanh, inner)
+        } else {
+            let root = net.constant(&[], vec![std::f32::consts::SQRT_2]);
+            let inner = net.binary(Div, x, root);
+            net.unary(Of1::Erf, inner)
+        };
+        let gate = net.binary(Add, curve, one);
+        let y = match order {
+            0 => {
+                let product = net.binary(Mul, x, gate);
+                net.binary(Mul, product, half)
+            }
+            1 => {
+                let halved = net.binary(Mul, gate, half);
+                net.binary(Mul, halved, x)
+            }
+            _ => {
+                let halved = net.binary(Mul, x, half);
+                net.binary(Mul, halved, gate)
+            }
+        };
+        let mut graph = net.output(y);
+        let parts = graph.clone();
+        optimize::run(&mut graph, |_| true).unwrap();
+        let kinds: Vec<&str> = graph
+            .nodes
+            .iter()
+            .map(|node| node.kind.operator().name())
+            .collect();
+        assert_eq!(
+            kinds,
+            ["mul", if approximate { "gelu_tanh" } else { "gelu" }]
+        );
+        for sample in samples(&graph, 4) {
+            for (whole, part) in run(&graph, &sample).into_iter().zip(run(&parts, &sample)) {
+                assert!((whole - part).abs() < 1e-5, "{whole} {part}");
+            }
+        }
+        assert_close("gelu", &graph, 35.0);
+    }
+}
+
+/// Hard-swish in three writings.
+#[test]
+fn hard_swish_is_found_in_its_parts() {
+    use Function::{Add, Div, Mul};
+    for order in 0..3 {
+        let mut net = Net::new();
+        let x = net.input(&[4, 16]);
+        let eight = net.constant(&[], vec![8.0]);
+        let x = net.binary(Mul, x, eight);
+        let (three, six) = (net.constant(&[], vec![3.0]), net.constant(&[], vec![6.0]));
+        let y = match order {
+            0 => {
+                let gate = net.unary(Of1::HardSigmoid(1.0 / 6.0, 0.5), x);
+                net.binary(Mul, gate, x)
+            }
+            1 => {
+                let raised = net.binary(Add, x, three);
+                let gate = net.unary(Of1::Clip(0.0, 6.0), raised);
+                let gate = net.binary(Div, gate, six);
+                net.binary(Mul, x, gate)
+            }
+            _ => {
+                let raised = net.binary(Add, x, three);
+                let gate = net.unary(Of1::Clip(0.0, 6.0), raised);
+                let product = net.binary(Mul, x, gate);
+                net.binary(Div, product, six)
+            }
+        };
+        let mut graph = net.output(y);
+        optimize::run(&mut graph, |_| true).unwrap();
+        let kinds: Vec<&str> = graph
+            .nodes
+            .iter()
+            .map(|node| node.kind.operator().name())
+            .collect();
+        assert_eq!(kinds, ["mul", "hard_swish"], "{order}");
+        assert_close("hard_swish", &graph, 35.0);
+    }
 }

@@ -2,6 +2,8 @@
 
 use graph::{DType, Graph, Kind, Node, ValueId};
 use runtime::ops::binary::{Binary, Function};
+use runtime::ops::layer_norm::LONGEST_ROW;
+use runtime::ops::mat_mul::MOST_PRODUCTS;
 use runtime::ops::reduce::{Function as Fold, Reduce};
 use std::ops::Range;
 
@@ -11,6 +13,7 @@ fn has_int8(kind: &Kind) -> bool {
         Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Binary(_) => true,
         Kind::AveragePool2d(_) | Kind::MaxPool2d(_) | Kind::Mean(_) => true,
         Kind::Unary(_) | Kind::Softmax(_) | Kind::Extreme(_) => true,
+        Kind::MatMul(_) | Kind::LayerNorm(_) => true,
         Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Slice(_) => true,
         Kind::Reshape(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
         Kind::Reduce(reduce) => reduce.function != Fold::Product,
@@ -60,7 +63,7 @@ pub(crate) fn keeps_scale(kind: &Kind) -> bool {
 /// The operands that are activations: the others are weights, tables and positions.
 pub(crate) fn activations(node: &Node) -> Range<usize> {
     match node.kind {
-        Kind::Binary(_) => 0..2,
+        Kind::Binary(_) | Kind::MatMul(_) => 0..2,
         Kind::Concat(_) => 0..node.inputs.len(),
         _ => 0..1,
     }
@@ -109,10 +112,30 @@ pub(crate) fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
         Kind::AveragePool2d(pool) if pool.count_include_pad && pool.window.padding != [0; 4] => {
             Some("it counts padding".into())
         }
+        Kind::LayerNorm(norm) if norm_size(graph, node, norm.first) > LONGEST_ROW => {
+            Some("its rows are too long".into())
+        }
+        Kind::LayerNorm(_) if !(is_constant(graph, node, 1) && is_constant(graph, node, 2)) => {
+            Some("its factors are not constant".into())
+        }
+        Kind::MatMul(_) => {
+            let terms = node.inputs.first().copied().flatten();
+            let terms = terms.map_or(0, |id| graph.value(id).shape.last());
+            (terms > MOST_PRODUCTS).then(|| format!("sums of {terms} products are too long"))
+        }
         Kind::Concat(_) | Kind::Gather(_) | Kind::GatherElements(_) => None,
         _ if constants > 0 => Some("its input is constant".into()),
         _ => None,
     }
+}
+
+/// Elements of a row that is normalized from axis `first` on.
+fn norm_size(graph: &Graph, node: &Node, first: usize) -> usize {
+    let input = node.inputs.first().copied().flatten();
+    let shape = input.map(|id| graph.value(id).shape);
+    shape.map_or(0, |shape| {
+        (first..shape.rank()).map(|axis| shape.dim(axis)).product()
+    })
 }
 
 fn is_constant(graph: &Graph, node: &Node, index: usize) -> bool {

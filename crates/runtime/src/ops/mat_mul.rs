@@ -1,17 +1,30 @@
 //! Product of two matrices, or of two stacks of them, that are both computed at run time:
 //! `out[…, m, n] = sum over k of a[…, m, k] b[…, k, n]`.
 //!
-//! | operand | shape | types |
-//! |---|---|---|
-//! | a | `[…, M, K]` | f32 |
-//! | b | `[…, K, N]` | f32 |
-//! | output | the leading axes broadcast, `[…, M, N]` | f32 |
+//! | operand | shape | types | quantization |
+//! |---|---|---|---|
+//! | a | `[…, M, K]` | int8, f32 | per tensor |
+//! | b | `[…, K, N]` | as a | per tensor |
+//! | output | the leading axes broadcast, `[…, M, N]` | as a | per tensor |
+//!
+//! int8: sums of products without zero points, `K` of them and 32,768 at most, in 32 bits; each is
+//! requantized once with one 31-bit multiplier, by the rounding of the file.
 
 use crate::{Op, Run};
+use format::fixed::{Rounding, requantize_double, requantize_single};
 use format::{DType, MAX_RANK, Node, Shape};
 
+/// int8 in, int8 out.
+pub static I8: Op = Op::new(60, "mat_mul", check_i8, run_i8);
+
 /// Float in, float out.
-pub static F32: Op = Op::new(84, "mat_mul_f32", check, run);
+pub static F32: Op = Op::new(84, "mat_mul_f32", |node| check(node, DType::F32), run);
+
+/// The most products in an int8 sum: 2^15 of them, each below 2^16, fit 32 bits.
+pub const MOST_PRODUCTS: usize = 1 << 15;
+
+/// Columns whose sums are built side by side.
+const COLUMNS: usize = 16;
 
 /// The stack that two shapes broadcast to, with `[M, N]` behind.
 fn product_shape(a: &Shape, b: &Shape) -> Option<Shape> {
@@ -33,9 +46,9 @@ fn product_shape(a: &Shape, b: &Shape) -> Option<Shape> {
     Shape::new(dims.get(..rank)?)
 }
 
-fn check(node: &Node<'_>) -> Option<()> {
+fn check(node: &Node<'_>, dtype: DType) -> Option<()> {
     let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
-    let types = [a.dtype, b.dtype, output.dtype] == [DType::F32; 3];
+    let types = [a.dtype, b.dtype, output.dtype] == [dtype; 3];
     (types && product_shape(&a.shape, &b.shape)? == output.shape).then_some(())
 }
 
@@ -74,14 +87,55 @@ fn run(run: &Run<'_>) {
     }
 }
 
+fn check_i8(node: &Node<'_>) -> Option<()> {
+    check(node, DType::I8)?;
+    let (a, b) = (node.input(0)?, node.input(1)?);
+    let small = [a, b].iter().all(|tensor| (-128..=127).contains(&tensor.zero_point));
+    (small && a.shape.last() <= MOST_PRODUCTS).then_some(())
+}
+
+fn run_i8(run: &Run<'_>) {
+    let (Some(from_a), Some(from_b)) = (run.node.input(0), run.node.input(1)) else { return };
+    let Some(to) = run.node.output(0) else { return };
+    let mut params = run.node.params();
+    let (multiplier, shift) = (params.i32(), params.i32().clamp(-31, 30));
+    let requantize = match Rounding::from_code(params.u8()) {
+        Some(Rounding::Double) => requantize_double,
+        _ => requantize_single,
+    };
+    let (inner, columns) = (from_a.shape.last(), to.shape.last());
+    let rows = to.shape.dim(to.shape.rank().saturating_sub(2));
+    let (a, b) = (run.input::<i8>(0), run.input::<i8>(1));
+    for (index, matrix) in run.output::<i8>(0).chunks_exact((rows * columns).max(1)).enumerate() {
+        let a_start = matrix_of(&from_a.shape, &to.shape, index) * rows * inner;
+        let b_start = matrix_of(&from_b.shape, &to.shape, index) * inner * columns;
+        for (m, row) in matrix.chunks_exact(columns.max(1)).enumerate() {
+            for (block, cells) in row.chunks(COLUMNS).enumerate() {
+                let mut sums = [0i32; COLUMNS];
+                for k in 0..inner {
+                    let factor = i32::from(a.get(a_start + m * inner + k)) - from_a.zero_point;
+                    let start = b_start + k * columns + block * COLUMNS;
+                    for (n, sum) in sums.iter_mut().enumerate().take(cells.len()) {
+                        *sum += factor * (i32::from(b.get(start + n)) - from_b.zero_point);
+                    }
+                }
+                for (cell, sum) in cells.iter().zip(sums) {
+                    let scaled = requantize(sum, multiplier, shift);
+                    cell.set(scaled.saturating_add(to.zero_point).clamp(-128, 127) as i8);
+                }
+            }
+        }
+    }
+}
+
 #[cfg(feature = "host")]
 pub use host::MatMul;
 
 #[cfg(feature = "host")]
 mod host {
     use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
-    use format::DType;
-    use format::fixed::Rounding;
+    use format::fixed::{Rounding, quantize_multiplier};
+    use format::{DType, ParamsWriter};
     use std::string::String;
     use std::vec::Vec;
 
@@ -110,14 +164,26 @@ mod host {
             &self,
             inputs: &[Option<Operand<'_>>],
             outputs: &[Operand<'_>],
-            _rounding: Rounding,
+            rounding: Rounding,
         ) -> Result<Lowered, String> {
-            let types = inputs.iter().flatten().chain(outputs).all(|x| x.dtype == DType::F32);
-            if !types {
-                return Err("two computed matrices are multiplied in f32 only".into());
-            }
+            let (a, b) = (required(inputs, 0)?, required(inputs, 1)?);
+            let output = outputs.first().ok_or("no output")?;
             let operands = std::vec![LoweredOperand::Input(0), LoweredOperand::Input(1)];
-            Ok(Lowered { code: super::F32.code, operands, params: Vec::new() })
+            let types = [a.dtype, b.dtype, output.dtype];
+            if types == [DType::F32; 3] {
+                return Ok(Lowered { code: super::F32.code, operands, params: Vec::new() });
+            }
+            if types != [DType::I8; 3] {
+                return Err(std::format!("there is no product of {} and {}", a.dtype, b.dtype));
+            }
+            if a.shape.last() > super::MOST_PRODUCTS {
+                return Err(std::format!("sums of {} products are too long", a.shape.last()));
+            }
+            let scale = f64::from(a.affine()?.0) * f64::from(b.affine()?.0);
+            let (multiplier, shift) = quantize_multiplier(scale / f64::from(output.affine()?.0));
+            let mut params = ParamsWriter::default();
+            params.i32(multiplier).i32(shift).u8(rounding as u8);
+            Ok(Lowered { code: super::I8.code, operands, params: params.finish() })
         }
     }
 }
@@ -125,10 +191,12 @@ mod host {
 #[cfg(all(test, feature = "host"))]
 mod tests {
     use super::MatMul;
-    use crate::host::{Data, Tensor, evaluate};
+    use crate::host::{Data, Quantization, Tensor, evaluate};
     use format::Shape;
     use format::fixed::Rounding;
+    use proptest::prelude::*;
     use std::vec;
+    use std::vec::Vec;
 
     #[test]
     fn a_matrix_serves_a_whole_stack() {
@@ -144,5 +212,44 @@ mod tests {
         assert_eq!(product.data, Data::F32(vec![21.0, 4.5, 43.0, 9.5]));
         let inputs = [stack.clone(), stack];
         assert!(evaluate(&MatMul, &inputs, &[], Rounding::High).is_err());
+    }
+
+    proptest! {
+        /// Within half a step of the real product, and a little for the multiplier's own rounding.
+        #[test]
+        fn int8_products_are_the_rounded_real_ones(
+            (m, k, n) in (1u32..4, 1u32..20, 1u32..40),
+            zeros in [-128i32..128, -128i32..128, -128i32..128],
+            seed: u64,
+            twice: bool,
+        ) {
+            let stack = if twice { 2 } else { 1 };
+            let bytes = |count: u32, seed: u64| -> Vec<i8> {
+                let state = |i| seed.wrapping_add(i).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
+                (0..u64::from(count)).map(|i| state(i) as i8).collect()
+            };
+            let (a, b) = (bytes(stack * m * k, seed), bytes(k * n, !seed));
+            let tensor = |dims: &[u32], data: &[i8], zero| {
+                let shape = Shape::new(dims).unwrap();
+                let quantization = Quantization::per_tensor(0.05, zero);
+                Some((Tensor { shape, data: Data::I8(data.to_vec()) }, Some(quantization)))
+            };
+            let inputs = [tensor(&[stack, m, k], &a, zeros[0]), tensor(&[k, n], &b, zeros[1])];
+            let output = [Some(Quantization::per_tensor(0.7, zeros[2]))];
+            let made = evaluate(&MatMul, &inputs, &output, Rounding::High).unwrap().remove(0);
+            let Data::I8(made) = made.data else { panic!("int8 stays int8") };
+            let (m, k, n) = ((stack * m) as usize, k as usize, n as usize);
+            for row in 0..m {
+                for column in 0..n {
+                    let real = |byte: i8, zero: i32| f64::from(i32::from(byte) - zero) * 0.05f32 as f64;
+                    let products = (0..k).map(|i| {
+                        real(a[row * k + i], zeros[0]) * real(b[i * n + column], zeros[1])
+                    });
+                    let exact = products.sum::<f64>() / f64::from(0.7f32) + f64::from(zeros[2]);
+                    let got = f64::from(made[row * n + column]);
+                    prop_assert!((got - exact.clamp(-128.0, 127.0)).abs() <= 0.5001, "{} {}", got, exact);
+                }
+            }
+        }
     }
 }

@@ -89,7 +89,8 @@ operators! {
     gather: Gather [ANY];
     gather_elements: GatherElements [ANY];
     scatter: Scatter [ANY, F32];
-    mat_mul: MatMul [F32];
+    mat_mul: MatMul [I8, F32];
+    layer_norm: LayerNorm [I8, F32];
     resample: Resample [F32];
     cumulate: Cumulate [ANY];
     extreme: Extreme [ANY];

@@ -151,6 +151,9 @@ pub enum Function {
     Shrink(f32, f32),
     /// `x * tanh(log(1 + exp(x)))`.
     Mish,
+    /// Gelu with its error function approximated by a hyperbolic tangent:
+    /// `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
+    GeluTanh,
 }
 
 impl Function {
@@ -198,6 +201,7 @@ impl Function {
             35 => Function::ThresholdedRelu(a),
             36 => Function::Shrink(a, b),
             37 => Function::Mish,
+            38 => Function::GeluTanh,
             _ => return None,
         })
     }
@@ -252,6 +256,10 @@ impl Function {
                 _ if x.is_nan() => x,
                 _ => 0.0,
             },
+            Function::GeluTanh => {
+                let inner = 0.797_884_56 * (x + 0.044_715 * x * x * x);
+                0.5 * x * (1.0 + libm::tanhf(inner))
+            }
             Function::Mish if x > 20.0 => x,
             Function::Mish => x * libm::tanhf(libm::log1pf(libm::expf(x))),
         }
@@ -320,6 +328,7 @@ mod host {
                 Function::ThresholdedRelu(threshold) => (35, threshold, 0.0),
                 Function::Shrink(limit, bias) => (36, limit, bias),
                 Function::Mish => (37, 0.0, 0.0),
+                Function::GeluTanh => (38, 0.0, 0.0),
             };
             params.u8(code).u8(0).u16(0).f32(a).f32(b);
         }
@@ -364,6 +373,7 @@ mod host {
                 Function::ThresholdedRelu(..) => "thresholded_relu",
                 Function::Shrink(..) => "shrink",
                 Function::Mish => "mish",
+                Function::GeluTanh => "gelu_tanh",
             }
         }
     }
@@ -508,5 +518,7 @@ mod tests {
         assert_eq!(Function::LeakyRelu(0.1).apply(-2.0), -0.2);
         assert_eq!(Function::Round.apply(2.5), 2.0);
         assert!((Function::Gelu.apply(1.0) - 0.841_345).abs() < 1e-6);
+        assert!((Function::GeluTanh.apply(1.0) - 0.841_192).abs() < 1e-6);
+        assert_eq!(Function::GeluTanh.apply(-30.0), 0.0);
     }
 }

@@ -1,9 +1,10 @@
 //! Normalization over axes: layer normalization over the last ones, and mean-variance
 //! normalization.
 
-use crate::onnx::call::{Call, Item, Refusal};
+use crate::onnx::call::{Call, Item, Refusal, sizes};
 use runtime::host::Activation;
 use runtime::ops::binary::{Binary, Function};
+use runtime::ops::layer_norm::LayerNorm;
 use runtime::ops::mean::Mean;
 use runtime::ops::unary::{Function as Of1, Unary};
 
@@ -14,6 +15,11 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let rank = call.shape(x).rank();
     let first = call.axis(call.attributes.int("axis", -1)?, rank)?;
     let epsilon = call.attributes.float("epsilon", 1e-5)?;
+    if call.outputs == 1
+        && let Some(operands) = factors(call, x, first)?
+    {
+        return Ok(vec![call.push(LayerNorm { first, epsilon }, &operands)?]);
+    }
     let over = Mean {
         first,
         last: rank - 1,
@@ -45,6 +51,23 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     Ok(vec![result, mean, inverse])
 }
 
+/// The operands of the operator that does all in one: constant factors and offsets, one for each
+/// element of a row.
+fn factors(call: &mut Call<'_>, x: Item, first: usize) -> Result<Option<Vec<Item>>, Refusal> {
+    let row = sizes(&call.shape(x))[first..].to_vec();
+    let count = row.iter().product();
+    let scale = call.required(1)?;
+    let bias = match call.input(2) {
+        Some(_) => call.float(2)?,
+        None => {
+            call.room_for(Some(count))?;
+            call.floats(&row, vec![0.0; count])?
+        }
+    };
+    let fits = |item| call.tensor(item).is_some() && sizes(&call.shape(item)) == row;
+    Ok((fits(scale) && fits(bias)).then(|| vec![x, scale, bias]))
+}
+
 fn apply(call: &mut Call<'_>, function: Function, a: Item, b: Item) -> Result<Item, Refusal> {
     let activation = Activation::None;
     call.push(
@@ -67,9 +90,9 @@ mod tests {
             .input(&[2, 2], &[1.0, 3.0, 10.0, 10.0])
             .constant(&[2], &[2.0, 2.0])
             .constant(&[2], &[0.5, 0.5]);
-        let (_, values) = source
-            .apply("LayerNormalization", vec![float("epsilon", 0.0001)])
-            .run();
+        let source = source.apply("LayerNormalization", vec![float("epsilon", 0.0001)]);
+        assert_eq!(source.operators(), ["layer_norm"]);
+        let (_, values) = source.run();
         for (value, expected) in values.into_iter().zip([-1.5, 2.5, 0.5, 0.5]) {
             assert!((value - expected).abs() < 1e-3, "{value}, not {expected}");
         }

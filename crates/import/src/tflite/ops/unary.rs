@@ -15,10 +15,14 @@ pub(super) fn leaky_relu(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     import(call, Function::LeakyRelu(slope))
 }
 
-/// By the error function; its approximation by tanh is refused.
+/// By the error function, or approximated by tanh.
 pub(super) fn gelu(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
-    if call.option_i8(0)? != 0 {
-        return Err("GELU approximated by tanh is not supported".into());
-    }
-    import(call, Function::Gelu)
+    let is_exact = call.option_i8(0)? == 0;
+    import(
+        call,
+        match is_exact {
+            true => Function::Gelu,
+            false => Function::GeluTanh,
+        },
+    )
 }
