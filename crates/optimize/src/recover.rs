@@ -105,8 +105,8 @@ fn hard_swish(graph: &Graph, index: usize) -> Option<Replacement> {
         && is_near(sixth, 1.0 / 6.0)
     {
         let pair = made_by(graph, product, Of2::Mul)?;
-        let gates = pair.into_iter().filter(|&id| is_gate(graph, id, pair));
-        return swish(other(pair, gates.last()?)?);
+        let gate = pair.into_iter().find(|&id| is_gate(graph, id, pair));
+        return swish(other(pair, gate?)?);
     }
     let pair = operands(node, Of2::Mul)?;
     let is_sigmoid = |id: ValueId| match unary_of(graph, id) {
@@ -179,7 +179,7 @@ fn gelu(graph: &Graph, index: usize) -> Option<Replacement> {
 /// `x` of `sqrt(2 / pi) (x + 0.044715 x^3)`.
 fn tanh_input(graph: &Graph, id: ValueId) -> Option<ValueId> {
     let (sum, factor) = scaled(graph, id, Of2::Mul)?;
-    if !is_near(factor, 0.797_884_56) {
+    if !is_near(factor, 0.797_884_6) {
         return None;
     }
     let pair = made_by(graph, sum, Of2::Add)?;

@@ -257,7 +257,7 @@ impl Function {
                 _ => 0.0,
             },
             Function::GeluTanh => {
-                let inner = 0.797_884_56 * (x + 0.044_715 * x * x * x);
+                let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
                 0.5 * x * (1.0 + libm::tanhf(inner))
             }
             Function::Mish if x > 20.0 => x,
