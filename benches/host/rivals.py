@@ -101,6 +101,10 @@ def inputs(shared, folder):
     write(folder, "ic", pictures(32))
     pixels = pictures(96)
     write(folder, "vww", pixels / 255, pixels)
+    # Channels first, and about as large as its weights expect.
+    large, calibration = ((pictures(224) - 128).transpose(0, 3, 1, 2) / 64 for _ in range(2))
+    write(folder, "mnv2", large)
+    write(folder, "mnv2_calibration", calibration)
 
 
 def serve(kind, model, path):

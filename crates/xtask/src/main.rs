@@ -1,7 +1,9 @@
 //! The project's own chores, run as `cargo xtask COMMAND`.
 
 mod bench;
+mod bench_contest;
 mod bench_host;
+mod bench_subjects;
 mod ci;
 mod conformance;
 mod cross;
