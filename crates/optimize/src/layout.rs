@@ -7,8 +7,12 @@
 
 use graph::{Data, Error, Graph, Kind, Node, Shape, ValueId};
 use runtime::ops::concat::Concat;
+use runtime::ops::gather::Gather;
 use runtime::ops::pad::Pad;
+use runtime::ops::resample::Resample;
+use runtime::ops::resample_2d::Resample2d;
 use runtime::ops::reshape::Reshape;
+use runtime::ops::slice::Slice;
 use runtime::ops::transpose::Transpose;
 
 /// Applies every rule once over the graph.
@@ -24,7 +28,8 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
         let changed = merge(graph, index)
             || becomes_reshape(graph, index)
             || into_weights(graph, index)
-            || push_down(graph, index)?;
+            || push_down(graph, index)?
+            || push_down_along(graph, index)?;
         changes += usize::from(changed);
         index += 1;
     }
@@ -212,6 +217,75 @@ fn push_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
     graph.nodes[index] = inner;
     graph.nodes.insert(index + 1, outer);
     Ok(true)
+}
+
+/// Moves a transpose from in front of an operator that works along axes of its first operand, whose
+/// other operands are tables, to behind it.
+fn push_down_along(graph: &mut Graph, index: usize) -> Result<bool, Error> {
+    let node = graph.nodes[index].clone();
+    let Some((axes, input)) = transposed_source(graph, &node) else {
+        return Ok(false);
+    };
+    let mut inputs = node.inputs.clone();
+    inputs[0] = Some(input);
+    let kind: Kind = match &node.kind {
+        Kind::Gather(gather) => {
+            let table = node.inputs.get(1).copied().flatten();
+            // Only a row of positions leaves all axes in their places.
+            if table.is_none_or(|id| graph.value(id).shape.rank() != 1) {
+                return Ok(false);
+            }
+            Gather {
+                axis: axes[gather.axis],
+            }
+            .into()
+        }
+        Kind::Resample(resample) => Resample {
+            axis: axes[resample.axis],
+        }
+        .into(),
+        Kind::Resample2d(resample) => {
+            let mut along = resample.axes.map(|axis| axes[axis]);
+            if along[0] > along[1] && inputs.len() == 5 {
+                along.reverse();
+                inputs[1..].rotate_left(2);
+            }
+            Resample2d { axes: along }.into()
+        }
+        Kind::Slice(slice) => {
+            let turned = |values: &[usize]| {
+                let mut result = values.to_vec();
+                axes.iter()
+                    .zip(values)
+                    .for_each(|(&from, &value)| result[from] = value);
+                result
+            };
+            let [starts, steps, sizes] =
+                [&slice.starts, &slice.steps, &slice.sizes].map(|v| turned(v));
+            Slice {
+                starts,
+                steps,
+                sizes,
+            }
+            .into()
+        }
+        _ => return Ok(false),
+    };
+    let inner = graph.make_node(node.name.clone(), kind, inputs)?;
+    let quantization = graph.value(node.outputs[0]).quantization.clone();
+    graph.value_mut(inner.outputs[0]).quantization = quantization;
+    let transpose = Transpose { permutation: axes };
+    let mut outer = graph.make_node(node.name, transpose, vec![Some(inner.outputs[0])])?;
+    outer.outputs = node.outputs;
+    graph.nodes[index] = inner;
+    graph.nodes.insert(index + 1, outer);
+    Ok(true)
+}
+
+/// The permutation and the input of the transpose that makes a node's first operand.
+fn transposed_source(graph: &Graph, node: &Node) -> Option<(Vec<usize>, ValueId)> {
+    let before = &graph.nodes[graph.producer(source(node)?)?];
+    Some((permutation(before)?.to_vec(), source(before)?))
 }
 
 /// If every input of a node is the same transpose of something, or a constant that can be

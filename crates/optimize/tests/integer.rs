@@ -13,7 +13,10 @@ use runtime::ops::gather_elements::GatherElements;
 use runtime::ops::mat_mul::MatMul;
 use runtime::ops::mean::Mean;
 use runtime::ops::reduce::Function as Fold;
+use runtime::ops::resample::Resample;
+use runtime::ops::resample_2d::Resample2d;
 use runtime::ops::slice::Slice;
+use runtime::ops::transpose::Transpose;
 use runtime::ops::unary::Function as Of1;
 
 #[test]
@@ -308,5 +311,77 @@ fn hard_swish_is_found_in_its_parts() {
             .collect();
         assert_eq!(kinds, ["mul", "hard_swish"], "{order}");
         assert_close("hard_swish", &graph, 35.0);
+    }
+}
+
+/// The positions and weights that stretch an axis of `size` elements to twice as many.
+fn doubled(net: &mut Net, size: usize) -> [graph::ValueId; 2] {
+    let (mut positions, mut weights) = (Vec::new(), Vec::new());
+    for j in 0..2 * size {
+        let place = (j as f32 + 0.5) / 2.0 - 0.5;
+        let first = place.floor();
+        let inside = |at: f32| at.clamp(0.0, size as f32 - 1.0) as i32;
+        positions.extend([inside(first), inside(first + 1.0)]);
+        weights.extend([1.0 - (place - first), place - first]);
+    }
+    let dims = [2 * size as u32, 2];
+    [
+        net.positions(&dims, positions),
+        net.constant(&dims, weights),
+    ]
+}
+
+/// An image in `[N, C, H, W]` between transposes: they meet behind the interpolation.
+#[test]
+fn images_are_resized_in_integers() {
+    for both in [false, true] {
+        let mut net = Net::new();
+        let x = net.input(&[1, 5, 4, 3]);
+        let turned = net.push(
+            Transpose {
+                permutation: vec![0, 3, 1, 2],
+            },
+            &[x],
+        );
+        let [rows, row_weights] = doubled(&mut net, 5);
+        let y = if both {
+            let [columns, column_weights] = doubled(&mut net, 4);
+            let operands = [turned, rows, row_weights, columns, column_weights];
+            net.push(Resample2d { axes: [2, 3] }, &operands)
+        } else {
+            net.push(Resample { axis: 2 }, &[turned, rows, row_weights])
+        };
+        let at = net.positions(&[6], vec![0, 0, 1, 1, 2, 2]);
+        let y = net.push(Gather { axis: 3 }, &[y, at]);
+        let (starts, steps, sizes) = (vec![0, 1, 2, 0], vec![1, 1, 3, 1], vec![1, 2, 2, 5]);
+        let y = net.push(
+            Slice {
+                starts,
+                steps,
+                sizes,
+            },
+            &[y],
+        );
+        let y = net.push(
+            Transpose {
+                permutation: vec![0, 2, 3, 1],
+            },
+            &[y],
+        );
+        let y = net.unary(Of1::Abs, y);
+        let mut graph = net.output(y);
+        let before = graph.clone();
+        optimize::run(&mut graph, |_| true).unwrap();
+        let kinds: Vec<&str> = graph
+            .nodes
+            .iter()
+            .map(|node| node.kind.operator().name())
+            .collect();
+        let resample = if both { "resample_2d" } else { "resample" };
+        assert_eq!(kinds, [resample, "gather", "slice", "abs"]);
+        for sample in samples(&graph, 4) {
+            assert_eq!(run(&graph, &sample), run(&before, &sample));
+        }
+        assert_close(resample, &graph, 38.0);
     }
 }

@@ -14,6 +14,7 @@ fn has_int8(kind: &Kind) -> bool {
         Kind::AveragePool2d(_) | Kind::MaxPool2d(_) | Kind::Mean(_) => true,
         Kind::Unary(_) | Kind::Softmax(_) | Kind::Extreme(_) => true,
         Kind::MatMul(_) | Kind::LayerNorm(_) => true,
+        Kind::Resample(_) | Kind::Resample2d(_) => true,
         Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Slice(_) => true,
         Kind::Reshape(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
         Kind::Reduce(reduce) => reduce.function != Fold::Product,
@@ -52,6 +53,7 @@ pub(crate) fn keeps_scale(kind: &Kind) -> bool {
     match kind {
         Kind::MaxPool2d(_) | Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) => true,
         Kind::Reshape(_) | Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
+        Kind::Resample(_) | Kind::Resample2d(_) => true,
         Kind::Reduce(reduce) => is_extreme(reduce),
         Kind::Binary(binary) => matches!(binary.function, Function::Min | Function::Max),
         // A mean over padded windows divides by a count that varies.

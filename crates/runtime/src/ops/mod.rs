@@ -91,7 +91,8 @@ operators! {
     scatter: Scatter [ANY, F32];
     mat_mul: MatMul [I8, F32];
     layer_norm: LayerNorm [I8, F32];
-    resample: Resample [F32];
+    resample: Resample [I8, F32];
+    resample_2d: Resample2d [I8, F32];
     cumulate: Cumulate [ANY];
     extreme: Extreme [ANY];
     top_k: TopK [ANY];

@@ -3,23 +3,33 @@
 //!
 //! | operand | shape | types |
 //! |---|---|---|
-//! | input | any | f32 |
+//! | input | any | int8, f32 |
 //! | positions | `[J, K]`, constant, inside the axis | int32 |
-//! | weights | `[J, K]`, constant | f32 |
-//! | output | the input's, with `J` along the axis | f32 |
+//! | weights | `[J, K]`, constant | f32; int16 on the device for int8 |
+//! | output | the input's, with `J` along the axis | the input's, its scale too |
+//!
+//! int8: weights have 10 binary places, and those of a row add up to exactly 1, so that zero points need
+//! no care; the sum is rounded once, halves away from zero.
 
 use super::mean::parts;
 use crate::{Op, Run};
+use format::fixed::rounding_divide_by_power_of_two;
 use format::{DType, Node};
 
-/// Float in, float out.
-pub static F32: Op = Op::new(85, "resample_f32", check, run);
+/// int8 in, int8 out.
+pub static I8: Op = Op::new(63, "resample", |node| check(node, [DType::I8, DType::I16]), run_i8);
 
-fn check(node: &Node<'_>) -> Option<()> {
+/// Float in, float out.
+pub static F32: Op = Op::new(85, "resample_f32", |node| check(node, [DType::F32; 2]), run);
+
+/// Binary places of int16 weights.
+pub(crate) const PLACES: u8 = 10;
+
+fn check(node: &Node<'_>, [activation, weight]: [DType; 2]) -> Option<()> {
     let axis = usize::from(node.params().u8());
     let (input, output) = (node.input(0)?, node.output(0)?);
     let (positions, weights) = (node.input(1)?, node.input(2)?);
-    let types = [input.dtype, weights.dtype, output.dtype] == [DType::F32; 3];
+    let types = [input.dtype, weights.dtype, output.dtype] == [activation, weight, activation];
     let tables = positions.dtype == DType::I32 && positions.shape == weights.shape;
     if !types || !tables || positions.shape.rank() != 2 || axis >= input.shape.rank() {
         return None;
@@ -53,8 +63,33 @@ fn run(run: &Run<'_>) {
     }
 }
 
+fn run_i8(run: &Run<'_>) {
+    let axis = usize::from(run.node.params().u8());
+    let (Some(from), Some(table)) = (run.node.input(0), run.node.input(1)) else { return };
+    let [_, size, inner] = parts(&from.shape, axis, axis);
+    let (count, taps) = (table.shape.dim(0), table.shape.dim(1));
+    let (positions, weights) = (run.input::<i32>(1), run.input::<i16>(2));
+    let input = run.input::<i8>(0);
+    for (row, cells) in run.output::<i8>(0).chunks_exact(inner.max(1)).enumerate() {
+        let (o, j) = (row / count.max(1), row % count.max(1));
+        for (i, cell) in cells.iter().enumerate() {
+            let product = |k: usize| {
+                // A damaged table must not reach outside.
+                let at = usize::try_from(positions.get(k)).ok().filter(|&at| at < size);
+                let value = at.map_or(0, |at| input.get((o * size + at) * inner + i));
+                i32::from(weights.get(k)) * i32::from(value)
+            };
+            let sum = (j * taps..(j + 1) * taps).fold(0, |sum: i32, k| sum.wrapping_add(product(k)));
+            let rounded = rounding_divide_by_power_of_two(sum, PLACES.into());
+            cell.set(rounded.clamp(-128, 127) as i8);
+        }
+    }
+}
+
 #[cfg(feature = "host")]
 pub use host::Resample;
+#[cfg(feature = "host")]
+pub(crate) use host::fixed_weights;
 
 #[cfg(feature = "host")]
 mod host {
@@ -63,6 +98,26 @@ mod host {
     use format::{DType, ParamsWriter, Shape};
     use std::string::String;
     use std::vec::Vec;
+
+    /// Real weights `[J, K]` as int16 ones; what rounding leaves of a row's sum goes to its largest.
+    pub(crate) fn fixed_weights(weights: &Operand<'_>) -> Result<LoweredOperand, String> {
+        let reals = weights.data.ok_or("the weights must be constant")?.f32()?;
+        let unit = f32::from(1i16 << super::PLACES);
+        let mut bytes = Vec::new();
+        for row in reals.chunks(weights.shape.last().max(1)) {
+            let mut fixed: Vec<i64> = row.iter().map(|w| (w * unit).round() as i64).collect();
+            let rest = (unit as i64).saturating_sub(fixed.iter().sum());
+            // The first of equals.
+            if let Some(largest) = fixed.iter_mut().rev().max_by_key(|weight| **weight) {
+                *largest = largest.saturating_add(rest);
+            }
+            for weight in fixed {
+                let weight = i16::try_from(weight).map_err(|_| "a weight is too large")?;
+                bytes.extend(weight.to_le_bytes());
+            }
+        }
+        Ok(LoweredOperand::Constant { dtype: DType::I16, shape: weights.shape, bytes })
+    }
 
     /// Attributes of an interpolation.
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,17 +148,23 @@ mod host {
         fn lower(
             &self,
             inputs: &[Option<Operand<'_>>],
-            _outputs: &[Operand<'_>],
+            outputs: &[Operand<'_>],
             _rounding: Rounding,
         ) -> Result<Lowered, String> {
-            let input = required(inputs, 0)?;
-            if input.dtype != DType::F32 {
-                return Err(std::format!("there is no interpolation of {}", input.dtype));
-            }
+            let (input, output) = (required(inputs, 0)?, outputs.first().ok_or("no output")?);
+            let mut operands: Vec<LoweredOperand> = (0..3).map(LoweredOperand::Input).collect();
+            let code = match input.dtype {
+                DType::F32 => super::F32.code,
+                DType::I8 if input.quantization == output.quantization => {
+                    operands[2] = fixed_weights(required(inputs, 2)?)?;
+                    super::I8.code
+                }
+                DType::I8 => return Err("an interpolation keeps scale and zero point".into()),
+                other => return Err(std::format!("there is no interpolation of {other}")),
+            };
             let mut params = ParamsWriter::default();
             params.u8(self.axis as u8);
-            let operands = (0..3).map(LoweredOperand::Input).collect();
-            Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
+            Ok(Lowered { code, operands, params: params.finish() })
         }
     }
 }
@@ -111,7 +172,7 @@ mod host {
 #[cfg(all(test, feature = "host"))]
 mod tests {
     use super::Resample;
-    use crate::host::{Data, Tensor, evaluate};
+    use crate::host::{Data, Quantization, Tensor, evaluate};
     use format::Shape;
     use format::fixed::Rounding;
     use std::vec;
@@ -129,5 +190,21 @@ mod tests {
         let wide = evaluate(&Resample { axis: 1 }, &inputs, &[], Rounding::High).unwrap();
         assert_eq!(wide[0].shape, Shape::new(&[2, 3]).unwrap());
         assert_eq!(wide[0].data, Data::F32(vec![1.0, 2.0, 3.0, 10.0, 15.0, 20.0]));
+    }
+
+    /// Weights of a third are 341, 341 and 342 of 1,024; halves go away from zero.
+    #[test]
+    fn int8_weights_add_up_to_one() {
+        let tensor = |dims: &[u32], data| Tensor { shape: Shape::new(dims).unwrap(), data };
+        let scale = || Some(Quantization::per_tensor(0.5, -3));
+        let inputs = [
+            Some((tensor(&[3], Data::I8(vec![127, 127, -128])), scale())),
+            Some((tensor(&[3, 3], Data::I32(vec![0, 0, 1, 0, 1, 2, 1, 2, 2])), None)),
+            Some((tensor(&[3, 3], Data::F32(vec![1.0 / 3.0; 9])), None)),
+        ];
+        let made = evaluate(&Resample { axis: 0 }, &inputs, &[scale()], Rounding::High).unwrap();
+        assert_eq!(made[0].data, Data::I8(vec![127, 42, -43]));
+        let other = [Some(Quantization::per_tensor(0.25, -3))];
+        assert!(evaluate(&Resample { axis: 0 }, &inputs, &other, Rounding::High).is_err());
     }
 }

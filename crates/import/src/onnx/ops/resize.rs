@@ -5,6 +5,7 @@ use crate::onnx::call::{Call, Item, Refusal, sizes};
 use crate::onnx::constant::to_f32;
 use runtime::ops::binary::Function as Of2;
 use runtime::ops::resample::Resample;
+use runtime::ops::resample_2d::Resample2d;
 
 /// What the node says about all axes.
 struct Manner {
@@ -32,7 +33,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         _ => vec![[0.0, 1.0]; axes.len()],
     };
     let mut result = x;
-    let mut outside = Vec::new();
+    let (mut outside, mut tables) = (Vec::new(), Vec::new());
     for ((&axis, (scale, size)), crop) in axes.iter().zip(targets).zip(crop) {
         if size == 0 || dims[axis] == 0 {
             return Err(format!("nothing would be left of axis {axis}").into());
@@ -54,9 +55,23 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
             ..
         } = manner;
         let table = Table::new(&along, curve, coordinates, antialias, exclude_outside);
-        result = along_axis(call, result, axis, &table)?;
         if table.outside.contains(&true) {
-            outside.push((axis, table.outside));
+            outside.push((axis, table.outside.clone()));
+        }
+        if !table.is_identity(dims[axis]) {
+            tables.push((axis, table));
+        }
+    }
+    tables.sort_by_key(|&(axis, _)| axis);
+    let is_float = call.dtype(x) == graph::DType::F32;
+    match &tables[..] {
+        [first, second] if is_float && is_small([&first.1, &second.1]) => {
+            result = along_both(call, result, [first, second])?;
+        }
+        tables => {
+            for (axis, table) in tables {
+                result = along_axis(call, result, *axis, table)?;
+            }
         }
     }
     for (axis, outside) in outside {
@@ -176,10 +191,32 @@ fn crop(call: &Call<'_>, axes: usize) -> Result<Vec<[f64; 2]>, Refusal> {
 }
 
 /// One axis: elements are picked where each has one position, else mixed.
-fn along_axis(call: &mut Call<'_>, x: Item, axis: usize, table: &Table) -> Result<Item, Refusal> {
-    if table.is_identity(call.shape(x).dim(axis)) {
-        return Ok(x);
+/// The most elements that are mixed at once: with more it is cheaper to mix axis by axis.
+const MOST_TAPS: usize = 16;
+
+fn is_small([first, second]: [&Table; 2]) -> bool {
+    first.taps.min(second.taps) > 1 && first.taps * second.taps <= MOST_TAPS
+}
+
+/// Both axes of an image at once.
+fn along_both(call: &mut Call<'_>, x: Item, tables: [&(usize, Table); 2]) -> Result<Item, Refusal> {
+    let mut operands = vec![x];
+    for (_, table) in tables {
+        operands.extend(constants(call, table)?);
     }
+    let axes = tables.map(|&(axis, _)| axis);
+    call.push(Resample2d { axes }, &operands)
+}
+
+/// The positions and the weights of a table.
+fn constants(call: &mut Call<'_>, table: &Table) -> Result<[Item; 2], Refusal> {
+    let dims = [table.positions.len() / table.taps.max(1), table.taps];
+    let positions = call.positions(&dims, table.positions.clone())?;
+    let weights = call.floats(&dims, table.weights.clone())?;
+    Ok([positions, weights])
+}
+
+fn along_axis(call: &mut Call<'_>, x: Item, axis: usize, table: &Table) -> Result<Item, Refusal> {
     if table.taps == 1 {
         return call.picked(x, axis, table.positions.clone());
     }
@@ -190,9 +227,7 @@ fn along_axis(call: &mut Call<'_>, x: Item, axis: usize, table: &Table) -> Resul
         );
         return Err(Refusal::new(reason, "use the mode 'nearest', or float"));
     }
-    let dims = [table.positions.len() / table.taps, table.taps];
-    let positions = call.positions(&dims, table.positions.clone())?;
-    let weights = call.floats(&dims, table.weights.clone())?;
+    let [positions, weights] = constants(call, table)?;
     call.push(Resample { axis }, &[x, positions, weights])
 }
 
@@ -235,6 +270,9 @@ mod tests {
         assert_eq!(nearest.operators(), ["gather", "gather"]);
         let linear = row(vec![text("mode", "linear")], &[1, 4]);
         assert_eq!(linear.run(), ("1x4".into(), vec![1.0, 1.5, 2.5, 3.0]));
+        let both = row(vec![text("mode", "linear")], &[2, 4]);
+        assert_eq!(both.operators(), ["resample_2d"]);
+        assert_eq!(both.run().1, [1.0, 1.5, 2.5, 3.0, 1.0, 1.5, 2.5, 3.0]);
         let policy = text("keep_aspect_ratio_policy", "not_larger");
         let kept = row(vec![policy, text("mode", "linear")], &[9, 4]);
         assert_eq!(kept.run().0, "2x4");

@@ -1,0 +1,333 @@
+//! A transformer block as exporters write it, in integer arithmetic from end to end.
+
+use assert_cmd::Command;
+use rten_onnx::onnx::{
+    AttributeProto, AttributeType, DataType, Dimension, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor, ValueInfoProto,
+};
+use serde_json::Value;
+use std::path::Path;
+
+/// Tokens, their features, features inside, heads, features of the layers between, classes.
+const TOKENS: usize = 12;
+const FEATURES: usize = 6;
+const WIDTH: usize = 16;
+const HEADS: usize = 2;
+const INNER: usize = 32;
+const CLASSES: usize = 4;
+
+/// Numbers from -1 to 1 that look random.
+fn noise(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// A model under construction; nodes are called as what they make.
+#[derive(Default)]
+struct Writer {
+    graph: GraphProto,
+}
+
+impl Writer {
+    fn node(&mut self, operator: &str, inputs: &[&str], attribute: Vec<AttributeProto>) -> String {
+        let output = format!("{operator}{}", self.graph.node.len());
+        self.graph.node.push(NodeProto {
+            domain: None,
+            name: Some(output.clone()),
+            input: inputs.iter().map(|&name| name.into()).collect(),
+            output: vec![output.clone()],
+            op_type: Some(operator.into()),
+            attribute,
+        });
+        output
+    }
+
+    fn constant(&mut self, dims: &[usize], values: Vec<f32>) -> String {
+        let name = format!("c{}", self.graph.initializer.len());
+        self.graph.initializer.push(TensorProto {
+            name: Some(name.clone()),
+            dims: dims.iter().map(|&size| size as i64).collect(),
+            data_type: Some(DataType::FLOAT),
+            float_data: values,
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    fn scalar(&mut self, value: f32) -> String {
+        self.constant(&[], vec![value])
+    }
+
+    fn whole(&mut self, values: &[i64]) -> String {
+        let name = format!("c{}", self.graph.initializer.len());
+        self.graph.initializer.push(TensorProto {
+            name: Some(name.clone()),
+            dims: vec![values.len() as i64],
+            data_type: Some(DataType::INT64),
+            int64_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    fn weights(&mut self, dims: &[usize], scale: f32) -> String {
+        let seed = self.graph.initializer.len() as u64 + 1;
+        let values = noise(dims.iter().product(), seed);
+        self.constant(dims, values.into_iter().map(|v| v * scale).collect())
+    }
+
+    fn linear(&mut self, x: &str, inputs: usize, outputs: usize) -> String {
+        let weights = self.weights(&[inputs, outputs], (3.0 / inputs as f32).sqrt());
+        let bias = self.weights(&[outputs], 0.2);
+        let product = self.node("MatMul", &[x, &weights], vec![]);
+        self.node("Add", &[&product, &bias], vec![])
+    }
+
+    /// Layer normalization in its parts.
+    fn normalized(&mut self, x: &str) -> String {
+        let axes = || vec![ints("axes", &[-1])];
+        let mean = self.node("ReduceMean", &[x], axes());
+        let centred = self.node("Sub", &[x, &mean], vec![]);
+        let two = self.scalar(2.0);
+        let squares = self.node("Pow", &[&centred, &two], vec![]);
+        let variance = self.node("ReduceMean", &[&squares], axes());
+        let epsilon = self.scalar(1e-5);
+        let raised = self.node("Add", &[&variance, &epsilon], vec![]);
+        let deviation = self.node("Sqrt", &[&raised], vec![]);
+        let normal = self.node("Div", &[&centred, &deviation], vec![]);
+        let gamma = noise(WIDTH, 77).iter().map(|v| 1.0 + 0.3 * v).collect();
+        let gamma = self.constant(&[WIDTH], gamma);
+        let beta = self.weights(&[WIDTH], 0.3);
+        let scaled = self.node("Mul", &[&normal, &gamma], vec![]);
+        self.node("Add", &[&scaled, &beta], vec![])
+    }
+
+    /// `[1, T, W]` as `[1, H, T, W / H]`, its axes in another order if asked for.
+    fn heads(&mut self, x: &str, order: &[i64]) -> String {
+        let dims = [1, TOKENS, HEADS, WIDTH / HEADS].map(|size| size as i64);
+        let dims = self.whole(&dims);
+        let parts = self.node("Reshape", &[x, &dims], vec![]);
+        self.node("Transpose", &[&parts], vec![ints("perm", order)])
+    }
+
+    fn attention(&mut self, x: &str) -> String {
+        let [q, k, v] = [0; 3].map(|_| self.linear(x, WIDTH, WIDTH));
+        let q = self.heads(&q, &[0, 2, 1, 3]);
+        let k = self.heads(&k, &[0, 2, 3, 1]);
+        let v = self.heads(&v, &[0, 2, 1, 3]);
+        let scores = self.node("MatMul", &[&q, &k], vec![]);
+        let root = self.scalar(((WIDTH / HEADS) as f32).sqrt());
+        let scores = self.node("Div", &[&scores, &root], vec![]);
+        let shares = self.node("Softmax", &[&scores], vec![int("axis", -1)]);
+        let mixed = self.node("MatMul", &[&shares, &v], vec![]);
+        let mixed = self.node("Transpose", &[&mixed], vec![ints("perm", &[0, 2, 1, 3])]);
+        let dims = self.whole(&[1, TOKENS as i64, WIDTH as i64]);
+        let joined = self.node("Reshape", &[&mixed, &dims], vec![]);
+        self.linear(&joined, WIDTH, WIDTH)
+    }
+
+    /// GELU in its parts.
+    fn gelu(&mut self, x: &str) -> String {
+        let root = self.scalar(std::f32::consts::SQRT_2);
+        let inner = self.node("Div", &[x, &root], vec![]);
+        let curve = self.node("Erf", &[&inner], vec![]);
+        let one = self.scalar(1.0);
+        let raised = self.node("Add", &[&curve, &one], vec![]);
+        let product = self.node("Mul", &[x, &raised], vec![]);
+        let half = self.scalar(0.5);
+        self.node("Mul", &[&product, &half], vec![])
+    }
+
+    fn transformer(mut self) -> GraphProto {
+        self.graph
+            .input
+            .push(declaration("x", &[1, TOKENS, FEATURES]));
+        let embedded = self.linear("x", FEATURES, WIDTH);
+        let places = self.weights(&[1, TOKENS, WIDTH], 0.5);
+        let mut stream = self.node("Add", &[&embedded, &places], vec![]);
+        for _ in 0..2 {
+            let normal = self.normalized(&stream);
+            let attended = self.attention(&normal);
+            stream = self.node("Add", &[&stream, &attended], vec![]);
+            let normal = self.normalized(&stream);
+            let wide = self.linear(&normal, WIDTH, INNER);
+            let bent = self.gelu(&wide);
+            let narrow = self.linear(&bent, INNER, WIDTH);
+            stream = self.node("Add", &[&stream, &narrow], vec![]);
+        }
+        let normal = self.normalized(&stream);
+        let flat = vec![ints("axes", &[1]), int("keepdims", 0)];
+        let mean = self.node("ReduceMean", &[&normal], flat);
+        let classes = self.linear(&mean, WIDTH, CLASSES);
+        self.output(&classes);
+        self.graph
+    }
+
+    fn output(&mut self, name: &str) {
+        self.graph.output.push(ValueInfoProto {
+            name: Some(name.into()),
+            r#type: None,
+        });
+    }
+}
+
+fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        r#type: Some(kind),
+        ..AttributeProto::default()
+    }
+}
+
+fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        i: Some(value),
+        ..attribute(name, AttributeType::INT)
+    }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        ints: values.to_vec(),
+        ..attribute(name, AttributeType::INTS)
+    }
+}
+
+fn declaration(name: &str, dims: &[usize]) -> ValueInfoProto {
+    let size = |&d: &usize| Dimension {
+        dim_value: Some(d as i64),
+        dim_param: None,
+    };
+    let shape = Some(TensorShapeProto {
+        dim: dims.iter().map(size).collect(),
+    });
+    let tensor_type = Some(TypeProtoTensor {
+        elem_type: Some(DataType::FLOAT),
+        shape,
+    });
+    ValueInfoProto {
+        name: Some(name.into()),
+        r#type: Some(TypeProto {
+            tensor_type,
+            sequence: None,
+        }),
+    }
+}
+
+fn file(graph: GraphProto) -> Vec<u8> {
+    let opset = OperatorSetIdProto {
+        domain: None,
+        version: Some(13),
+    };
+    let model = ModelProto {
+        ir_version: Some(8),
+        graph: Some(graph),
+        opset_import: vec![opset],
+        ..ModelProto::default()
+    };
+    model.write_buf().unwrap()
+}
+
+/// Samples as a file of NumPy.
+fn npy(samples: usize, seed: u64) -> Vec<u8> {
+    let dims = format!("({samples}, {TOKENS}, {FEATURES})");
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {dims}, }}");
+    while !(header.len() + 11).is_multiple_of(64) {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    let values = noise(samples * TOKENS * FEATURES, seed);
+    bytes.extend(values.iter().flat_map(|v| (2.0 * v).to_le_bytes()));
+    bytes
+}
+
+/// Runs a command in a folder; the exit code, the standard output, the standard error stream.
+fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("modelopt")
+        .unwrap()
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let (code, output, errors) = run(folder, &[arguments, &["--json"]].concat());
+    assert_eq!(code, 0, "{errors}");
+    serde_json::from_str(&output).unwrap()
+}
+
+#[test]
+fn a_transformer_runs_in_integers() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes);
+    write("block.onnx", file(Writer::default().transformer())).unwrap();
+    write("calib.npy", npy(96, 1)).unwrap();
+    write("test.npy", npy(400, 2)).unwrap();
+    let quantize = [
+        "quantize",
+        "block.onnx",
+        "--calib",
+        "calib.npy",
+        "--require-int8",
+    ];
+    let made = json(folder.path(), &quantize);
+    assert_eq!(made["float"], Value::Array(vec![]), "{made}");
+    let compare = ["compare", "block.onnx", "block.mopt", "--data", "test.npy"];
+    let compared = json(folder.path(), &compare);
+    println!("{compared}");
+    let agreement = compared["b"]["agreement"].as_f64().unwrap();
+    assert!(agreement >= 0.95, "{agreement}");
+}
+
+/// Every float node that is left is named, with the reason.
+#[test]
+fn float_nodes_are_refused_where_integers_are_required() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::default();
+    writer
+        .graph
+        .input
+        .push(declaration("x", &[1, TOKENS, FEATURES]));
+    let positive = writer.node("Exp", &["x"], vec![]);
+    let power = writer.node("Pow", &[&positive, "x"], vec![]);
+    let ratio = writer.node("Div", &["x", &power], vec![]);
+    writer.output(&ratio);
+    let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes);
+    write("powers.onnx", file(writer.graph)).unwrap();
+    write("calib.npy", npy(8, 1)).unwrap();
+    let quantize = [
+        "quantize",
+        "powers.onnx",
+        "--calib",
+        "calib.npy",
+        "--require-int8",
+    ];
+    let (code, _, errors) = run(folder.path(), &quantize);
+    assert_eq!(code, 2, "{errors}");
+    assert!(
+        errors.contains("2 of the model's nodes stay in float"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("node 'Pow1' (pow): there is no int8 pow"),
+        "{errors}"
+    );
+    assert!(errors.contains("node 'Div2' (div)"), "{errors}");
+    assert!(!folder.path().join("powers.mopt").exists());
+}
