@@ -8,6 +8,7 @@
 mod error;
 mod onnx;
 mod tflite;
+mod transposed;
 
 pub use error::{Error, Problem, Unsupported};
 pub use onnx::{onnx, onnx_bytes, onnx_inputs, onnx_operators, onnx_tensor};

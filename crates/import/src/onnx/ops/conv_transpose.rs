@@ -1,11 +1,17 @@
-//! ConvTranspose: the image with zeros between its pixels, convolved with the mirrored weights.
+//! ConvTranspose. With constant weights and a stride it is a convolution that makes the pixels of each
+//! input pixel's square as channels, and a rearrangement of those; otherwise the image with zeros
+//! between its pixels, convolved with the mirrored weights.
 
 use super::conv::{apply, groups};
-use crate::onnx::call::{Call, Item, Refusal, sizes};
+use crate::onnx::call::{Call, Item, Refusal, sizes, to_shape};
 use crate::onnx::spatial::AxisWindow;
+use crate::transposed::{self, Phases, Spread};
+use runtime::host::{Activation, Data, Tensor};
+use runtime::ops::Window2d;
+use runtime::ops::conv_2d::Conv2d;
 
 pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
-    let (mut x, weights) = (call.float(0)?, call.float(1)?);
+    let (x, weights) = (call.float(0)?, call.float(1)?);
     let (image, dims) = (sizes(&call.shape(x)), sizes(&call.shape(weights)));
     let groups = groups(call)?;
     let rank = image.len().saturating_sub(2);
@@ -20,20 +26,18 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let kernel = &dims[2..];
     let dilations = call.spatial_sizes("dilations", 1, rank, 1)?;
     let places = places(call, &image[2..], kernel, &dilations)?;
-    for (axis, (first, stride, output)) in places.into_iter().enumerate() {
-        let (size, reach) = (image[axis + 2], (kernel[axis] - 1) * dilations[axis]);
-        let length = output + reach;
-        call.afford(&crate::onnx::call::to_shape(&[length])?)?;
-        // A place behind the end picks zero.
-        let from = |at: usize| {
-            let shifted = usize::try_from(at as i64 - first).ok();
-            let pixel = shifted
-                .filter(|at| at.is_multiple_of(stride))
-                .map(|at| at / stride);
-            pixel.filter(|&pixel| pixel < size).unwrap_or(size) as i32
-        };
-        x = call.picked(x, axis + 2, (0..length).map(from).collect())?;
+    let is_spread = places.iter().any(|place| place.stride > 1);
+    let is_plain = dilations.iter().all(|&dilation| dilation == 1);
+    if is_spread
+        && is_plain
+        && rank <= 2
+        && groups == 1
+        && let Some(tensor) = call.tensor(weights)
+        && let Some(result) = by_phases(call, x, &tensor, &places)?
+    {
+        return Ok(vec![result]);
     }
+    let x = spread(call, x, kernel, &dilations, &places)?;
     let weights = mirrored(call, weights, &dims, groups)?;
     let axis = |(&kernel, &dilation): (&usize, &usize)| AxisWindow {
         kernel,
@@ -44,13 +48,136 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     Ok(vec![apply(call, x, weights, &windows, groups)?])
 }
 
-/// For every axis where the first pixel goes, how far the next is from it, and the output's size.
+/// A convolution to all pixels of a square as channels, with weights `[I, O, …]`. `None` where its bias
+/// is computed.
+fn by_phases(
+    call: &mut Call<'_>,
+    x: Item,
+    tensor: &Tensor,
+    places: &[Place],
+) -> Result<Option<Item>, Refusal> {
+    let dims = sizes(&tensor.shape);
+    let (inputs, outputs, rank) = (dims[0], dims[1], places.len());
+    let image = sizes(&call.shape(x));
+    let mut axes = [ONE_ROW; 2];
+    for (axis, place) in places.iter().enumerate() {
+        let kernel = dims[axis + 2];
+        axes[axis + 2 - rank] = Spread {
+            input: image[axis + 2],
+            output: place.output,
+            kernel,
+            stride: place.stride,
+            before: kernel as i64 - 1 - place.first,
+        };
+    }
+    let phases = axes.map(|axis| Phases::new(&axis));
+    let squares = phases[0].stride * phases[1].stride;
+    let window = [phases[0].kernel, phases[1].kernel];
+    let count = [outputs, squares, window[0], window[1], inputs];
+    call.room_for(count.into_iter().try_fold(1usize, usize::checked_mul))?;
+    let values = tensor.data.f32()?;
+    let columns = axes[1].kernel;
+    let at = |[output, row, column, input]: [usize; 4]| {
+        values[((input * outputs + output) * axes[0].kernel + row) * columns + column]
+    };
+    let values = transposed::weights(&phases, [outputs, inputs], at);
+    let shape = to_shape(&[squares * outputs, window[0], window[1], inputs])?;
+    let data = Data::F32(values);
+    let name = call.operand_name(1);
+    let mut operands = vec![
+        call.channels_last(x)?,
+        call.rearranged(name, Tensor { shape, data }),
+    ];
+    if call.input(2).is_some() {
+        let bias = call.float(2)?;
+        let Some(bias) = call.tensor(bias) else {
+            return Ok(None);
+        };
+        if sizes(&bias.shape) != [outputs] {
+            return Err(format!("its bias {} does not fit {outputs} outputs", bias.shape).into());
+        }
+        let repeated = bias.data.f32()?.repeat(squares);
+        operands.push(call.floats(&[squares * outputs], repeated)?);
+    }
+    let mut spread = Window2d::dense(window);
+    spread.padding = [
+        phases[0].before,
+        phases[1].before,
+        phases[0].after,
+        phases[1].after,
+    ];
+    let conv = Conv2d {
+        window: spread,
+        groups: 1,
+        activation: Activation::None,
+    };
+    let made = call.push(conv, &operands)?;
+    let [n, rows, columns, _] = sizes(&call.shape(made))[..] else {
+        return Ok(None);
+    };
+    let [down, right] = phases.each_ref().map(|axis| axis.stride);
+    let parts = call.reshape(made, &[n, rows, columns, down, right, outputs])?;
+    let turned = call.transpose(parts, vec![0, 1, 3, 2, 4, 5])?;
+    let mut whole = call.reshape(turned, &[n, rows * down, columns * right, outputs])?;
+    for (axis, (phases, place)) in phases.iter().zip(&axes).enumerate() {
+        whole = call.part(whole, axis + 1, phases.crop, place.output)?;
+    }
+    Ok(Some(call.channels_first(whole, rank)?))
+}
+
+/// The axis that an image of one dimension does not have.
+const ONE_ROW: Spread = Spread {
+    input: 1,
+    output: 1,
+    kernel: 1,
+    stride: 1,
+    before: 0,
+};
+
+/// The image with zeros between its pixels and around it.
+fn spread(
+    call: &mut Call<'_>,
+    mut x: Item,
+    kernel: &[usize],
+    dilations: &[usize],
+    places: &[Place],
+) -> Result<Item, Refusal> {
+    for (axis, place) in places.iter().enumerate() {
+        let (size, reach) = (
+            call.shape(x).dim(axis + 2),
+            (kernel[axis] - 1) * dilations[axis],
+        );
+        let length = place.output + reach;
+        call.afford(&to_shape(&[length])?)?;
+        // A place behind the end picks zero.
+        let from = |at: usize| {
+            let shifted = usize::try_from(at as i64 - place.first).ok();
+            let pixel = shifted
+                .filter(|at| at.is_multiple_of(place.stride))
+                .map(|at| at / place.stride);
+            pixel.filter(|&pixel| pixel < size).unwrap_or(size) as i32
+        };
+        x = call.picked(x, axis + 2, (0..length).map(from).collect())?;
+    }
+    Ok(x)
+}
+
+/// Where pixels go along one axis.
+struct Place {
+    /// Where the first one goes, in the image that the mirrored window slides over.
+    first: i64,
+    /// How far the next is from it.
+    stride: usize,
+    /// The result's size.
+    output: usize,
+}
+
 fn places(
     call: &Call<'_>,
     image: &[usize],
     kernel: &[usize],
     dilations: &[usize],
-) -> Result<Vec<(i64, usize, usize)>, Refusal> {
+) -> Result<Vec<Place>, Refusal> {
     let rank = image.len();
     let strides = call.spatial_sizes("strides", 1, rank, 1)?;
     let pads = call.spatial_sizes("pads", 0, 2 * rank, 0)?;
@@ -94,7 +221,11 @@ fn places(
             (None, "VALID") => (0, whole),
             (None, other) => return Err(format!("auto_pad '{other}' is not known").into()),
         };
-        places.push((reach as i64 - before, strides[axis], output));
+        places.push(Place {
+            first: reach as i64 - before,
+            stride: strides[axis],
+            output,
+        });
     }
     Ok(places)
 }
@@ -149,5 +280,41 @@ mod tests {
         let source = source.constant(&[2, 1, 2], &[1.0, 2.0, 3.0, 4.0]);
         let source = source.apply("ConvTranspose", vec![crate::onnx::testing::int("group", 2)]);
         assert_eq!(source.run(), ("1x2x2".into(), vec![1.0, 2.0, 30.0, 40.0]));
+    }
+
+    /// Weights that are computed take the way over zeros between pixels: both ways agree.
+    #[test]
+    fn both_ways_agree() {
+        let image: Vec<f32> = (0..18).map(|i| (i * 7 % 5) as f32 - 2.0).collect();
+        let weights: Vec<f32> = (0..2 * 3 * 4 * 3)
+            .map(|i| (i * 5 % 7) as f32 - 3.0)
+            .collect();
+        for (pads, more, strides) in [
+            ([0, 0, 0, 0], [0, 0], [2, 2]),
+            ([1, 0, 2, 1], [1, 0], [2, 1]),
+            ([1, 1, 1, 1], [0, 1], [3, 2]),
+        ] {
+            let attributes = || {
+                let pads = ints("pads", &pads);
+                vec![
+                    pads,
+                    ints("output_padding", &more),
+                    ints("strides", &strides),
+                ]
+            };
+            let image = || Source::new(13).input(&[1, 2, 3, 3], &image);
+            let fast = image().constant(&[2, 3, 4, 3], &weights);
+            let fast = fast.constant(&[3], &[0.5, -1.0, 2.0]);
+            let fast = fast.apply("ConvTranspose", attributes());
+            let kinds = fast.operators();
+            assert!(
+                !kinds.contains(&"gather") && kinds.contains(&"conv_2d"),
+                "{kinds:?}"
+            );
+            let slow = image().input(&[2, 3, 4, 3], &weights);
+            let slow = slow.constant(&[3], &[0.5, -1.0, 2.0]);
+            let slow = slow.apply("ConvTranspose", attributes());
+            assert_eq!(fast.run(), slow.run());
+        }
     }
 }
