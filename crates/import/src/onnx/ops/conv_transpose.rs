@@ -88,16 +88,9 @@ fn by_phases(
         call.channels_last(x)?,
         call.rearranged(name, Tensor { shape, data }),
     ];
-    if call.input(2).is_some() {
-        let bias = call.float(2)?;
-        let Some(bias) = call.tensor(bias) else {
-            return Ok(None);
-        };
-        if sizes(&bias.shape) != [outputs] {
-            return Err(format!("its bias {} does not fit {outputs} outputs", bias.shape).into());
-        }
-        let repeated = bias.data.f32()?.repeat(squares);
-        operands.push(call.floats(&[squares * outputs], repeated)?);
+    match repeated_bias(call, outputs, squares)? {
+        Ok(bias) => operands.extend(bias),
+        Err(Computed) => return Ok(None),
     }
     let mut spread = Window2d::dense(window);
     spread.padding = [
@@ -112,17 +105,53 @@ fn by_phases(
         activation: Activation::None,
     };
     let made = call.push(conv, &operands)?;
-    let [n, rows, columns, _] = sizes(&call.shape(made))[..] else {
-        return Ok(None);
+    let whole = squares_in_place(call, made, &phases, &axes)?;
+    Ok(Some(call.channels_first(whole, rank)?))
+}
+
+/// A bias that is not constant.
+struct Computed;
+
+/// The bias, operand 2, once for every pixel of a square.
+fn repeated_bias(
+    call: &mut Call<'_>,
+    outputs: usize,
+    squares: usize,
+) -> Result<Result<Option<Item>, Computed>, Refusal> {
+    if call.input(2).is_none() {
+        return Ok(Ok(None));
+    }
+    let bias = call.float(2)?;
+    let Some(bias) = call.tensor(bias) else {
+        return Ok(Err(Computed));
+    };
+    if sizes(&bias.shape) != [outputs] {
+        return Err(format!("its bias {} does not fit {outputs} outputs", bias.shape).into());
+    }
+    let repeated = bias.data.f32()?.repeat(squares);
+    Ok(Ok(Some(call.floats(&[squares * outputs], repeated)?)))
+}
+
+/// `[N, H, W, SH * SW * O]` as the image that it stands for.
+fn squares_in_place(
+    call: &mut Call<'_>,
+    made: Item,
+    phases: &[Phases; 2],
+    axes: &[Spread; 2],
+) -> Result<Item, Refusal> {
+    let dims = sizes(&call.shape(made));
+    let [n, rows, columns, channels] = dims[..] else {
+        return Err(format!("{dims:?} is no image").into());
     };
     let [down, right] = phases.each_ref().map(|axis| axis.stride);
+    let outputs = channels / (down * right).max(1);
     let parts = call.reshape(made, &[n, rows, columns, down, right, outputs])?;
     let turned = call.transpose(parts, vec![0, 1, 3, 2, 4, 5])?;
     let mut whole = call.reshape(turned, &[n, rows * down, columns * right, outputs])?;
-    for (axis, (phases, place)) in phases.iter().zip(&axes).enumerate() {
-        whole = call.part(whole, axis + 1, phases.crop, place.output)?;
+    for (axis, (phases, spread)) in phases.iter().zip(axes).enumerate() {
+        whole = call.part(whole, axis + 1, phases.crop, spread.output)?;
     }
-    Ok(Some(call.channels_first(whole, rank)?))
+    Ok(whole)
 }
 
 /// The axis that an image of one dimension does not have.
