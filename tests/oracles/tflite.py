@@ -2,6 +2,7 @@
 
     tflite.py run (tflm|litert) MODEL INPUT OUTPUT   run samples stored one behind the other
     tflite.py operators FOLDER                       write small models with inputs and outputs
+    tflite.py floats FOLDER                          write small float models likewise, by LiteRT
     tflite.py fixtures FOLDER                        write the models of crates/import/tests/fixtures
 """
 
@@ -92,7 +93,8 @@ class Graph:
         values = np.asarray(values, dtype=kind)
         return self.tensor(values.shape, "INT32", data=values)
 
-    def finish(self, name, inputs, output, fed, options=None, **fields):
+    def finish(self, name, inputs, output, fed, options=None, made=None, **fields):
+        """The file; `made` are all outputs of the operator where the model's is one of several."""
         schema = self.schema
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, name)
@@ -100,7 +102,7 @@ class Graph:
         # Old versions of some operators take other types.
         code.version = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}.get(name, 2)
         operator = schema.OperatorT()
-        operator.inputs, operator.outputs = inputs, [output]
+        operator.inputs, operator.outputs = inputs, made or [output]
         if options:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(schema, options + "T")()
@@ -229,6 +231,136 @@ def concatenation():
     return graph.finish("CONCATENATION", [a, b], y, [a], "ConcatenationOptions", axis=1)
 
 
+def typed(graph, kind, shape, **quantization):
+    """A tensor of int8 with its scale, or of floats without."""
+    return graph.tensor(shape, kind, **(quantization if kind == "INT8" else {}))
+
+
+def constant(graph, kind, shape, **quantization):
+    values = weights(shape)
+    if kind == "INT8":
+        return graph.tensor(shape, data=values, **quantization)
+    return graph.tensor(shape, kind, data=values.astype(np.float32) / 50)
+
+
+def split(kind, which, index):
+    """Two parts, of which the model has one."""
+    graph, q = Graph(), affine()
+    x = typed(graph, kind, [2, 6, 3], **q)
+    shapes = {"SPLIT": ([2, 3, 3],) * 2, "SPLIT_V": ([2, 1, 3], [2, 5, 3]), "UNPACK": ([6, 3],) * 2}[which]
+    made = [typed(graph, kind, shape, **q) for shape in shapes]
+    if which == "SPLIT":
+        operands, options = [graph.numbers(1), x], dict(options="SplitOptions", numSplits=2)
+    elif which == "SPLIT_V":
+        operands = [x, graph.numbers([1, -1]), graph.numbers(1)]
+        options = dict(options="SplitVOptions", numSplits=2)
+    else:
+        operands, options = [x], dict(options="UnpackOptions", num=2, axis=0)
+    return graph.finish(which, operands, made[index], [x], made=made, **options)
+
+
+def pack(kind):
+    graph, q = Graph(), affine()
+    x, c = typed(graph, kind, [3, 4], **q), constant(graph, kind, [3, 4], **q)
+    y = typed(graph, kind, [3, 2, 4], **q)
+    return graph.finish("PACK", [x, c], y, [x], "PackOptions", valuesCount=2, axis=1)
+
+
+def moved(kind, name, shape, output, extra=(), options=None, **fields):
+    """Elements in other places, with one scale."""
+    graph, q = Graph(), affine()
+    x, y = typed(graph, kind, shape, **q), typed(graph, kind, output, **q)
+    further = [graph.numbers(values) for values in extra]
+    return graph.finish(name, [x, *further], y, [x], options, **fields)
+
+
+def resize(kind, name, size, align, half):
+    fields = dict(alignCorners=align, halfPixelCenters=half)
+    options = "ResizeBilinearOptions" if name == "RESIZE_BILINEAR" else "ResizeNearestNeighborOptions"
+    return moved(kind, name, [1, 4, 5, 3], [1, *size, 3], [size], options, **fields)
+
+
+def arg_max(kind, name):
+    graph = Graph()
+    x, y = typed(graph, kind, [2, 7, 3], **affine()), graph.tensor([2, 3], "INT32")
+    options = "ArgMaxOptions" if name == "ARG_MAX" else "ArgMinOptions"
+    return graph.finish(name, [x, graph.numbers(1)], y, [x], options, outputType=graph.schema.TensorType.INT32)
+
+
+def reduce(kind, name, axes, keep):
+    graph, q = Graph(), affine()
+    x = typed(graph, kind, [1, 5, 6, 7], **q)
+    kept = [size for axis, size in enumerate([1, 5, 6, 7]) if axis not in axes]
+    shape = [1 if axis in axes else n for axis, n in enumerate([1, 5, 6, 7])] if keep else kept
+    other = {"scale": q["scale"] * 5.3, "zero": zero()} if name == "SUM" else q
+    y = typed(graph, kind, shape, **other)
+    return graph.finish(name, [x, graph.numbers(axes)], y, [x], "ReducerOptions", keepDims=keep)
+
+
+def batch_matmul(kind, adjacent_x, adjacent_y, computed):
+    graph = Graph()
+    x = typed(graph, kind, [2, 5, 4] if adjacent_x else [2, 4, 5], **affine())
+    shape = [2, 6, 5] if adjacent_y else [2, 5, 6]
+    # Squares of one operand where both are to be computed.
+    w = x if computed else constant(graph, kind, shape, **affine())
+    shape = [2, 4, 4] if computed else [2, 4, 6]
+    y = typed(graph, kind, shape, scale=scale() * 20, zero=zero())
+    fields = dict(adjX=adjacent_x, adjY=True if computed else adjacent_y)
+    return graph.finish("BATCH_MATMUL", [x, w], y, [x], "BatchMatMulOptions", **fields)
+
+
+def transpose_conv(kind, padding, size, stride):
+    graph, outputs = Graph(), 4
+    x = typed(graph, kind, [1, 3, 4, 5], **affine())
+    shape = [outputs, size, size, 5]
+    scales = [scale() for _ in range(outputs)]
+    w = constant(graph, kind, shape, scale=scales, axis=0)
+    if kind == "INT8":
+        biases = RANDOM.integers(-3000, 3000, outputs).astype(np.int32)
+        b = graph.tensor([outputs], "INT32", scale=scales, data=biases)
+    else:
+        b = constant(graph, kind, [outputs])
+    dims = [n * stride if padding == 0 else (n - 1) * stride + max(size, stride) for n in (3, 4)]
+    y = typed(graph, kind, [1, *dims, outputs], scale=scale() * 20, zero=zero())
+    shape = graph.numbers([1, *dims, outputs])
+    fields = dict(padding=padding, strideH=stride, strideW=stride)
+    return graph.finish("TRANSPOSE_CONV", [shape, w, x, b], y, [x], "TransposeConvOptions", **fields)
+
+
+def structural(kind):
+    """Models of operators that there are for integers and floats alike."""
+    for index in (0, 1):
+        for name in ("SPLIT", "SPLIT_V", "UNPACK"):
+            yield f"{name.lower()}_{index}", split(kind, name, index)
+    yield "pack", pack(kind)
+    gather = dict(options="GatherOptions", axis=1)
+    yield "gather", moved(kind, "GATHER", [2, 6, 3], [2, 4, 3], [[5, 0, 2, 2]], **gather)
+    squares = dict(blockSize=2)
+    yield "depth_to_space", moved(
+        kind, "DEPTH_TO_SPACE", [1, 3, 2, 12], [1, 6, 4, 3], options="DepthToSpaceOptions", **squares
+    )
+    yield "space_to_depth", moved(
+        kind, "SPACE_TO_DEPTH", [1, 6, 4, 3], [1, 3, 2, 12], options="SpaceToDepthOptions", **squares
+    )
+    for name in ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"):
+        for size in ([8, 10], [7, 3], [1, 4]):
+            for align, half in ((False, False), (True, False), (False, True)):
+                label = f"{name.lower()}_{size[0]}_{align}_{half}"
+                yield label, resize(kind, name, size, align, half)
+    for name in ("ARG_MAX", "ARG_MIN"):
+        yield name.lower(), arg_max(kind, name)
+    for name in ("SUM", "REDUCE_MAX", "REDUCE_MIN"):
+        for index, axes in enumerate(([1, 2], [3], [1])):
+            yield f"{name.lower()}_{index}", reduce(kind, name, axes, index % 2 == 0)
+    for adjacent_x in (False, True):
+        for adjacent_y in (False, True):
+            yield f"batch_matmul_{adjacent_x}_{adjacent_y}", batch_matmul(kind, adjacent_x, adjacent_y, False)
+    yield "batch_matmul_computed", batch_matmul(kind, False, True, True)
+    for padding in (0, 1):
+        for size, stride in ((3, 2), (2, 2), (4, 2), (3, 1), (2, 3)):
+            yield f"transpose_conv_{padding}_{size}_{stride}", transpose_conv(kind, padding, size, stride)
+
+
 def fixed(top, zero_point):
     return {"scale": 1 / top, "zero": zero_point}
 
@@ -275,10 +407,28 @@ def cases():
         yield f"mean_alike_{index}", mean(True, axes, index % 2 == 0)
 
 
+def floats(folder):
+    """Models of floats, with outputs of LiteRT."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, model in structural("FLOAT32"):
+        try:
+            runner = Lite(model)
+        except (RuntimeError, ValueError) as error:
+            print(f"{name}: LiteRT refuses it: {error}")
+            continue
+        shape = [int(size) for size in runner.input["shape"]]
+        samples = [RANDOM.normal(size=shape).astype(np.float32) for _ in range(4)]
+        outputs = [np.array(runner.run(sample)).copy() for sample in samples]
+        (folder / f"{name}.tflite").write_bytes(model)
+        np.stack(samples).tofile(folder / f"{name}.in")
+        np.stack(outputs).tofile(folder / f"{name}.out")
+
+
 def operators(folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, model in cases():
+    for name, model in [*cases(), *structural("INT8")]:
         try:
             runner = Micro(model)
         except RuntimeError as error:
@@ -325,4 +475,4 @@ def fixtures(folder):
 
 
 if __name__ == "__main__":
-    {"run": run, "operators": operators, "fixtures": fixtures}[sys.argv[1]](*sys.argv[2:])
+    {"run": run, "operators": operators, "floats": floats, "fixtures": fixtures}[sys.argv[1]](*sys.argv[2:])

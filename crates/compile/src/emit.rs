@@ -6,10 +6,11 @@ use crate::lifetimes::{Buffers, buffers};
 use format::fixed::Rounding;
 use format::meta::{Manifest, Meta, Port, Preprocess};
 use format::{ABSENT, DType, NodeRecord, Place, TensorRecord, Writer};
-use graph::{Graph, ValueId};
+use graph::{Graph, Kind, ValueId};
 use kernels::Architecture;
 use runtime::host::{AlignedBytes, Lowered, LoweredOperand, Operand, tensor_record};
 use runtime::{Model, ops};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What to compile for, and what to say in the file.
@@ -81,6 +82,7 @@ pub struct Compiled {
 /// Compiles a graph whose types are final.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     graph.verify()?;
+    let graph = &*with_reshaped_constants(graph);
     let lowered = lower(graph, options.rounding)?;
     let mut buffers = buffers(graph, &lowered);
     let values = buffers.buffers.len();
@@ -114,6 +116,20 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     )?;
     scratch_bytes(&compiled.bytes, options)?;
     Ok(compiled)
+}
+
+/// The graph with the elements of reshaped constants, which no node of the plan makes.
+fn with_reshaped_constants(graph: &Graph) -> Cow<'_, Graph> {
+    let mut graph = Cow::Borrowed(graph);
+    for index in 0..graph.nodes.len() {
+        let node = &graph.nodes[index];
+        let source = node.inputs.first().copied().flatten();
+        let data = source.and_then(|id| graph.value(id).data.clone());
+        if let (Kind::Reshape(_), Some(data), &[output]) = (&node.kind, data, &node.outputs[..]) {
+            graph.to_mut().value_mut(output).data = Some(data);
+        }
+    }
+    graph
 }
 
 fn lower(graph: &Graph, rounding: Rounding) -> Result<Vec<Lowered>, Error> {
@@ -352,8 +368,10 @@ fn meta(graph: &Graph, options: &Options) -> Meta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use graph::Shape;
+    use graph::{Data, Shape};
     use runtime::host::Runner;
+    use runtime::ops::concat::Concat;
+    use runtime::ops::reshape::Reshape;
     use runtime::ops::unary::{Function, Unary};
 
     /// relu(exp(x)) runs in place: one buffer for all three values.
@@ -389,5 +407,27 @@ mod tests {
         let mut output = [0.0; 4];
         session.output_f32(0, &mut output).unwrap();
         assert_eq!(output, [-1.0, -std::f32::consts::E, -0.367_879_45, -1.0]);
+    }
+
+    /// A constant under another shape has its elements, whether or not passes ran before.
+    #[test]
+    fn reshaped_constants_keep_their_elements() {
+        let mut graph = Graph::default();
+        let shape = |dims: &[u32]| Shape::new(dims).unwrap();
+        let x = graph.add_input("x", DType::F32, shape(&[1, 2]));
+        let c = graph.add_constant("c", shape(&[2]), Data::F32(vec![3.0, 5.0]));
+        let reshape = |dims: &[u32]| Reshape { shape: shape(dims) };
+        let c = graph.push("flat", reshape(&[2, 1]), &[c]).unwrap()[0];
+        let c = graph.push("row", reshape(&[1, 2]), &[c]).unwrap()[0];
+        let y = graph.push("y", Concat { axis: 0 }, &[x, c]).unwrap()[0];
+        graph.add_output("y", y);
+        let compiled = compile(&graph, &Options::default()).unwrap();
+        let mut runner = Runner::new(&compiled.bytes).unwrap();
+        let mut session = runner.session().unwrap();
+        session.set_input_f32(0, &[1.0, 2.0]).unwrap();
+        session.run();
+        let mut output = [0.0; 4];
+        session.output_f32(0, &mut output).unwrap();
+        assert_eq!(output, [1.0, 2.0, 3.0, 5.0]);
     }
 }

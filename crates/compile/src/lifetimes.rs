@@ -86,6 +86,8 @@ impl Buffers {
                 Some(buffer) => {
                     self.of_value.insert(output, buffer);
                 }
+                // A reshaped constant is a constant.
+                None if graph.value(output).data.is_some() => {}
                 None => self.write(graph, output, step),
             }
         }

@@ -234,50 +234,111 @@ fn passes_keep_every_bit() {
     }
 }
 
+/// A small model with inputs and the outputs that another runtime has for them.
+struct Case {
+    name: String,
+    path: PathBuf,
+    samples: Vec<u8>,
+    expected: Vec<u8>,
+}
+
+/// The models that a command of the script writes, or `None` where it cannot run.
+fn cases(command: &str) -> Option<(tempfile::TempDir, Vec<Case>)> {
+    let folder = tempfile::tempdir().unwrap();
+    oracle(&[command, &folder.path().display().to_string()])?;
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "tflite") {
+            let [samples, expected] =
+                ["in", "out"].map(|end| std::fs::read(path.with_extension(end)).unwrap());
+            cases.push(Case {
+                name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+                path,
+                samples,
+                expected,
+            });
+        }
+    }
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    Some((folder, cases))
+}
+
 /// Every operator with its variants, as small models with random weights.
 #[test]
 fn operators_equal_tflm() {
-    let folder = tempfile::tempdir().unwrap();
-    if oracle(&["operators", &folder.path().display().to_string()]).is_none() {
+    let Some((_folder, cases)) = cases("operators") else {
         return;
-    }
+    };
     let mut wrong = Vec::new();
-    let mut count = 0;
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
-        let path = entry.unwrap().path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != "tflite")
-        {
-            continue;
-        }
-        count += 1;
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let [samples, expected] =
-            ["in", "out"].map(|end| std::fs::read(path.with_extension(end)).unwrap());
-        let imported = match import::tflite(&path, &Options::default()) {
+    for Case {
+        name,
+        path,
+        samples,
+        expected,
+    } in &cases
+    {
+        let imported = match import::tflite(path, &Options::default()) {
             Ok(imported) => imported,
             Err(error) => {
                 wrong.push(format!("{name}: {error}"));
                 continue;
             }
         };
-        let outputs = run(&imported, &samples);
-        let apart = outputs
-            .iter()
-            .zip(&expected)
-            .filter(|(a, b)| a != b)
-            .count();
+        let outputs = run(&imported, samples);
+        let apart = outputs.iter().zip(expected).filter(|(a, b)| a != b).count();
         if apart > 0 || outputs.len() != expected.len() {
-            wrong.push(format!(
-                "{name}: {apart} of {} bytes differ",
-                expected.len()
-            ));
+            let all = expected.len();
+            wrong.push(format!("{name}: {apart} of {all} bytes differ"));
         }
     }
-    wrong.sort();
+    let count = cases.len();
     assert!(
-        wrong.is_empty() && count > 100,
+        wrong.is_empty() && count > 150,
+        "{count} models:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// Operators of floats against LiteRT: numbers as near as sums in another order are, positions equal.
+#[test]
+fn float_operators_are_near_litert() {
+    let Some((_folder, cases)) = cases("floats") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for Case {
+        name,
+        path,
+        samples,
+        expected,
+    } in &cases
+    {
+        let imported = match import::tflite(path, &Options::default()) {
+            Ok(imported) => imported,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let outputs = run(&imported, samples);
+        let output = imported.graph.outputs[0].value;
+        let reals = |bytes: &[u8]| -> Vec<f32> {
+            let (words, _) = bytes.as_chunks::<4>();
+            words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+        };
+        let near = |(a, b): (f32, f32)| (a - b).abs() <= 1e-4 * b.abs().max(1.0);
+        let same = match imported.graph.value(output).dtype {
+            DType::F32 => reals(&outputs).into_iter().zip(reals(expected)).all(near),
+            _ => outputs == *expected,
+        };
+        if !same || outputs.len() != expected.len() {
+            wrong.push(name.clone());
+        }
+    }
+    let count = cases.len();
+    assert!(
+        wrong.is_empty() && count > 40,
         "{count} models:\n{}",
         wrong.join("\n")
     );

@@ -90,9 +90,18 @@ impl<'a> Call<'_, 'a> {
 
     /// The output tensor as the file declares it.
     pub(super) fn output(&self) -> Result<&Tensor<'a>, Refusal> {
-        let tensor = self.operator.outputs.first();
+        self.output_at(0)
+    }
+
+    fn output_at(&self, index: usize) -> Result<&Tensor<'a>, Refusal> {
+        let tensor = self.operator.outputs.get(index);
         let tensor = tensor.and_then(|&index| self.importer.model.tensors.get(index));
         tensor.ok_or_else(|| "it has no output".into())
+    }
+
+    /// What the integers of the output stand for.
+    pub(super) fn output_quantization(&self) -> Result<Option<Quantization>, Refusal> {
+        tensor::quantization(self.output()?)
     }
 
     /// The element type of the output.
@@ -222,7 +231,12 @@ impl<'a> Call<'_, 'a> {
 
     /// Makes a value the output, under the shape and the quantization that the file declares.
     pub(super) fn deliver(&mut self, value: ValueId) -> Result<(), Refusal> {
-        let declared = self.output()?;
+        self.deliver_at(0, value)
+    }
+
+    /// As [`Self::deliver`], for any output.
+    pub(super) fn deliver_at(&mut self, index: usize, value: ValueId) -> Result<(), Refusal> {
+        let declared = self.output_at(index)?;
         let (dtype, shape) = (tensor::dtype(declared)?, declared.shape);
         let quantization = tensor::quantization(declared)?;
         let made = self.value(value);
@@ -238,18 +252,22 @@ impl<'a> Call<'_, 'a> {
             true => value,
             false => self.push(Reshape { shape }, &[value], quantization)?,
         };
-        self.bind(value)
+        self.bind_at(index, value)
     }
 
     /// Makes a value the output as it is.
     pub(super) fn bind(&mut self, value: ValueId) -> Result<(), Refusal> {
-        let name = self.output()?.name.clone();
+        self.bind_at(0, value)
+    }
+
+    fn bind_at(&mut self, index: usize, value: ValueId) -> Result<(), Refusal> {
+        let name = self.output_at(index)?.name.clone();
         let graph = &mut self.importer.graph;
         let is_input = graph.inputs.iter().any(|port| port.value == value);
         if !is_input && graph.value(value).data.is_none() {
             graph.value_mut(value).name = name;
         }
-        if let Some(&index) = self.operator.outputs.first() {
+        if let Some(&index) = self.operator.outputs.get(index) {
             self.importer.values.insert(index, value);
         }
         Ok(())

@@ -1,22 +1,29 @@
 //! The TensorFlow Lite operators that can be imported: a table, and one file per operator or group.
 
+mod batch_matmul;
 mod binary;
 mod concatenation;
 mod convolution;
 mod fully_connected;
+mod gather;
 mod mean;
 mod pad;
 mod pool;
 mod quantize;
+mod rearrange;
 mod reshape;
+mod resize;
 mod slice;
 mod softmax;
+mod split;
 mod transpose;
+mod transpose_conv;
 mod unary;
 
 use super::call::{Call, Refusal};
 use super::schema::{CUSTOM, Operator, operator_name};
 use runtime::ops::binary::Function as Binary;
+use runtime::ops::reduce::Function as Fold;
 use runtime::ops::unary::Function as Unary;
 
 /// Adds an operator to the graph.
@@ -31,12 +38,16 @@ const ALL: usize = usize::MAX;
 static TABLE: &[Row] = &[
     ("ABS", 101, 1, |call| unary::import(call, Unary::Abs)),
     ("ADD", 0, 2, |call| binary::import(call, Binary::Add)),
+    ("ARG_MAX", 56, 2, |call| gather::extreme(call, true)),
+    ("ARG_MIN", 79, 2, |call| gather::extreme(call, false)),
     ("AVERAGE_POOL_2D", 1, 1, pool::average),
+    ("BATCH_MATMUL", 126, 2, batch_matmul::import),
     ("CEIL", 104, 1, |call| unary::import(call, Unary::Ceil)),
     ("CONCATENATION", 2, ALL, concatenation::import),
     ("CONV_2D", 3, 3, convolution::import),
     ("COS", 108, 1, |call| unary::import(call, Unary::Cos)),
     ("DEPTHWISE_CONV_2D", 4, 3, convolution::depthwise),
+    ("DEPTH_TO_SPACE", 5, 1, rearrange::depth_to_space),
     ("DEQUANTIZE", 6, 1, quantize::dequantize),
     ("DIV", 42, 2, |call| binary::import(call, Binary::Div)),
     ("ELU", 111, 1, |call| unary::import(call, Unary::Elu(1.0))),
@@ -45,6 +56,7 @@ static TABLE: &[Row] = &[
     ("EXPAND_DIMS", 70, 1, reshape::import),
     ("FLOOR", 8, 1, |call| unary::import(call, Unary::Floor)),
     ("FULLY_CONNECTED", 9, 3, fully_connected::import),
+    ("GATHER", 36, 2, gather::import),
     ("GELU", 150, 1, unary::gelu),
     ("HARD_SWISH", 117, 1, |call| {
         unary::import(call, Unary::HardSwish)
@@ -60,10 +72,16 @@ static TABLE: &[Row] = &[
     ("MINIMUM", 57, 2, |call| binary::plain(call, Binary::Min)),
     ("MUL", 18, 2, |call| binary::import(call, Binary::Mul)),
     ("NEG", 59, 1, |call| unary::import(call, Unary::Neg)),
+    ("PACK", 83, ALL, split::pack),
     ("PAD", 34, 2, pad::import),
     ("PADV2", 60, 3, pad::import),
     ("POW", 78, 2, |call| binary::plain(call, Binary::Pow)),
     ("QUANTIZE", 114, 1, quantize::quantize),
+    ("REDUCE_MAX", 82, 2, |call| mean::reduce(call, Fold::Max)),
+    ("REDUCE_MIN", 89, 2, |call| mean::reduce(call, Fold::Min)),
+    ("REDUCE_PROD", 81, 2, |call| {
+        mean::reduce(call, Fold::Product)
+    }),
     ("RELU", 19, 1, |call| unary::import(call, Unary::Relu)),
     ("RELU6", 21, 1, |call| {
         unary::import(call, Unary::Clip(0.0, 6.0))
@@ -75,16 +93,24 @@ static TABLE: &[Row] = &[
         unary::import(call, Unary::Clip(-1.0, 1.0))
     }),
     ("RESHAPE", 22, 1, reshape::import),
+    ("RESIZE_BILINEAR", 23, 2, resize::bilinear),
+    ("RESIZE_NEAREST_NEIGHBOR", 97, 2, resize::nearest),
     ("ROUND", 116, 1, |call| unary::import(call, Unary::Round)),
     ("SIN", 66, 1, |call| unary::import(call, Unary::Sin)),
     ("SLICE", 65, 3, slice::import),
     ("SOFTMAX", 25, 1, softmax::import),
+    ("SPACE_TO_DEPTH", 26, 1, rearrange::space_to_depth),
+    ("SPLIT", 49, 2, split::even),
+    ("SPLIT_V", 102, 3, split::sized),
     ("SQRT", 75, 1, |call| unary::import(call, Unary::Sqrt)),
     ("SQUEEZE", 43, 1, reshape::import),
     ("STRIDED_SLICE", 45, 4, slice::strided),
     ("SUB", 41, 2, |call| binary::import(call, Binary::Sub)),
+    ("SUM", 74, 2, |call| mean::reduce(call, Fold::Sum)),
     ("TANH", 28, 1, |call| unary::import(call, Unary::Tanh)),
     ("TRANSPOSE", 39, 2, transpose::import),
+    ("TRANSPOSE_CONV", 67, 4, transpose_conv::import),
+    ("UNPACK", 88, 1, split::unpack),
 ];
 
 /// The names of the operators that can be imported, sorted.
