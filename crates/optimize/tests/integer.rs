@@ -108,7 +108,10 @@ fn two_tensors_of_any_shapes_in_integers() {
             let mut net = Net::new();
             let (a, b) = (net.input(&[2, 3, 4]), net.input(dims));
             let y = net.binary(function, a, b);
-            assert_close(&format!("{function:?} {dims:?}"), &net.output(y), 35.0);
+            let graph = net.output(y);
+            assert_close(&format!("{function:?} {dims:?}"), &graph, 35.0);
+            let db = fidelity(&graph, Activations::Int16);
+            assert!(db > 80.0, "int16 {function:?} {dims:?}: {db:.1} dB");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Activations;
 use super::forms::{activation_ids, float_reason, has_int16, is_real, keeps_scale};
+use super::repeated;
 use graph::{DType, Graph, ValueId};
 use std::collections::HashMap;
 
@@ -42,7 +43,7 @@ pub(crate) fn assign(
         };
         assignment.types.push(match (&reason, activations) {
             (Some(_), _) => DType::F32,
-            (None, Activations::Int16) if has_int16(graph, node) => DType::I16,
+            (None, Activations::Int16) if has_int16(&node.kind) => DType::I16,
             (None, _) => DType::I8,
         });
         // Whole numbers and truth values of the model itself are no floats.
@@ -67,19 +68,24 @@ fn groups(graph: &Graph, types: &[DType]) -> Vec<ValueId> {
         }
         id
     }
+    fn join(parent: &mut [ValueId], one: ValueId, other: ValueId) {
+        let (a, b) = (root(parent, one), root(parent, other));
+        parent[a.max(b).0] = a.min(b);
+    }
     for (node, &dtype) in graph.nodes.iter().zip(types) {
-        if dtype == DType::F32 || !keeps_scale(&node.kind) {
-            continue;
-        }
-        let Some(&output) = node.outputs.first() else {
+        let Some(&output) = node.outputs.first().filter(|_| dtype != DType::F32) else {
             continue;
         };
-        for input in activation_ids(node) {
-            if graph.value(input).data.is_none() {
-                let (a, b) = (root(&parent, input), root(&parent, output));
-                parent[a.max(b).0] = a.min(b);
+        if keeps_scale(&node.kind) {
+            for input in activation_ids(node) {
+                if graph.value(input).data.is_none() {
+                    join(&mut parent, input, output);
+                }
             }
         }
+    }
+    for [one, other] in repeated::pairs(graph, types) {
+        join(&mut parent, one, other);
     }
     (0..parent.len())
         .map(|i| root(&parent, ValueId(i)))

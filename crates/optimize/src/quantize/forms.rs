@@ -22,25 +22,16 @@ fn has_int8(kind: &Kind) -> bool {
     }
 }
 
-/// Whether a node can run with int16 activations.
-pub(crate) fn has_int16(graph: &Graph, node: &Node) -> bool {
-    match &node.kind {
+/// Whether an operator that has an int8 form has one of int16 as well.
+pub(crate) fn has_int16(kind: &Kind) -> bool {
+    match kind {
         Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Unary(_) => true,
-        Kind::Binary(binary) => binary.function == Function::Add && is_plain(graph, node),
+        Kind::Binary(_) => true,
         Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Reshape(_) => true,
         Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) | Kind::Extreme(_) => true,
         Kind::Reduce(reduce) => is_extreme(reduce),
         _ => false,
     }
-}
-
-/// Two computed operands of one shape.
-fn is_plain(graph: &Graph, node: &Node) -> bool {
-    let [Some(a), Some(b)] = node.inputs[..] else {
-        return false;
-    };
-    let (a, b) = (graph.value(a), graph.value(b));
-    a.shape == b.shape && a.data.is_none() && b.data.is_none()
 }
 
 /// Whether a reduction picks one of its elements.

@@ -24,6 +24,7 @@ mod forms;
 mod histogram;
 pub mod range;
 mod reconstruct;
+mod repeated;
 mod scales;
 mod weights;
 

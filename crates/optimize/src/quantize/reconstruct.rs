@@ -16,6 +16,7 @@
 use super::apply::{Changes, apply};
 use super::calibrate::{Executable, Float, Sample, shown};
 use super::cholesky::{Cholesky, Square, add_scaled, dot};
+use super::repeated;
 use super::weights::{self, Weights};
 use super::{Error, Judge};
 use format::fixed;
@@ -37,9 +38,12 @@ pub(crate) fn reconstruct(
 ) -> Result<Changes, Error> {
     let recipe = &judge.recipe;
     let mut changes = start.clone();
+    // What several layers share would no longer be the same.
+    let repeated = repeated::layers(recipe.graph);
     for (index, node) in recipe.graph.nodes.iter().enumerate() {
         let is_dense = matches!(node.kind, Kind::FullyConnected(_));
-        if !is_dense || recipe.assignment.types[index] == DType::F32 {
+        let is_integer = recipe.assignment.types[index] != DType::F32;
+        if !is_dense || !is_integer || repeated.contains(&index) {
             continue;
         }
         let quantized = apply(recipe, &changes)?;

@@ -3,7 +3,7 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | a, b | broadcast as in ONNX (int16: equal shapes) | f32; int8 but for div, pow, remainder; int16 for add | per tensor |
+//! | a, b | broadcast as in ONNX | f32; int8 and int16 but for div, pow, remainder | per tensor |
 //! | output | the broadcast shape | as the inputs | per tensor |
 //!
 //! Integer addition of equal shapes is exact: `(a * fa + b * fb + offset) >> shift`, see
@@ -11,7 +11,7 @@
 //! but additions of equal shapes, every step is rounded as there:
 //! `round(round(a * 2^20 * fa) ± round(b * 2^20 * fb)) * f)` with zero points taken off, products in one
 //! step, and min and max as they are. With single rounding, as in files quantized here, a sum is `(a * fa + b * fb + offset) >>
-//! shift`, with the factors of 21 bits of desktop TensorFlow Lite.
+//! shift`, with the factors of 21 bits of desktop TensorFlow Lite. For int16 see [`WIDE_I16`].
 
 use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
@@ -19,6 +19,7 @@ use format::{DType, Node};
 use kernels::{AddI8, AddI16};
 
 pub use super::broadcast::broadcast;
+use super::binary_i16;
 use super::broadcast::Places;
 
 /// int8 addition of equal shapes.
@@ -27,6 +28,9 @@ pub static ADD_I8: Op = Op::new(3, "add", check_add, run_add);
 /// int16 addition of equal shapes.
 pub static ADD_I16: Op =
     Op::new(20, "add_i16", |node| check_equal(node, DType::I16), run_add_i16);
+
+/// int16 operators with broadcasting.
+pub static WIDE_I16: Op = Op::new(66, "binary_i16", binary_i16::check, binary_i16::run);
 
 /// int8 operators with the rounding of TensorFlow Lite and broadcasting.
 pub static STEPWISE_I8: Op = Op::new(40, "binary_stepwise", check_stepwise, run_stepwise);
@@ -290,7 +294,12 @@ mod host {
                     let params = add_params(a, b, output, self.activation)?;
                     Ok(Lowered { code: super::ADD_I8.code, operands, params })
                 }
-                (DType::I16, Function::Add) => {
+                (DType::I16, function) if function != Function::Add || !is_plain(inputs) => {
+                    let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
+                    let params = crate::ops::binary_i16::params(self, operands_of, output)?;
+                    Ok(Lowered { code: super::WIDE_I16.code, operands, params })
+                }
+                (DType::I16, _) => {
                     let (a, b) = (required(inputs, 0)?, required(inputs, 1)?);
                     let params = add_params_i16(a, b, output, self.activation)?;
                     Ok(Lowered { code: super::ADD_I16.code, operands, params })

@@ -5,6 +5,7 @@
 
 use crate::Op;
 
+mod binary_i16;
 mod broadcast;
 mod indices;
 mod walk;
@@ -70,7 +71,7 @@ macro_rules! operators {
 operators! {
     conv_2d: Conv2d [I8, I16, F32];
     fully_connected: FullyConnected [];
-    binary: Binary [ADD_I8, ADD_I16, STEPWISE_I8, F32];
+    binary: Binary [ADD_I8, ADD_I16, WIDE_I16, STEPWISE_I8, F32];
     average_pool_2d: AveragePool2d [I8, SCALED_I8, F32];
     max_pool_2d: MaxPool2d [I8, F32];
     unary: Unary [I8, I16, F32];

@@ -1,4 +1,5 @@
-//! A transformer block as exporters write it, in integer arithmetic from end to end.
+//! Whole networks in integer arithmetic from end to end: a transformer as exporters write it, and
+//! recurrent networks.
 
 use assert_cmd::Command;
 use rten_onnx::onnx::{
@@ -169,6 +170,30 @@ impl Writer {
         self.graph
     }
 
+    /// A recurrence over the tokens, of which the last state is classified.
+    fn recurrent(mut self, operator: &str, gates: usize) -> GraphProto {
+        self.graph
+            .input
+            .push(declaration("x", &[1, TOKENS, FEATURES]));
+        let steps = self.node("Transpose", &["x"], vec![ints("perm", &[1, 0, 2])]);
+        let rows = gates * WIDTH;
+        let weights = self.weights(&[1, rows, FEATURES], 0.7);
+        let recurrence = self.weights(&[1, rows, WIDTH], 0.4);
+        let bias = self.weights(&[1, 2 * rows], 0.3);
+        let operands = [&steps, &weights, &recurrence, &bias].map(String::as_str);
+        let hidden = int("hidden_size", WIDTH as i64);
+        self.node(operator, &operands, vec![hidden]);
+        // The second result is the last state.
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output = vec!["states".into(), "last".into()];
+        }
+        let dims = self.whole(&[1, WIDTH as i64]);
+        let last = self.node("Reshape", &["last", &dims], vec![]);
+        let classes = self.linear(&last, WIDTH, CLASSES);
+        self.output(&classes);
+        self.graph
+    }
+
     fn output(&mut self, name: &str) {
         self.graph.output.push(ValueInfoProto {
             name: Some(name.into()),
@@ -272,27 +297,51 @@ fn json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&output).unwrap()
 }
 
-#[test]
-fn a_transformer_runs_in_integers() {
+/// Quantizes a model without any float node, and compares it with its source.
+fn quantized(graph: GraphProto, activations: &str) -> [Value; 2] {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes);
-    write("block.onnx", file(Writer::default().transformer())).unwrap();
+    write("model.onnx", file(graph)).unwrap();
     write("calib.npy", npy(96, 1)).unwrap();
     write("test.npy", npy(400, 2)).unwrap();
     let quantize = [
         "quantize",
-        "block.onnx",
+        "model.onnx",
         "--calib",
         "calib.npy",
         "--require-int8",
     ];
+    let quantize = [&quantize[..], &["--activations", activations]].concat();
     let made = json(folder.path(), &quantize);
     assert_eq!(made["float"], Value::Array(vec![]), "{made}");
-    let compare = ["compare", "block.onnx", "block.mopt", "--data", "test.npy"];
-    let compared = json(folder.path(), &compare);
-    println!("{compared}");
-    let agreement = compared["b"]["agreement"].as_f64().unwrap();
-    assert!(agreement >= 0.95, "{agreement}");
+    let compare = ["compare", "model.onnx", "model.mopt", "--data", "test.npy"];
+    [made, json(folder.path(), &compare)]
+}
+
+/// The share of samples with the same largest output as the source's.
+fn agreement(compared: &Value) -> f64 {
+    println!("{}", compared["b"]);
+    compared["b"]["agreement"].as_f64().unwrap()
+}
+
+#[test]
+fn a_transformer_runs_in_integers() {
+    let [_, compared] = quantized(Writer::default().transformer(), "int8");
+    assert!(agreement(&compared) >= 0.95);
+}
+
+/// int8 weights, which all steps share, with states of int8 or int16.
+#[test]
+fn recurrent_networks_run_in_integers() {
+    for (operator, gates) in [("LSTM", 4), ("GRU", 3)] {
+        for (activations, least) in [("int8", 0.85), ("int16", 0.98)] {
+            let graph = Writer::default().recurrent(operator, gates);
+            let [made, compared] = quantized(graph, activations);
+            let agreement = agreement(&compared);
+            println!("{operator} {activations}: {} bytes", made["bytes"]);
+            assert!(agreement >= least, "{operator} {activations}: {agreement}");
+        }
+    }
 }
 
 /// Every float node that is left is named, with the reason.
