@@ -1,5 +1,5 @@
-//! Whole networks in integer arithmetic from end to end: a transformer as exporters write it, and
-//! recurrent networks.
+//! Whole networks in integer arithmetic from end to end: a transformer as exporters write it, recurrent
+//! networks, and one that makes images.
 
 use assert_cmd::Command;
 use rten_onnx::onnx::{
@@ -194,6 +194,44 @@ impl Writer {
         self.graph
     }
 
+    /// A convolution of 3 x 3 and its activation.
+    fn convolved(&mut self, x: &str, inputs: usize, outputs: usize) -> String {
+        let scale = (1.0 / (3.0 * inputs as f32)).sqrt();
+        let weights = self.weights(&[outputs, inputs, 3, 3], scale);
+        let bias = self.weights(&[outputs], 0.2);
+        let pads = vec![ints("pads", &[1, 1, 1, 1])];
+        let made = self.node("Conv", &[x, &weights, &bias], pads);
+        self.node("Relu", &[&made], vec![])
+    }
+
+    /// An image is halved twice, and grown again: by a transposed convolution and by interpolation,
+    /// with what it was beside it.
+    fn segmentation(mut self) -> GraphProto {
+        self.graph
+            .input
+            .push(declaration("x", &[1, 1, TOKENS, FEATURES * 2]));
+        let whole = self.convolved("x", 1, 8);
+        let pool = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
+        let half = self.node("MaxPool", &[&whole], pool());
+        let half = self.convolved(&half, 8, 12);
+        let small = self.node("AveragePool", &[&half], pool());
+        let small = self.convolved(&small, 12, 16);
+        let weights = self.weights(&[16, 12, 4, 4], 0.2);
+        let bias = self.weights(&[12], 0.2);
+        let stride = vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])];
+        let grown = self.node("ConvTranspose", &[&small, &weights, &bias], stride);
+        let joined = self.node("Concat", &[&grown, &half], vec![int("axis", 1)]);
+        let joined = self.convolved(&joined, 24, 8);
+        let scales = self.constant(&[4], vec![1.0, 1.0, 2.0, 2.0]);
+        let linear = vec![text("mode", "linear")];
+        let grown = self.node("Resize", &[&joined, "", &scales], linear);
+        let joined = self.node("Concat", &[&grown, &whole], vec![int("axis", 1)]);
+        let classes = self.convolved(&joined, 16, 3);
+        let shares = self.node("ReduceMax", &[&classes], vec![ints("axes", &[2])]);
+        self.output(&shares);
+        self.graph
+    }
+
     fn output(&mut self, name: &str) {
         self.graph.output.push(ValueInfoProto {
             name: Some(name.into()),
@@ -221,6 +259,13 @@ fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         ints: values.to_vec(),
         ..attribute(name, AttributeType::INTS)
+    }
+}
+
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        s: Some(value.into()),
+        ..attribute(name, AttributeType::STRING)
     }
 }
 
@@ -260,8 +305,8 @@ fn file(graph: GraphProto) -> Vec<u8> {
 }
 
 /// Samples as a file of NumPy.
-fn npy(samples: usize, seed: u64) -> Vec<u8> {
-    let dims = format!("({samples}, {TOKENS}, {FEATURES})");
+fn npy(samples: usize, columns: usize, seed: u64) -> Vec<u8> {
+    let dims = format!("({samples}, {TOKENS}, {columns})");
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {dims}, }}");
     while !(header.len() + 11).is_multiple_of(64) {
         header.push(' ');
@@ -270,7 +315,7 @@ fn npy(samples: usize, seed: u64) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
-    let values = noise(samples * TOKENS * FEATURES, seed);
+    let values = noise(samples * TOKENS * columns, seed);
     bytes.extend(values.iter().flat_map(|v| (2.0 * v).to_le_bytes()));
     bytes
 }
@@ -297,13 +342,27 @@ fn json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&output).unwrap()
 }
 
+#[test]
+fn images_grow_in_integers() {
+    let graph = Writer::default().segmentation();
+    let [_, compared] = quantized_on(graph, "int8", 2 * FEATURES);
+    println!("{}", compared["b"]);
+    let ratio = compared["b"]["sqnr_db"].as_f64().unwrap();
+    assert!(ratio >= 28.0, "{ratio} dB");
+}
+
 /// Quantizes a model without any float node, and compares it with its source.
 fn quantized(graph: GraphProto, activations: &str) -> [Value; 2] {
+    quantized_on(graph, activations, FEATURES)
+}
+
+/// As [`quantized`], on samples of so many columns.
+fn quantized_on(graph: GraphProto, activations: &str, columns: usize) -> [Value; 2] {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes);
     write("model.onnx", file(graph)).unwrap();
-    write("calib.npy", npy(96, 1)).unwrap();
-    write("test.npy", npy(400, 2)).unwrap();
+    write("calib.npy", npy(96, columns, 1)).unwrap();
+    write("test.npy", npy(400, columns, 2)).unwrap();
     let quantize = [
         "quantize",
         "model.onnx",
@@ -359,7 +418,7 @@ fn float_nodes_are_refused_where_integers_are_required() {
     writer.output(&ratio);
     let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes);
     write("powers.onnx", file(writer.graph)).unwrap();
-    write("calib.npy", npy(8, 1)).unwrap();
+    write("calib.npy", npy(8, FEATURES, 1)).unwrap();
     let quantize = [
         "quantize",
         "powers.onnx",

@@ -20,6 +20,9 @@ pub(crate) struct Phases {
     taps: Vec<Option<usize>>,
 }
 
+/// With longer strides phases are too many: most of the result is nothing but the bias.
+pub(crate) const LONGEST_STRIDE: usize = 32;
+
 /// What is along one axis of a transposed convolution.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
@@ -69,7 +72,8 @@ impl Spread {
 }
 
 impl Phases {
-    /// Of all ways to lay phases over the result the one with the shortest window. Sizes are at least 1.
+    /// Of all ways to lay phases over the result the one with the shortest window. Sizes are at least 1,
+    /// strides [`LONGEST_STRIDE`] at most.
     pub(crate) fn new(axis: &Spread) -> Self {
         let window = |&crop: &usize| {
             let [first, last] = Spread::reach(&axis.phases(crop));

@@ -5,7 +5,7 @@
 use super::conv::{apply, groups};
 use crate::onnx::call::{Call, Item, Refusal, sizes, to_shape};
 use crate::onnx::spatial::AxisWindow;
-use crate::transposed::{self, Phases, Spread};
+use crate::transposed::{self, LONGEST_STRIDE, Phases, Spread};
 use runtime::host::{Activation, Data, Tensor};
 use runtime::ops::Window2d;
 use runtime::ops::conv_2d::Conv2d;
@@ -26,7 +26,8 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let kernel = &dims[2..];
     let dilations = call.spatial_sizes("dilations", 1, rank, 1)?;
     let places = places(call, &image[2..], kernel, &dilations)?;
-    let is_spread = places.iter().any(|place| place.stride > 1);
+    let strides = || places.iter().map(|place| place.stride);
+    let is_spread = (2..=LONGEST_STRIDE).contains(&strides().max().unwrap_or(1));
     let is_plain = dilations.iter().all(|&dilation| dilation == 1);
     if is_spread
         && is_plain
@@ -61,6 +62,7 @@ fn by_phases(
     let image = sizes(&call.shape(x));
     let mut axes = [ONE_ROW; 2];
     for (axis, place) in places.iter().enumerate() {
+        call.room_for(Some(place.output))?;
         let kernel = dims[axis + 2];
         axes[axis + 2 - rank] = Spread {
             input: image[axis + 2],
@@ -345,5 +347,29 @@ mod tests {
             let slow = slow.apply("ConvTranspose", attributes());
             assert_eq!(fast.run(), slow.run());
         }
+    }
+
+    /// A small file cannot ask for the phases of a huge stride, or for a huge image.
+    #[test]
+    fn huge_strides_are_no_work() {
+        let with = |strides: &[i64], more: &[i64]| {
+            let source = Source::new(13).input(&[1, 1, 2], &[1.0, 10.0]);
+            let source = source.constant(&[1, 1, 1], &[3.0]);
+            let attributes = vec![ints("strides", strides), ints("output_padding", more)];
+            source.apply("ConvTranspose", attributes)
+        };
+        let wide = with(&[1000], &[0]).run();
+        assert_eq!(
+            (wide.0.as_str(), wide.1[0], wide.1[1000]),
+            ("1x1x1001", 3.0, 30.0)
+        );
+        let image = Source::new(13).input(&[1, 1, 1 << 20], &[]);
+        let image = image.constant(&[1, 1, 1], &[3.0]);
+        let huge = image.apply("ConvTranspose", vec![ints("strides", &[30])]);
+        assert!(
+            huge.refusal().contains("larger constant"),
+            "{}",
+            huge.refusal()
+        );
     }
 }

@@ -4,13 +4,16 @@
 use super::convolution::symmetric;
 use crate::tflite::call::{Call, Refusal};
 use crate::tflite::tensor::Held;
-use crate::transposed::{self, Phases, Spread};
+use crate::transposed::{self, LONGEST_STRIDE, Phases, Spread};
 use graph::{Data, Quantization, Shape, ValueId};
 use runtime::ops::Window2d;
 use runtime::ops::conv_2d::Conv2d;
 use runtime::ops::reshape::Reshape;
 use runtime::ops::slice::Slice;
 use runtime::ops::transpose::Transpose;
+
+/// The longest side of an image.
+const LONGEST: usize = 65_535;
 
 /// More elements in the weights of all phases together are refused.
 const MOST_WEIGHTS: usize = 1 << 23;
@@ -32,6 +35,9 @@ pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         return Err(format!("weights {dims} do not make {sizes:?} from {shape}").into());
     }
     let strides = [call.option_size(2, 1)?, call.option_size(1, 1)?];
+    if sizes.iter().any(|&size| size > LONGEST) || strides.iter().any(|&by| by > LONGEST_STRIDE) {
+        return Err(format!("strides of {strides:?} to {sizes:?} are too long").into());
+    }
     let is_same = match call.option_i8(0)? {
         0 => true,
         1 => false,
