@@ -327,6 +327,24 @@ def transpose_conv(kind, padding, size, stride):
     return graph.finish("TRANSPOSE_CONV", [shape, w, x, b], y, [x], "TransposeConvOptions", **fields)
 
 
+def svdf(rank, activation):
+    """A layer with a state of int16, which samples one after the other fill."""
+    graph, units, steps = Graph(), 3, 4
+    a, w_scale, t_scale, s_scale = affine(), scale(), scale() / 50, scale() / 5
+    x = graph.tensor([1, 8], **a)
+    w = graph.tensor([units * rank, 8], scale=w_scale, data=weights([units * rank, 8]))
+    values = RANDOM.integers(-32767, 32768, [units * rank, steps]).astype(np.int16)
+    t = graph.tensor([units * rank, steps], "INT16", scale=t_scale, data=values)
+    biases = RANDOM.integers(-900000, 900000, units).astype(np.int32)
+    b = graph.tensor([units], "INT32", scale=np.float32(t_scale) * np.float32(s_scale), data=biases)
+    s = graph.tensor([1, units * rank * steps], "INT16", scale=s_scale)
+    graph.graph.tensors[s].isVariable = True
+    top = s_scale * t_scale * 32767 * 3000 / 128
+    y = graph.tensor([1, units], scale=top, zero=-128 if activation else zero())
+    fields = dict(rank=rank, fusedActivationFunction=activation)
+    return graph.finish("SVDF", [x, w, t, b, s], y, [x], "SVDFOptions", **fields)
+
+
 def structural(kind):
     """Models of operators that there are for integers and floats alike."""
     for index in (0, 1):
@@ -401,6 +419,9 @@ def cases():
     yield "strided_slice", same(
         "STRIDED_SLICE", [4, 6, 3], [2, 3, 3], [[0, 1, 0], [4, 6, 3], [2, 2, 1]], "StridedSliceOptions"
     )
+    for rank in (1, 2):
+        for activation in (0, 1):
+            yield f"svdf_{rank}_{activation}", svdf(rank, activation)
     yield "concatenation", concatenation()
     for index, axes in enumerate(([1, 2], [3], [1], [2, 3])):
         yield f"mean_other_{index}", mean(False, axes, index % 2 == 0)

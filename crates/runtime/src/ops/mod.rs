@@ -86,6 +86,8 @@ operators! {
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];
     history: History [ANY];
+    svdf_features: SvdfFeatures [I8];
+    svdf_time: SvdfTime [I16];
     log_mel: LogMel [I16];
     gather: Gather [ANY];
     gather_elements: GatherElements [ANY];

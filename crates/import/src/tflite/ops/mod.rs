@@ -16,6 +16,7 @@ mod resize;
 mod slice;
 mod softmax;
 mod split;
+mod svdf;
 mod transpose;
 mod transpose_conv;
 mod unary;
@@ -107,6 +108,8 @@ static TABLE: &[Row] = &[
     ("STRIDED_SLICE", 45, 4, slice::strided),
     ("SUB", 41, 2, |call| binary::import(call, Binary::Sub)),
     ("SUM", 74, 2, |call| mean::reduce(call, Fold::Sum)),
+    // Its state is read where it is kept.
+    ("SVDF", 27, 4, svdf::import),
     ("TANH", 28, 1, |call| unary::import(call, Unary::Tanh)),
     ("TRANSPOSE", 39, 2, transpose::import),
     ("TRANSPOSE_CONV", 67, 4, transpose_conv::import),
