@@ -5,7 +5,8 @@
 
 use crate::memory::In;
 use crate::{
-    AddI8, Architecture, Conv2dI8, Geometry, LineI8, PoolI8, armv7em, helium, pool_taps, scalar,
+    AddI8, Architecture, Conv2dConstants, Conv2dI8, Geometry, LineI8, PoolI8, armv7em, helium,
+    pool_taps, scalar,
 };
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use crate::{
@@ -40,16 +41,16 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
     }
 }
 
-/// Packs weights for this machine, once per session.
-pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[i8], _prepared: &mut [u8]) {
+/// Packs weights and channels for this machine, once per session.
+pub fn prepare_conv_2d(_constants: &Conv2dConstants<'_>, _prepared: &mut [u8]) {
     match Architecture::current() {
         #[cfg(target_arch = "x86_64")]
         Architecture::Avx2 => {
-            tiled::i8::prepare_conv_2d::<x86::Avx2>(_geometry, _weights, _prepared)
+            tiled::i8::prepare_conv_2d::<x86::Avx2>(_constants, _prepared);
         }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => {
-            tiled::i8::prepare_conv_2d::<Simd128>(_geometry, _weights, _prepared)
+            tiled::i8::prepare_conv_2d::<Simd128>(_constants, _prepared);
         }
         _ => {}
     }
@@ -156,6 +157,12 @@ pub fn window_sums(
 ) -> [i32; 8] {
     #[cfg(all(target_arch = "arm", feature = "helium"))]
     if let Some(sums) = helium::window_sums(geometry, input, at, first) {
+        return sums;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sums) =
+        x86::Avx2::detect().and_then(|avx2| x86::i8::window_sums(avx2, geometry, input, at, first))
+    {
         return sums;
     }
     pool_taps(geometry, at[0], at[1]).sums_i8(input, first)

@@ -40,8 +40,8 @@ mod tiled;
 mod x86;
 
 pub use operands::{
-    AddI8, AddI16, Binding, Channels, Conv2dF32, Conv2dI8, Conv2dI16, Conv2dInteger, Geometry,
-    Integer, LineI8, LineI16, PoolI8, Window,
+    AddI8, AddI16, Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dI8, Conv2dI16,
+    Conv2dInteger, Geometry, Integer, LineI8, LineI16, PoolI8, Window,
 };
 pub use scalar::{Taps, padded_taps, pool_taps};
 pub use select::Architecture;

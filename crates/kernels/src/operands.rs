@@ -204,6 +204,19 @@ pub struct Conv2dInteger<'a, T: Copy> {
     pub binding: Binding<'a>,
 }
 
+/// What is known of an int8 convolution before it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dConstants<'a> {
+    /// Shapes.
+    pub geometry: Geometry,
+    /// As in [`Conv2dInteger`].
+    pub weights: &'a [i8],
+    /// One per output channel.
+    pub channels: Channels<'a>,
+    /// How accumulators become outputs.
+    pub requantize: Requantize,
+}
+
 /// int8 activations.
 pub type Conv2dI8<'a> = Conv2dInteger<'a, i8>;
 

@@ -8,7 +8,7 @@
 use crate::{Op, Run};
 use core::cell::Cell;
 use format::{ALIGNMENT, DType, Error, Model, Node, Place, Reason, Tensor, fixed};
-use kernels::memory::cells_as;
+use kernels::memory::{cells_as, slice_as};
 use kernels::{Architecture, Binding};
 
 /// A model ready to run.
@@ -29,6 +29,9 @@ struct Parts {
     prepared: usize,
 }
 
+/// What parts of the memory start at multiples of, on machines that have caches: a line.
+pub(crate) const LINE_BYTES: usize = 64;
+
 fn find(ops: &[&'static Op], code: u16) -> Option<&'static Op> {
     ops.iter().copied().find(|op| op.code == code)
 }
@@ -47,12 +50,40 @@ fn parts(model: &Model<'_>, ops: &[&'static Op]) -> Result<Parts, Error> {
             parts.scratch = parts.scratch.max(scratch.next_multiple_of(ALIGNMENT));
         }
         let prepared = (op.prepared_bytes)(&node, architecture);
-        parts.prepared += prepared.next_multiple_of(ALIGNMENT);
+        parts.prepared += prepared.next_multiple_of(LINE_BYTES);
+    }
+    if parts.prepared > 0 {
+        parts.prepared += table_bytes(model);
     }
     if parts.scratch + parts.prepared > 0 {
-        parts.arena = parts.arena.next_multiple_of(ALIGNMENT);
+        parts.arena = parts.arena.next_multiple_of(LINE_BYTES);
+        parts.scratch = parts.scratch.next_multiple_of(LINE_BYTES);
     }
     Ok(parts)
+}
+
+/// Packs what every node wants packed, behind the table.
+fn prepare(model: &Model<'_>, ops: &[&'static Op], prepared: &mut [u8]) {
+    let (table, mut rest) = prepared.split_at_mut(table_bytes(model));
+    let mut start = table.len();
+    for (node, entry) in model.nodes().zip(table.chunks_exact_mut(size_of::<u32>())) {
+        let Some(op) = find(ops, node.code()) else {
+            continue;
+        };
+        let bytes = (op.prepared_bytes)(&node, Architecture::current());
+        let (packed, after) = rest.split_at_mut(bytes.next_multiple_of(LINE_BYTES));
+        if bytes > 0 {
+            (op.prepare)(&node, &mut packed[..bytes]);
+        }
+        entry.copy_from_slice(&((start + bytes) as u32).to_ne_bytes());
+        start += packed.len();
+        rest = after;
+    }
+}
+
+/// Bytes of the table in front of what was prepared: for each node, where its part ends.
+fn table_bytes(model: &Model<'_>) -> usize {
+    (model.nodes().count() * size_of::<u32>()).next_multiple_of(LINE_BYTES)
 }
 
 impl<'a> Session<'a> {
@@ -75,17 +106,9 @@ impl<'a> Session<'a> {
             return Err(Error::new(Reason::Memory, needed));
         }
         let (working, rest) = memory.split_at_mut(parts.arena + parts.scratch);
-        let mut unpacked = &mut rest[..parts.prepared];
-        for node in model.nodes() {
-            let Some(op) = find(ops, node.code()) else {
-                continue;
-            };
-            let bytes = (op.prepared_bytes)(&node, Architecture::current());
-            let (packed, after) = unpacked.split_at_mut(bytes.next_multiple_of(ALIGNMENT));
-            if bytes > 0 {
-                (op.prepare)(&node, &mut packed[..bytes]);
-            }
-            unpacked = after;
+        let prepared = &mut rest[..parts.prepared];
+        if !prepared.is_empty() {
+            prepare(&model, ops, prepared);
         }
         let session = Self::resume(model, ops, working, &rest[..parts.prepared]);
         session.reset();
@@ -149,28 +172,23 @@ impl<'a> Session<'a> {
 
     /// Runs the plan once and calls `after` behind each node: for profiles and for calibration.
     pub fn run_with(&mut self, after: &mut dyn FnMut(&Session<'_>, &Node<'_>)) {
-        let architecture = Architecture::current();
-        // On microcontrollers weights are used in place and scratch is in the plan: no operator
-        // needs to be asked.
-        let has_prepared = !self.prepared.is_empty();
+        // Empty on microcontrollers, where weights are used in place.
+        let ends: &[u32] = slice_as(self.prepared).unwrap_or(&[]);
         let extra = self
             .memory
-            .get(self.model.arena_bytes().next_multiple_of(ALIGNMENT)..)
+            .get(self.model.arena_bytes().next_multiple_of(LINE_BYTES)..)
             .unwrap_or(&[]);
-        let mut packed = 0;
+        let mut start = match ends {
+            [] => 0,
+            _ => table_bytes(&self.model),
+        };
         for node in self.model.nodes() {
             let Some(op) = find(self.ops, node.code()) else {
                 continue;
             };
-            let prepared_bytes = match has_prepared {
-                true => (op.prepared_bytes)(&node, architecture),
-                false => 0,
-            };
-            let prepared = self
-                .prepared
-                .get(packed..packed + prepared_bytes)
-                .unwrap_or(&[]);
-            packed += prepared_bytes.next_multiple_of(ALIGNMENT);
+            let end = ends.get(node.index).map_or(start, |&end| end as usize);
+            let prepared = self.prepared.get(start..end).unwrap_or(&[]);
+            start = end.next_multiple_of(LINE_BYTES);
             // What is behind the arena is enough for every node whose scratch in the plan is not:
             // the larger of the two is enough for any.
             let scratch = if extra.len() > node.scratch_bytes() {

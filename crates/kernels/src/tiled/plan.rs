@@ -74,7 +74,7 @@ impl Kind {
     /// Staged elements.
     pub(crate) fn staged_elements(&self, geometry: &Geometry) -> usize {
         match self {
-            Kind::Vector => geometry.input[2].next_multiple_of(SLACK),
+            Kind::Vector => geometry.input[2].next_multiple_of(2 * SLACK),
             Kind::Pointwise(chunk) => chunk * geometry.input[2] + SLACK,
             Kind::Depthwise(staging) | Kind::General(staging) => staging.elements(),
         }

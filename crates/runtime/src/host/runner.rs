@@ -1,6 +1,7 @@
 //! A session that owns its model and its memory, for hosts.
 
 use super::{Data, Lowered, LoweredOperand, Operand, Operator, Tensor};
+use crate::session::LINE_BYTES;
 use crate::{Error, Model, Op, Reason, Session};
 use format::fixed::Rounding;
 use format::meta::{Meta, Port};
@@ -9,7 +10,7 @@ use kernels::memory::{as_bytes, as_bytes_mut};
 use std::string::String;
 use std::vec::Vec;
 
-/// Bytes that start at a multiple of 16.
+/// Bytes that start at a multiple of 64: a line of the cache.
 #[derive(Debug, Default)]
 pub struct AlignedBytes {
     words: Vec<u64>,
@@ -20,9 +21,13 @@ pub struct AlignedBytes {
 impl AlignedBytes {
     /// Zeros.
     pub fn zeroed(length: usize) -> Self {
-        let words = std::vec![0u64; length.div_ceil(8) + 1];
-        // A vector of u64 is aligned to 8: it is either right or one word off.
-        let start = words.as_ptr().align_offset(ALIGNMENT).min(1) * 8;
+        let words = std::vec![0u64; length.div_ceil(8) + LINE_BYTES / 8 - 1];
+        // A vector of u64 is aligned to 8: no more than seven words are skipped.
+        let start = words
+            .as_ptr()
+            .align_offset(LINE_BYTES)
+            .min(LINE_BYTES / 8 - 1)
+            * 8;
         AlignedBytes {
             start,
             words,

@@ -18,7 +18,7 @@ use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
 use format::{DType, Node, Params, Tensor};
 use kernels::memory::{In, slice_as};
-use kernels::{Binding, Channels, Conv2dF32, Conv2dInteger, Geometry, Integer};
+use kernels::{Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dInteger, Geometry, Integer};
 
 /// int8 activations and weights.
 pub static I8: Op = Op {
@@ -30,8 +30,8 @@ pub static I8: Op = Op {
         geometry(node).map_or(0, |g| kernels::i8::conv_2d_prepared_bytes(&g, architecture))
     },
     prepare: |node, prepared| {
-        if let (Some(geometry), Some(weights)) = (geometry(node), constant(node, 1)) {
-            kernels::i8::prepare_conv_2d(&geometry, weights, prepared);
+        if let Some(constants) = constants(node) {
+            kernels::i8::prepare_conv_2d(&constants, prepared);
         }
     },
     run: |run| run_integer(run, kernels::i8::conv_2d),
@@ -74,6 +74,24 @@ fn geometry_from(node: &Node<'_>, params: &mut Params<'_>) -> Option<Geometry> {
 
 fn geometry(node: &Node<'_>) -> Option<Geometry> {
     geometry_from(node, &mut node.params())
+}
+
+fn constants<'a>(node: &Node<'a>) -> Option<Conv2dConstants<'a>> {
+    let requantize = requantize(node, DType::I8);
+    Some(Conv2dConstants {
+        geometry: geometry(node)?,
+        weights: constant(node, 1)?,
+        channels: channels(&requantize, node.constant(2)),
+        requantize,
+    })
+}
+
+/// The records of output channels, as the rule has them.
+fn channels<'a>(requantize: &Requantize, bytes: &'a [u8]) -> Channels<'a> {
+    match requantize.rounding {
+        Rounding::High => Channels::High(slice_as(bytes).unwrap_or(&[])),
+        _ => Channels::Wide(slice_as(bytes).unwrap_or(&[])),
+    }
 }
 
 fn scratch(node: &Node<'_>, architecture: Architecture, float: bool) -> usize {
@@ -197,10 +215,7 @@ impl Convolution {
         binding: Binding<'_>,
         kernel: fn(&Conv2dInteger<'_, T>),
     ) {
-        let channels = match self.requantize.rounding {
-            Rounding::High => Channels::High(slice_as(elements.channels).unwrap_or(&[])),
-            _ => Channels::Wide(slice_as(elements.channels).unwrap_or(&[])),
-        };
+        let channels = channels(&self.requantize, elements.channels);
         let geometry = self.geometry;
         let [input, output] = [geometry.input, geometry.output].map(|[a, b, c]| a * b * c);
         for image in 0..self.batch {

@@ -1,6 +1,6 @@
 //! Depthwise convolutions: 8 channels by up to 4 pixels, two taps in one multiplication.
 
-use super::finish::Finish;
+use super::finish::{Block, Finish, Scale, with_rule};
 use crate::tiled::i8::{Strip, Weights};
 use crate::tiled::plan::{DEPTHWISE_TAPS_MAX, tiles};
 use crate::tiled::unrolled;
@@ -28,30 +28,43 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i8>, strip: &Strip<'_>) {
             tap += 1;
         }
     }
-    for channel in (0..channels).step_by(8) {
-        let finish = Finish::new(weights.operands, channel, (channels - channel).min(8));
-        let lanes = Lanes {
-            strip,
-            taps,
-            // SAFETY: the blocks before this one are whole.
-            weights: unsafe { weights.packed.add(channel * pairs * 2) },
-            channel,
-            channels,
-            finish,
-        };
-        for (x, size) in tiles(strip.pixels, 4) {
-            // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
-            unsafe {
-                match (size, lanes.finish.is_high()) {
-                    (1, true) => lanes.pixels::<1, true>(x),
-                    (2, true) => lanes.pixels::<2, true>(x),
-                    (3, true) => lanes.pixels::<3, true>(x),
-                    (_, true) => lanes.pixels::<4, true>(x),
-                    (1, false) => lanes.pixels::<1, false>(x),
-                    (2, false) => lanes.pixels::<2, false>(x),
-                    (3, false) => lanes.pixels::<3, false>(x),
-                    (_, false) => lanes.pixels::<4, false>(x),
-                }
+    let finish = Finish::new(weights.operands);
+    for (index, channel) in (0..channels).step_by(8).enumerate() {
+        // SAFETY: the blocks before this one are whole, and every block has a record; the rest
+        // is the caller's promise.
+        unsafe {
+            let (rule, record) = weights.records.block(index);
+            let lanes = &Lanes {
+                strip,
+                taps,
+                weights: weights.packed.add(channel * pairs * 2),
+                channel,
+                channels,
+                block: Block {
+                    finish: &finish,
+                    record,
+                    valid: (channels - channel).min(8),
+                },
+            };
+            with_rule!(rule, S => row::<S>(lanes));
+        }
+    }
+}
+
+/// Every pixel of a strip.
+///
+/// # Safety
+///
+/// As [`strip`].
+unsafe fn row<S: Scale>(lanes: &Lanes<'_>) {
+    for (x, size) in tiles(lanes.strip.pixels, 4) {
+        // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
+        unsafe {
+            match size {
+                1 => lanes.pixels::<1, S>(x),
+                2 => lanes.pixels::<2, S>(x),
+                3 => lanes.pixels::<3, S>(x),
+                _ => lanes.pixels::<4, S>(x),
             }
         }
     }
@@ -65,17 +78,18 @@ struct Lanes<'a> {
     weights: *const i8,
     channel: usize,
     channels: usize,
-    finish: Finish,
+    block: Block<'a>,
 }
 
 impl Lanes<'_> {
     /// # Safety
     ///
     /// As [`strip`]; pixels `x..x + M` are in the strip.
-    unsafe fn pixels<const M: usize, const HIGH: bool>(&self, x: usize) {
+    unsafe fn pixels<const M: usize, S: Scale>(&self, x: usize) {
         let start = x * self.strip.step + self.channel;
         let mut weights = self.weights;
-        let mut sums = [self.finish.bias; M];
+        // SAFETY: the record is whole.
+        let mut sums = [unsafe { self.block.bias() }; M];
         for &[first, second] in self.taps {
             // SAFETY: inputs may be read up to 16 elements behind a tap (slack), and weights are
             // whole blocks.
@@ -105,7 +119,7 @@ impl Lanes<'_> {
             // SAFETY: the block's outputs of pixel `x + m` exist from here on.
             unsafe {
                 let to = self.strip.output.add((x + m) * self.channels + self.channel);
-                self.finish.store::<HIGH>(sums[m], to);
+                self.block.store::<S>(sums[m], to);
             }
         });
     }

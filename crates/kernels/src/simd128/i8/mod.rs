@@ -9,7 +9,6 @@ mod tile;
 mod vector;
 
 use super::Simd128;
-use crate::Conv2dI8;
 use crate::tiled::i8::{Strip, Tiles, Weights};
 use core::arch::wasm32::*;
 pub(crate) use line::add;
@@ -18,6 +17,8 @@ pub(crate) use pool::{average_pool_2d, max_pool_2d};
 impl Tiles for Simd128 {
     type Weight = i8;
     const BLOCK: usize = 8;
+    const SHIFTS_LANES: bool = false;
+    const VECTOR_PACK: Option<[usize; 2]> = None;
 
     fn output_at(position: usize, _width: usize) -> usize {
         position
@@ -36,9 +37,9 @@ impl Tiles for Simd128 {
         }
     }
 
-    unsafe fn vector(self, operands: &Conv2dI8<'_>, staged: *mut i16) {
+    unsafe fn vector(self, weights: &Weights<'_, i8>, staged: *mut i16) {
         // SAFETY: the caller's promise.
-        unsafe { vector::multiply(self, operands, staged) }
+        unsafe { vector::multiply(self, weights.operands, staged) }
     }
 
     unsafe fn strip(self, weights: &Weights<'_, i8>, strip: &Strip<'_>) {

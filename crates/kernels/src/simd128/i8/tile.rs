@@ -1,15 +1,15 @@
 //! The register tile: up to 4 pixels by 8 outputs.
 
-use super::finish::Finish;
+use super::finish::{Block, Finish, Scale, with_rule};
 use crate::tiled::i8::{Strip, Weights, weights_per_output};
 use crate::tiled::plan::{Runs, blocks, padded_outputs, tiles};
 use crate::tiled::unrolled;
 use core::arch::wasm32::*;
 
 /// One block of outputs.
-struct Block {
+struct Product<'a> {
     weights: *const i8,
-    finish: Finish,
+    block: Block<'a>,
     runs: Runs,
     /// Elements between a run's start and the group's first channel.
     offset: usize,
@@ -27,28 +27,31 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i8>, strip: &Strip<'_>) {
     let channels = geometry.output[2];
     let group_outputs = channels / geometry.groups;
     let each = weights_per_output(geometry, &weights.runs);
+    let finish = Finish::new(weights.operands);
+    let mut index = 0;
     for group in 0..geometry.groups {
         for (first, _) in blocks(group_outputs, 8) {
-            let channel = group * group_outputs + first;
-            let valid = (group_outputs - first).min(8);
             let start = (group * padded_outputs(geometry) + first) * each;
-            let block = Block {
-                // SAFETY: whole groups and whole blocks of 8 lie before this block.
-                weights: unsafe { weights.packed.add(start) },
-                finish: Finish::new(weights.operands, channel, valid),
-                runs: weights.runs,
-                offset: group * (geometry.input[2] / geometry.groups),
-                channels,
-            };
-            // SAFETY: the caller's promise; `channel + valid <= channels`.
+            let channel = group * group_outputs + first;
+            // SAFETY: whole groups and whole blocks of 8 lie before this block, and every block
+            // has a record; the rest is the caller's promise, as `channel + valid <= channels`.
             unsafe {
+                let (rule, record) = weights.records.block(index);
+                let product = &Product {
+                    weights: weights.packed.add(start),
+                    block: Block {
+                        finish: &finish,
+                        record,
+                        valid: (group_outputs - first).min(8),
+                    },
+                    runs: weights.runs,
+                    offset: group * (geometry.input[2] / geometry.groups),
+                    channels,
+                };
                 let output = strip.output.add(channel);
-                if block.finish.is_high() {
-                    block_tiles::<true>(strip, &block, output);
-                } else {
-                    block_tiles::<false>(strip, &block, output);
-                }
+                with_rule!(rule, S => block_tiles::<S>(strip, product, output));
             }
+            index += 1;
         }
     }
 }
@@ -56,17 +59,17 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i8>, strip: &Strip<'_>) {
 /// # Safety
 ///
 /// As [`strip`], for one block of 8 outputs that starts at `output`.
-unsafe fn block_tiles<const HIGH: bool>(strip: &Strip<'_>, block: &Block, output: *mut i8) {
+unsafe fn block_tiles<S: Scale>(strip: &Strip<'_>, product: &Product<'_>, output: *mut i8) {
     for (first, size) in tiles(strip.pixels, 4) {
-        let from = first * strip.step + block.offset;
+        let from = first * strip.step + product.offset;
         // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
         unsafe {
-            let to = output.add(first * block.channels);
+            let to = output.add(first * product.channels);
             match size {
-                1 => tile::<1, HIGH>(strip, block, from, to),
-                2 => tile::<2, HIGH>(strip, block, from, to),
-                3 => tile::<3, HIGH>(strip, block, from, to),
-                _ => tile::<4, HIGH>(strip, block, from, to),
+                1 => tile::<1, S>(strip, product, from, to),
+                2 => tile::<2, S>(strip, product, from, to),
+                3 => tile::<3, S>(strip, product, from, to),
+                _ => tile::<4, S>(strip, product, from, to),
             }
         }
     }
@@ -77,19 +80,20 @@ unsafe fn block_tiles<const HIGH: bool>(strip: &Strip<'_>, block: &Block, output
 /// # Safety
 ///
 /// As [`block_tiles`]; `from` is the first pixel's offset in every row.
-unsafe fn tile<const M: usize, const HIGH: bool>(
+unsafe fn tile<const M: usize, S: Scale>(
     strip: &Strip<'_>,
-    block: &Block,
+    product: &Product<'_>,
     from: usize,
     output: *mut i8,
 ) {
-    let mut sums = [block.finish.bias; M];
+    // SAFETY: the record is whole.
+    let mut sums = [unsafe { product.block.bias() }; M];
     let Runs {
         per_row,
         apart,
         length,
-    } = block.runs;
-    let mut weights = block.weights;
+    } = product.runs;
+    let mut weights = product.weights;
     for &row in strip.rows {
         for run in 0..per_row {
             // SAFETY: the caller promises runs at these places for M pixels, one more element
@@ -118,7 +122,7 @@ unsafe fn tile<const M: usize, const HIGH: bool>(
     unrolled!(m in 0..M {
         // SAFETY: the block's outputs of pixel `m` exist from here on.
         unsafe {
-            block.finish.store::<HIGH>(sums[m], output.add(m * block.channels));
+            product.block.store::<S>(sums[m], output.add(m * product.channels));
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::Conv2dI8;
 use crate::simd128::Simd128;
-use crate::tiled::i8::{Tiles, fill};
+use crate::tiled::i8::Tiles;
 use core::arch::wasm32::*;
 
 /// Every output of a fully connected layer.
@@ -15,7 +15,9 @@ pub(super) unsafe fn multiply(simd128: Simd128, operands: &Conv2dI8<'_>, staged:
     // SAFETY: the caller's promise; `first + R <= outputs` in each call.
     unsafe {
         simd128.widen(operands.input.as_ptr(), staged, inputs);
-        fill(staged.add(inputs), inputs.next_multiple_of(8) - inputs, 0);
+        staged
+            .add(inputs)
+            .write_bytes(0, inputs.next_multiple_of(8) - inputs);
         let mut first = 0;
         while first + 4 <= outputs {
             dots::<4>(operands, staged, first);

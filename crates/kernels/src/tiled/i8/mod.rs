@@ -4,6 +4,7 @@
 
 mod lookup;
 mod pack;
+mod records;
 mod stage;
 
 use super::plan::{KERNEL_ROWS_MAX, Kind, Runs, Staging};
@@ -11,7 +12,7 @@ use crate::memory::{Plain, cells_as, slice_as};
 use crate::{Channels, Conv2dI8, Geometry, scalar};
 pub(crate) use lookup::lookup;
 pub(crate) use pack::{conv_2d_prepared_bytes, prepare_conv_2d, weights_per_output};
-pub(crate) use stage::fill;
+pub(crate) use records::{Records, Rule};
 
 /// Consecutive pixels of one output row.
 pub(crate) struct Strip<'a> {
@@ -29,6 +30,8 @@ pub(crate) struct Strip<'a> {
 pub(crate) struct Weights<'a, W> {
     /// As [`prepare_conv_2d`] lays them out.
     pub(crate) packed: *const W,
+    /// What turns sums into outputs.
+    pub(crate) records: Records,
     pub(crate) operands: &'a Conv2dI8<'a>,
     pub(crate) runs: Runs,
 }
@@ -39,6 +42,12 @@ pub(crate) trait Tiles: Copy {
     type Weight: Plain;
     /// Outputs of a block, 8 or 16. The last block of a group has 8 where those are enough.
     const BLOCK: usize;
+    /// Whether there are shifts by another distance in every lane.
+    const SHIFTS_LANES: bool;
+    /// Outputs and inputs that fully connected layers multiply at a time: their weights are
+    /// packed as `[O / outputs][I / inputs][outputs][inputs]` bytes. `None` for those that use
+    /// the file's.
+    const VECTOR_PACK: Option<[usize; 2]>;
 
     /// The output at `position` of a block of `width`.
     fn output_at(position: usize, width: usize) -> usize;
@@ -50,13 +59,14 @@ pub(crate) trait Tiles: Copy {
     /// `from` is readable and `to` writable for `count` elements.
     unsafe fn widen(self, from: *const i8, to: *mut i16, count: usize);
 
-    /// Every output of a fully connected layer, with the file's weights in place.
+    /// Every output of a fully connected layer.
     ///
     /// # Safety
     ///
     /// Input, output and weights have the sizes of the geometry; `staged` has room for the
-    /// inputs, rounded up to a multiple of 16.
-    unsafe fn vector(self, operands: &Conv2dI8<'_>, staged: *mut i16);
+    /// inputs, rounded up to a multiple of 32; the packed weights are what [`prepare_conv_2d`]
+    /// wrote for the geometry.
+    unsafe fn vector(self, weights: &Weights<'_, Self::Weight>, staged: *mut i16);
 
     /// Every output channel of a strip of a pointwise or general convolution.
     ///
@@ -87,16 +97,16 @@ pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
 struct Checked<'a, T: Tiles> {
     operands: &'a Conv2dI8<'a>,
     /// As [`pack`] lays it out.
-    prepared: *const T::Weight,
+    weights: Weights<'a, T::Weight>,
     /// Room for `Kind::staged_elements`.
     staged: *mut i16,
 }
 
 impl<'a, T: Tiles> Checked<'a, T> {
-    fn new(operands: &'a Conv2dI8<'a>) -> Option<Self> {
+    fn new(operands: &'a Conv2dI8<'a>, kind: &Kind) -> Option<Self> {
         let geometry = &operands.geometry;
         let scratch = cells_as::<i16>(operands.binding.scratch)?;
-        let prepared = slice_as::<T::Weight>(operands.binding.prepared)?;
+        let prepared = slice_as::<i32>(operands.binding.prepared)?;
         let [input, output] = [geometry.input, geometry.output].map(|n| n[0] * n[1] * n[2]);
         let requantize = &operands.requantize;
         let channels = match operands.channels {
@@ -109,11 +119,19 @@ impl<'a, T: Tiles> Checked<'a, T> {
             && channels >= geometry.output[2]
             && requantize.bias_shift <= 11
             && requantize.multiplier_shift <= 19
-            && size_of_val(prepared) >= conv_2d_prepared_bytes::<T>(geometry)
-            && scratch.len() * 2 >= conv_2d_scratch_bytes(geometry);
+            && size_of_val(prepared) >= pack::prepared_bytes::<T>(geometry, kind)
+            && scratch.len() >= kind.staged_elements(geometry);
+        let start = prepared.as_ptr();
+        let records = start.wrapping_byte_add(pack::weight_bytes::<T>(geometry, kind));
+        let weights = Weights {
+            packed: start.cast(),
+            records: Records::at::<T>(records, geometry, kind),
+            operands,
+            runs: Runs::of(geometry),
+        };
         fits.then_some(Checked {
             operands,
-            prepared: prepared.as_ptr(),
+            weights,
             staged: scratch.as_ptr().cast_mut().cast(),
         })
     }
@@ -126,7 +144,7 @@ pub(crate) fn conv_2d<T: Tiles>(tiles: T, operands: &Conv2dI8<'_>) {
         ..*operands
     };
     let kind = Kind::of(&operands.geometry);
-    let checked = kind.and_then(|kind| Some((kind, Checked::new(operands)?)));
+    let checked = kind.and_then(|kind| Some((kind, Checked::new(operands, &kind)?)));
     match checked {
         Some((kind, checked)) => run(tiles, kind, &checked),
         None => scalar::i8::conv_2d(operands),
@@ -136,7 +154,7 @@ pub(crate) fn conv_2d<T: Tiles>(tiles: T, operands: &Conv2dI8<'_>) {
 fn run<T: Tiles>(tiles: T, kind: Kind, checked: &Checked<'_, T>) {
     match kind {
         // SAFETY: `Checked` compared the sizes with the geometry.
-        Kind::Vector => unsafe { tiles.vector(checked.operands, checked.staged) },
+        Kind::Vector => unsafe { tiles.vector(&checked.weights, checked.staged) },
         Kind::Pointwise(chunk) => pointwise(tiles, checked, chunk),
         Kind::Depthwise(staging) => rows(tiles, checked, staging, true),
         Kind::General(staging) => rows(tiles, checked, staging, false),
@@ -154,12 +172,7 @@ fn pointwise<T: Tiles>(tiles: T, checked: &Checked<'_, T>, chunk: usize) {
     } = *checked.operands;
     let [channels, outputs] = [geometry.input[2], geometry.output[2]];
     let pixels = geometry.output[0] * geometry.output[1];
-    let runs = Runs::of(&geometry);
-    let weights = Weights {
-        packed: checked.prepared,
-        operands: checked.operands,
-        runs,
-    };
+    let weights = &checked.weights;
     for first in (0..pixels).step_by(chunk) {
         let count = chunk.min(pixels - first);
         // SAFETY: `first + count <= pixels`, and `Checked` compared the views' lengths with the
@@ -170,7 +183,7 @@ fn pointwise<T: Tiles>(tiles: T, checked: &Checked<'_, T>, chunk: usize) {
             let rows = [checked.staged.cast_const()];
             let to = output.as_ptr().cast_mut().cast::<i8>().add(first * outputs);
             tiles.strip(
-                &weights,
+                weights,
                 &Strip {
                     rows: &rows,
                     step: channels,
@@ -193,12 +206,7 @@ fn rows<T: Tiles>(tiles: T, checked: &Checked<'_, T>, mut staging: Staging, dept
     } = *checked.operands;
     let [rows, columns, outputs] = geometry.output;
     let channels = geometry.input[2] * staging.repeat;
-    let runs = Runs::of(&geometry);
-    let weights = Weights {
-        packed: checked.prepared,
-        operands: checked.operands,
-        runs,
-    };
+    let weights = &checked.weights;
     let mut pointers = [core::ptr::null::<i16>(); KERNEL_ROWS_MAX];
     let pointers = &mut pointers[..geometry.window.kernel[0]];
     let input_row = geometry.input[1] * geometry.input[2];
@@ -238,9 +246,9 @@ fn rows<T: Tiles>(tiles: T, checked: &Checked<'_, T>, mut staging: Staging, dept
                 output: to,
             };
             if depthwise {
-                tiles.depthwise(&weights, &strip);
+                tiles.depthwise(weights, &strip);
             } else {
-                tiles.strip(&weights, &strip);
+                tiles.strip(weights, &strip);
             }
         }
     }

@@ -2,42 +2,73 @@
 //!
 //! * Pointwise and general: `[groups][blocks][runs][pairs of taps][8 or 16 outputs][2]`. A run
 //!   of odd length ends with a weight of zero.
+//! * Fully connected: see [`Tiles::VECTOR_PACK`].
 //! * Depthwise: `[blocks][pairs of taps][8 or 16 channels][2]`.
 //!
 //! The architecture says how wide a block is, in which order its outputs are, and how many bytes
 //! a weight has.
 
-use super::Tiles;
-use crate::Geometry;
+use super::{Tiles, records};
 use crate::tiled::plan::{Kind, Runs, blocks, padded_outputs};
+use crate::{Conv2dConstants, Geometry};
+
+/// What the address of the records is a multiple of, as that of all prepared bytes is.
+const RECORD_ALIGNMENT: usize = 16;
 
 /// Weights of every output of a block of a pointwise or general convolution.
 pub(crate) fn weights_per_output(geometry: &Geometry, runs: &Runs) -> usize {
     geometry.window.kernel[0] * runs.per_row * runs.length.next_multiple_of(2)
 }
 
-/// Bytes that [`prepare_conv_2d`] writes.
+/// Bytes that [`prepare_conv_2d`] writes: weights, and the records behind them.
 pub(crate) fn conv_2d_prepared_bytes<T: Tiles>(geometry: &Geometry) -> usize {
     let geometry = &geometry.lying();
-    let elements = match Kind::of(geometry) {
-        Some(Kind::Pointwise(_) | Kind::General(_)) => {
+    Kind::of(geometry).map_or(0, |kind| prepared_bytes::<T>(geometry, &kind))
+}
+
+pub(super) fn prepared_bytes<T: Tiles>(geometry: &Geometry, kind: &Kind) -> usize {
+    let records = records::words::<T>(geometry, kind).saturating_mul(4);
+    weight_bytes::<T>(geometry, kind).saturating_add(records)
+}
+
+/// Bytes of packed weights: where the records start.
+pub(super) fn weight_bytes<T: Tiles>(geometry: &Geometry, kind: &Kind) -> usize {
+    let elements = match kind {
+        Kind::Pointwise(_) | Kind::General(_) => {
             let outputs = padded_outputs(geometry) * geometry.groups;
             outputs.saturating_mul(weights_per_output(geometry, &Runs::of(geometry)))
         }
-        Some(Kind::Depthwise(_)) => {
+        Kind::Depthwise(_) => {
             let channels = geometry.output[2].next_multiple_of(T::BLOCK);
             channels.saturating_mul(geometry.taps().next_multiple_of(2))
         }
-        Some(Kind::Vector) | None => 0,
+        Kind::Vector => return vector_bytes::<T>(geometry),
     };
-    elements.saturating_mul(size_of::<T::Weight>())
+    let bytes = elements.saturating_mul(size_of::<T::Weight>());
+    bytes
+        .checked_next_multiple_of(RECORD_ALIGNMENT)
+        .unwrap_or(usize::MAX)
 }
 
-/// Packs the file's weights.
-pub(crate) fn prepare_conv_2d<T: Tiles>(geometry: &Geometry, weights: &[i8], prepared: &mut [u8]) {
-    let geometry = &geometry.lying();
-    let width = size_of::<T::Weight>();
-    let mut to = prepared.chunks_exact_mut(width);
+/// Packs the file's weights and the records of its channels.
+pub(crate) fn prepare_conv_2d<T: Tiles>(constants: &Conv2dConstants<'_>, prepared: &mut [u8]) {
+    let constants = &Conv2dConstants {
+        geometry: constants.geometry.lying(),
+        ..*constants
+    };
+    let (geometry, weights) = (&constants.geometry, constants.weights);
+    let Some(kind) = Kind::of(geometry) else {
+        return;
+    };
+    let packed_bytes = weight_bytes::<T>(geometry, &kind).min(prepared.len());
+    let (packed, records) = prepared.split_at_mut(packed_bytes);
+    let mut words = records.chunks_exact_mut(4);
+    records::pack::<T>(constants, &kind, |word| {
+        if let Some(bytes) = words.next() {
+            bytes.copy_from_slice(&word.to_ne_bytes());
+        }
+    });
+    let mut to = packed.chunks_exact_mut(size_of::<T::Weight>());
     let mut put = |weight: Option<&i8>| {
         if let Some(bytes) = to.next() {
             // Tiles are for architectures with the low byte first.
@@ -45,12 +76,39 @@ pub(crate) fn prepare_conv_2d<T: Tiles>(geometry: &Geometry, weights: &[i8], pre
             bytes.iter_mut().zip(wide).for_each(|(to, byte)| *to = byte);
         }
     };
-    match Kind::of(geometry) {
-        Some(Kind::Pointwise(_) | Kind::General(_)) => {
-            pack_blocks::<T>(geometry, weights, &mut put);
+    match kind {
+        Kind::Pointwise(_) | Kind::General(_) => pack_blocks::<T>(geometry, weights, &mut put),
+        Kind::Depthwise(_) => pack_channels::<T>(geometry, weights, &mut put),
+        Kind::Vector => pack_vector::<T>(geometry, weights, packed),
+    }
+}
+
+/// Bytes of the weights of a fully connected layer.
+fn vector_bytes<T: Tiles>(geometry: &Geometry) -> usize {
+    T::VECTOR_PACK.map_or(0, |[outputs, inputs]| {
+        let outputs = geometry.output[2].next_multiple_of(outputs);
+        let bytes = outputs.saturating_mul(geometry.input[2].next_multiple_of(inputs));
+        bytes
+            .checked_next_multiple_of(RECORD_ALIGNMENT)
+            .unwrap_or(usize::MAX)
+    })
+}
+
+fn pack_vector<T: Tiles>(geometry: &Geometry, weights: &[i8], packed: &mut [u8]) {
+    let Some([outputs, inputs]) = T::VECTOR_PACK else {
+        return;
+    };
+    packed.fill(0);
+    let count = geometry.input[2];
+    let steps = count.div_ceil(inputs);
+    for (output, row) in weights.chunks_exact(count.max(1)).enumerate() {
+        for (step, values) in row.chunks(inputs).enumerate() {
+            let at = ((output / outputs * steps + step) * outputs + output % outputs) * inputs;
+            let to = packed.get_mut(at..at + values.len()).unwrap_or(&mut []);
+            to.iter_mut()
+                .zip(values)
+                .for_each(|(to, &value)| *to = value as u8);
         }
-        Some(Kind::Depthwise(_)) => pack_channels::<T>(geometry, weights, &mut put),
-        Some(Kind::Vector) | None => {}
     }
 }
 

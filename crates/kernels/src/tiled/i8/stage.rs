@@ -8,7 +8,7 @@ use crate::tiled::plan::Staging;
 /// # Safety
 ///
 /// `to` is writable for `count` elements.
-pub(crate) unsafe fn fill(to: *mut i16, count: usize, value: i16) {
+pub(super) unsafe fn fill(to: *mut i16, count: usize, value: i16) {
     for i in 0..count {
         // SAFETY: the caller's promise.
         unsafe { to.add(i).write(value) };

@@ -1,8 +1,7 @@
-//! Depthwise convolutions: 16 channels by up to 4 pixels, two taps in one multiplication.
+//! Depthwise convolutions: 16 channels by up to 5 pixels, two taps in one multiplication.
 
-use super::finish::Finish;
-use crate::Conv2dI8;
-use crate::tiled::i8::Strip;
+use super::finish::{Block, Finish, Scale, with_rule};
+use crate::tiled::i8::{Strip, Weights};
 use crate::tiled::plan::{DEPTHWISE_TAPS_MAX, tiles};
 use crate::tiled::unrolled;
 use core::arch::x86_64::*;
@@ -12,11 +11,11 @@ use core::arch::x86_64::*;
 /// # Safety
 ///
 /// The windows of all pixels, with `SLACK` elements behind them, are readable in every row;
-/// `strip.output` has room for all channels of the pixels; `packed` is what `prepare_conv_2d`
-/// wrote for the geometry.
+/// `strip.output` has room for all channels of the pixels; weights and records are what
+/// `prepare_conv_2d` wrote for the geometry.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(strip: &Strip<'_>, operands: &Conv2dI8<'_>, packed: *const i16) {
-    let geometry = &operands.geometry;
+pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
+    let geometry = &weights.operands.geometry;
     let channels = geometry.output[2];
     let columns = geometry.window.kernel[1];
     let apart = geometry.window.dilation[1] * channels;
@@ -32,31 +31,45 @@ pub(super) unsafe fn strip(strip: &Strip<'_>, operands: &Conv2dI8<'_>, packed: *
             tap += 1;
         }
     }
-    for channel in (0..channels).step_by(16) {
-        let finish = Finish::new(operands, channel, 16, (channels - channel).min(16));
-        // SAFETY: the blocks before this one are whole.
-        let weights = unsafe { packed.add(channel * pairs * 2) };
-        let lanes = Lanes {
-            strip,
-            taps,
-            weights,
-            channel,
-            channels,
-            finish,
-        };
-        for (x, size) in tiles(strip.pixels, 4) {
-            // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
-            unsafe {
-                match (size, lanes.finish.is_high()) {
-                    (1, true) => lanes.pixels::<1, true>(x),
-                    (2, true) => lanes.pixels::<2, true>(x),
-                    (3, true) => lanes.pixels::<3, true>(x),
-                    (_, true) => lanes.pixels::<4, true>(x),
-                    (1, false) => lanes.pixels::<1, false>(x),
-                    (2, false) => lanes.pixels::<2, false>(x),
-                    (3, false) => lanes.pixels::<3, false>(x),
-                    (_, false) => lanes.pixels::<4, false>(x),
-                }
+    let finish = Finish::new(weights.operands);
+    for (index, channel) in (0..channels).step_by(16).enumerate() {
+        // SAFETY: the blocks before this one are whole, and every block has a record; the rest
+        // is the caller's promise.
+        unsafe {
+            let (rule, record) = weights.records.block(index);
+            let lanes = &Lanes {
+                strip,
+                taps,
+                weights: weights.packed.add(channel * pairs * 2),
+                channel,
+                channels,
+                block: Block {
+                    finish: &finish,
+                    record,
+                    valid: (channels - channel).min(16),
+                },
+            };
+            with_rule!(rule, S => row::<S>(lanes));
+        }
+    }
+}
+
+/// Every pixel of a strip.
+///
+/// # Safety
+///
+/// As [`strip`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn row<S: Scale>(lanes: &Lanes<'_>) {
+    for (x, size) in tiles(lanes.strip.pixels, 5) {
+        // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
+        unsafe {
+            match size {
+                1 => lanes.pixels::<1, S>(x),
+                2 => lanes.pixels::<2, S>(x),
+                3 => lanes.pixels::<3, S>(x),
+                4 => lanes.pixels::<4, S>(x),
+                _ => lanes.pixels::<5, S>(x),
             }
         }
     }
@@ -70,7 +83,7 @@ struct Lanes<'a> {
     weights: *const i16,
     channel: usize,
     channels: usize,
-    finish: Finish,
+    block: Block<'a>,
 }
 
 impl Lanes<'_> {
@@ -78,10 +91,11 @@ impl Lanes<'_> {
     ///
     /// As [`strip`]; pixels `x..x + M` are in the strip.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn pixels<const M: usize, const HIGH: bool>(&self, x: usize) {
+    unsafe fn pixels<const M: usize, S: Scale>(&self, x: usize) {
         let start = x * self.strip.step + self.channel;
         let mut weights = self.weights;
-        let mut sums = [self.finish.bias; M];
+        // SAFETY: the record is whole.
+        let mut sums = [unsafe { self.block.bias::<2>() }; M];
         for &[first, second] in self.taps {
             // SAFETY: inputs may be read up to 16 elements behind a tap (slack), and weights are
             // whole blocks.
@@ -106,7 +120,7 @@ impl Lanes<'_> {
             // SAFETY: the block's outputs of pixel `x + m` exist from here on.
             unsafe {
                 let to = self.strip.output.add((x + m) * self.channels + self.channel);
-                self.finish.store::<2, HIGH>(sums[m], to);
+                self.block.store::<2, S>(sums[m], to);
             }
         });
     }

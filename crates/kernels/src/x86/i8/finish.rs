@@ -1,189 +1,235 @@
 //! From 32-bit sums to int8 outputs, 8 lanes at a time: exactly [`format::fixed`].
 
-use crate::{Channels, Conv2dI8};
+use crate::Conv2dI8;
+
 use core::arch::x86_64::*;
-use format::fixed::{Rounding, requantize_double, requantize_single};
+use format::fixed::{Requantize, Rounding, requantize_double, requantize_single};
 
-/// Which rule the lanes follow.
-#[derive(Clone, Copy)]
-enum Rule {
-    High,
-    /// Shifts to the right only.
-    Single,
-    /// Shifts to the right only.
-    Double,
-    /// Single or double with unusual shifts or multipliers: lane by lane.
-    Lanes(Rounding),
-}
-
-/// Parameters of a block of 8 or 16 outputs, in the order of its sums.
+/// What is the same for all blocks of a convolution.
 #[derive(Clone, Copy)]
 pub(super) struct Finish {
-    rule: Rule,
-    pub(super) bias: [__m256i; 2],
-    multiplier: [__m256i; 2],
-    shift: [__m256i; 2],
-    /// Limits before the zero point is added.
-    low: __m256i,
-    high: __m256i,
     zero_point: __m256i,
-    /// Outputs that exist.
-    valid: usize,
+    min: __m128i,
+    max: __m128i,
+    near_half: __m256i,
+    near_shift: __m128i,
+    rounding: Rounding,
 }
 
 impl Finish {
-    /// The block of `width` outputs from `channel` on, of which `valid` exist.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn new(operands: &Conv2dI8<'_>, channel: usize, width: usize, valid: usize) -> Self {
-        let requantize = &operands.requantize;
-        let zero = i32::from(requantize.zero_point);
-        let none = [_mm256_setzero_si256(); 2];
-        let mut finish = Finish {
-            rule: Rule::High,
-            bias: none,
-            multiplier: none,
-            shift: none,
-            low: _mm256_set1_epi32(i32::from(requantize.min) - zero),
-            high: _mm256_set1_epi32(i32::from(requantize.max) - zero),
-            zero_point: _mm256_set1_epi32(zero),
-            valid,
-        };
-        match operands.channels {
-            Channels::High(words) => {
-                let mut copy = [0; 16];
-                let whole = words.get(channel..channel + 16).map(<&[u32; 16]>::try_from);
-                let block = whole.and_then(Result::ok).unwrap_or_else(|| {
-                    let known = words.get(channel..).unwrap_or(&[]);
-                    copy.iter_mut()
-                        .zip(known)
-                        .for_each(|(to, &from)| *to = from);
-                    &copy
-                });
-                let bias_shift = _mm_cvtsi32_si128(i32::from(requantize.bias_shift));
-                let shift = _mm_cvtsi32_si128(i32::from(requantize.multiplier_shift));
-                for (vector, words) in in_order(block, width).into_iter().enumerate() {
-                    let bias = _mm256_srai_epi32::<12>(words);
-                    finish.bias[vector] = _mm256_sll_epi32(bias, bias_shift);
-                    let multiplier = _mm256_and_si256(words, _mm256_set1_epi32(0xFFF));
-                    finish.multiplier[vector] = _mm256_sll_epi32(multiplier, shift);
-                }
-            }
-            Channels::Wide(words) => {
-                let mut block = [[0u32; 16]; 3];
-                let records = words.get(channel * 3..).unwrap_or(&[]).chunks_exact(3);
-                let mut usual = true;
-                for (i, record) in records.take(valid).enumerate() {
-                    for (part, &word) in block.iter_mut().zip(record) {
-                        part[i] = word as u32;
-                    }
-                    usual &= record[1] >= 0 && (-31..=0).contains(&record[2]);
-                }
-                finish.bias = in_order(&block[0], width);
-                finish.multiplier = in_order(&block[1], width);
-                finish.shift = in_order(&block[2], width);
-                finish.rule = match requantize.rounding {
-                    rounding if !usual => Rule::Lanes(rounding),
-                    Rounding::Double => Rule::Double,
-                    _ => Rule::Single,
-                };
-            }
+    pub(super) fn new(operands: &Conv2dI8<'_>) -> Self {
+        let Requantize {
+            rounding,
+            multiplier_shift,
+            zero_point,
+            min,
+            max,
+            ..
+        } = operands.requantize;
+        let near_shift = 32 - i32::from(multiplier_shift);
+        Finish {
+            zero_point: _mm256_set1_epi16(zero_point),
+            min: _mm_set1_epi8(min as i8),
+            max: _mm_set1_epi8(max as i8),
+            near_half: _mm256_set1_epi32(1i32.wrapping_shl(near_shift as u32 - 1)),
+            near_shift: _mm_cvtsi32_si128(near_shift),
+            rounding,
         }
-        finish
     }
+}
 
-    /// Whether the rule is the high word: loops are compiled for it separately, as it needs far
-    /// fewer registers than the other two.
-    pub(super) fn is_high(&self) -> bool {
-        matches!(self.rule, Rule::High)
-    }
+/// Record of a block of `8 * N` outputs: parts of 16 words (see `tiled::i8::Records`).
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a> {
+    pub(super) finish: &'a Finish,
+    pub(super) record: *const i32,
+    /// Outputs that exist.
+    pub(super) valid: usize,
+}
 
-    /// Sums scaled by one of the other rules. Never inlined: what these rules need would crowd
-    /// the loops' registers.
-    #[inline(never)]
-    #[target_feature(enable = "avx2,fma")]
-    fn scale_wide<const N: usize>(&self, mut sums: [__m256i; N]) -> [__m256i; N] {
-        for (i, sum) in sums.iter_mut().enumerate() {
-            let (multiplier, shift) = (self.multiplier[i], self.shift[i]);
-            *sum = match self.rule {
-                Rule::High => high(*sum, multiplier),
-                Rule::Single => single(*sum, multiplier, shift),
-                Rule::Double => double(*sum, multiplier, shift),
-                Rule::Lanes(rounding) => lanes(*sum, multiplier, shift, rounding),
-            };
-        }
-        sums
-    }
-
-    /// Writes the outputs of one pixel: 8 or 16 sums. `HIGH` is [`Finish::is_high`].
+impl Block<'_> {
+    /// Vector `n` of a part of the record.
     ///
     /// # Safety
     ///
-    /// The outputs of the block that exist may be written at `to`.
+    /// The record has such a vector: `n < 2`, `part < 4`.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn store<const N: usize, const HIGH: bool>(
+    unsafe fn part(&self, part: usize, n: usize) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_loadu_si256(self.record.add(part * 16 + n * 8).cast()) }
+    }
+
+    /// The first value of the sums.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Block::store`].
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn bias<const N: usize>(&self) -> [__m256i; N] {
+        let mut bias = [_mm256_setzero_si256(); N];
+        for (n, bias) in bias.iter_mut().enumerate() {
+            // SAFETY: `n < N <= 2`.
+            *bias = unsafe { self.part(0, n) };
+        }
+        bias
+    }
+
+    /// Writes the outputs of one pixel: 8 or 16 sums.
+    ///
+    /// # Safety
+    ///
+    /// The record is whole and of the rule `S`, and the outputs of the block that exist may be
+    /// written at `to`.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn store<const N: usize, S: Scale>(
         &self,
         mut sums: [__m256i; N],
         to: *mut i8,
     ) {
-        if HIGH {
-            for (sum, &multiplier) in sums.iter_mut().zip(&self.multiplier) {
-                *sum = high(*sum, multiplier);
+        for (n, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: `n < N <= 2`.
+            unsafe {
+                let parts = [self.part(1, n), self.part(2, n), self.part(3, n)];
+                *sum = S::scale(self.finish, *sum, parts);
             }
-        } else {
-            sums = self.scale_wide(sums);
         }
-        for sum in &mut sums {
-            let limited = _mm256_min_epi32(_mm256_max_epi32(*sum, self.low), self.high);
-            *sum = _mm256_add_epi32(limited, self.zero_point);
-        }
-        // Each half holds 8 outputs of a block of 16 now, or 4 outputs twice.
         let words = _mm256_packs_epi32(sums[0], sums[N - 1]);
-        let bytes = _mm256_packs_epi16(words, words);
+        let words = _mm256_adds_epi16(words, self.finish.zero_point);
         let (low, high) = (
-            _mm256_castsi256_si128(bytes),
-            _mm256_extracti128_si256::<1>(bytes),
+            _mm256_castsi256_si128(words),
+            _mm256_extracti128_si256::<1>(words),
         );
-        let block = if N == 2 {
-            _mm_unpacklo_epi64(low, high)
+        // Each half holds 8 outputs of a block of 16, or 4 outputs twice.
+        let mut block = if N == 2 {
+            _mm_packs_epi16(low, high)
         } else {
-            _mm_unpacklo_epi32(low, high)
+            let four = _mm_unpacklo_epi64(low, high);
+            _mm_packs_epi16(four, four)
         };
+        if !S::IS_LIMITED {
+            block = _mm_min_epi8(_mm_max_epi8(block, self.finish.min), self.finish.max);
+        }
         // SAFETY: whole stores only where the whole block exists; otherwise the bytes that do.
         unsafe {
             match (N, self.valid) {
                 (2, 16..) => _mm_storeu_si128(to.cast(), block),
                 (_, 8) => _mm_storel_epi64(to.cast(), block),
-                _ => {
-                    let mut copy = [0i8; 16];
-                    _mm_storeu_si128(copy.as_mut_ptr().cast(), block);
-                    for (i, byte) in copy.iter().enumerate().take(self.valid) {
-                        to.add(i).write(*byte);
-                    }
-                }
+                _ => store_first(block, to, self.valid),
             }
         }
     }
 }
 
-/// The words of a block in the order of its sums (see `Tiles::output_at`).
+/// # Safety
+///
+/// As many bytes may be written at `to`.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
-fn in_order(words: &[u32; 16], width: usize) -> [__m256i; 2] {
-    let at = words.as_ptr();
-    // SAFETY: 16 words.
-    let [a, b] = unsafe {
-        [
-            _mm256_loadu_si256(at.cast()),
-            _mm256_loadu_si256(at.add(8).cast()),
-        ]
-    };
-    if width == 16 {
-        [
-            _mm256_permute2x128_si256::<0x20>(a, b),
-            _mm256_permute2x128_si256::<0x31>(a, b),
-        ]
-    } else {
-        [a, b]
+unsafe fn store_first(block: __m128i, to: *mut i8, valid: usize) {
+    let mut copy = [0i8; 16];
+    // SAFETY: 16 bytes, and the caller's promise.
+    unsafe {
+        _mm_storeu_si128(copy.as_mut_ptr().cast(), block);
+        core::ptr::copy_nonoverlapping(copy.as_ptr(), to, valid.min(16));
+    }
+}
+
+/// A rule of `tiled::i8::Rule`: loops are compiled for each.
+pub(super) trait Scale {
+    /// Whether the scaled sums are within the limits of the outputs.
+    const IS_LIMITED: bool = false;
+
+    /// Scales sums by the record's parts behind the bias.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AVX2 and FMA.
+    unsafe fn scale(finish: &Finish, sums: __m256i, parts: [__m256i; 3]) -> __m256i;
+}
+
+pub(super) struct Near;
+pub(super) struct High;
+pub(super) struct Single;
+pub(super) struct Double;
+pub(super) struct Lanes;
+
+impl Scale for Near {
+    const IS_LIMITED: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn scale(
+        finish: &Finish,
+        sums: __m256i,
+        [multiplier, low, high]: [__m256i; 3],
+    ) -> __m256i {
+        let limited = _mm256_min_epi32(_mm256_max_epi32(sums, low), high);
+        let products = _mm256_mullo_epi32(limited, multiplier);
+        let rounded = _mm256_add_epi32(products, finish.near_half);
+        _mm256_sra_epi32(rounded, finish.near_shift)
+    }
+}
+
+impl Scale for High {
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn scale(_: &Finish, sums: __m256i, [multiplier, ..]: [__m256i; 3]) -> __m256i {
+        let half = _mm256_set1_epi64x(1 << 31);
+        let [even, odd] = products(sums, multiplier);
+        high_words(_mm256_add_epi64(even, half), _mm256_add_epi64(odd, half))
+    }
+}
+
+impl Scale for Single {
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn scale(_: &Finish, sums: __m256i, [multiplier, half, right]: [__m256i; 3]) -> __m256i {
+        let [even, odd] = products(sums, multiplier);
+        let rounded = _mm256_add_epi32(high_words(even, odd), half);
+        _mm256_srav_epi32(rounded, right)
+    }
+}
+
+/// Away from values half way between two, the first rounding is the same for a sum and for its
+/// opposite, as the second always is: magnitudes are rounded, by one shift.
+impl Scale for Double {
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn scale(_: &Finish, sums: __m256i, [multiplier, half, right]: [__m256i; 3]) -> __m256i {
+        let nudge = _mm256_set1_epi64x(1 << 30);
+        let [even, odd] = products(_mm256_abs_epi32(sums), multiplier);
+        let first = high_words(_mm256_add_epi64(even, nudge), _mm256_add_epi64(odd, nudge));
+        let second = _mm256_srlv_epi32(_mm256_add_epi32(first, half), right);
+        _mm256_sign_epi32(second, sums)
+    }
+}
+
+/// Never inlined: it would crowd the loops' registers.
+impl Scale for Lanes {
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn scale(
+        finish: &Finish,
+        sums: __m256i,
+        [multiplier, _, shift]: [__m256i; 3],
+    ) -> __m256i {
+        let words = |vector: __m256i| -> [i32; 8] {
+            // SAFETY: both are 32 bytes in which every bit pattern is a value.
+            unsafe { core::mem::transmute(vector) }
+        };
+        let (mut sums, multiplier, shift) = (words(sums), words(multiplier), words(shift));
+        for ((sum, multiplier), shift) in sums.iter_mut().zip(multiplier).zip(shift) {
+            *sum = match finish.rounding {
+                Rounding::Double => requantize_double(*sum, multiplier, shift),
+                _ => requantize_single(*sum, multiplier, shift),
+            };
+        }
+        // SAFETY: as above.
+        unsafe { core::mem::transmute(sums) }
     }
 }
 
@@ -201,76 +247,38 @@ fn products(sums: __m256i, multiplier: __m256i) -> [__m256i; 2] {
     ]
 }
 
-/// The low words of `even` in the even lanes, the low words of `odd` in the odd ones.
+/// The high words of products of the even and of the odd lanes.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn join(even: __m256i, odd: __m256i) -> __m256i {
-    _mm256_blend_epi32::<0xAA>(even, _mm256_slli_epi64::<32>(odd))
+fn high_words(even: __m256i, odd: __m256i) -> __m256i {
+    _mm256_blend_epi32::<0xAA>(_mm256_srli_epi64::<32>(even), odd)
 }
 
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn high(sums: __m256i, multiplier: __m256i) -> __m256i {
-    let half = _mm256_set1_epi64x(1 << 31);
-    let [even, odd] = products(sums, multiplier);
-    let even = _mm256_srli_epi64::<32>(_mm256_add_epi64(even, half));
-    _mm256_blend_epi32::<0xAA>(even, _mm256_add_epi64(odd, half))
-}
-
-/// For `-31 <= shift <= 0` and multipliers that are not negative: nothing saturates.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn single(sums: __m256i, multiplier: __m256i, shift: __m256i) -> __m256i {
-    let right = _mm256_sub_epi32(_mm256_set1_epi32(31), shift);
-    let rights = [
-        _mm256_and_si256(right, _mm256_set1_epi64x(0xFFFF_FFFF)),
-        _mm256_srli_epi64::<32>(right),
-    ];
-    let one = _mm256_set1_epi64x(1);
-    // There is no arithmetic shift of 64 bits: shift `x + 2^63` and take `2^63 >> right` off.
-    let offset = _mm256_set1_epi64x(i64::MIN);
-    let mut shifted = products(sums, multiplier);
-    for (product, right) in shifted.iter_mut().zip(rights) {
-        let half = _mm256_sllv_epi64(one, _mm256_sub_epi64(right, one));
-        let sum = _mm256_xor_si256(_mm256_add_epi64(*product, half), offset);
-        let moved = _mm256_srlv_epi64(sum, right);
-        *product = _mm256_sub_epi64(moved, _mm256_srlv_epi64(offset, right));
-    }
-    join(shifted[0], shifted[1])
-}
-
-/// For `-31 <= shift <= 0` and multipliers that are not negative. The doubling high product is
-/// `floor((a * b + 2^30) / 2^31)` then.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn double(sums: __m256i, multiplier: __m256i, shift: __m256i) -> __m256i {
-    let nudge = _mm256_set1_epi64x(1 << 30);
-    let [even, odd] = products(sums, multiplier);
-    let (even, odd) = (_mm256_add_epi64(even, nudge), _mm256_add_epi64(odd, nudge));
-    let value =
-        _mm256_blend_epi32::<0xAA>(_mm256_srli_epi64::<31>(even), _mm256_slli_epi64::<1>(odd));
-    let one = _mm256_set1_epi32(1);
-    let right = _mm256_sub_epi32(_mm256_setzero_si256(), shift);
-    let mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one);
-    let remainder = _mm256_and_si256(value, mask);
-    let negative = _mm256_srai_epi32::<31>(value);
-    let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(mask), negative);
-    let up = _mm256_cmpgt_epi32(remainder, threshold);
-    _mm256_sub_epi32(_mm256_srav_epi32(value, right), up)
-}
-
-fn lanes(sums: __m256i, multiplier: __m256i, shift: __m256i, rounding: Rounding) -> __m256i {
-    let words = |vector: __m256i| -> [i32; 8] {
-        // SAFETY: both are 32 bytes in which every bit pattern is a value.
-        unsafe { core::mem::transmute(vector) }
+/// Evaluates an expression in which a name stands for the type of a rule.
+macro_rules! with_rule {
+    ($rule:expr, $scale:ident => $body:expr) => {
+        match $rule {
+            $crate::tiled::i8::Rule::Near => {
+                type $scale = $crate::x86::i8::finish::Near;
+                $body
+            }
+            $crate::tiled::i8::Rule::High => {
+                type $scale = $crate::x86::i8::finish::High;
+                $body
+            }
+            $crate::tiled::i8::Rule::Single => {
+                type $scale = $crate::x86::i8::finish::Single;
+                $body
+            }
+            $crate::tiled::i8::Rule::Double => {
+                type $scale = $crate::x86::i8::finish::Double;
+                $body
+            }
+            $crate::tiled::i8::Rule::Lanes => {
+                type $scale = $crate::x86::i8::finish::Lanes;
+                $body
+            }
+        }
     };
-    let (mut sums, multiplier, shift) = (words(sums), words(multiplier), words(shift));
-    for ((sum, multiplier), shift) in sums.iter_mut().zip(multiplier).zip(shift) {
-        *sum = match rounding {
-            Rounding::Double => requantize_double(*sum, multiplier, shift),
-            _ => requantize_single(*sum, multiplier, shift),
-        };
-    }
-    // SAFETY: as above.
-    unsafe { core::mem::transmute(sums) }
 }
+pub(super) use with_rule;

@@ -9,15 +9,16 @@ mod vector;
 mod widen;
 
 use super::Avx2;
-use crate::Conv2dI8;
 use crate::tiled::i8::{Strip, Tiles, Weights};
 pub(crate) use line::add;
-pub(crate) use pool::{average_pool_2d, max_pool_2d};
+pub(crate) use pool::{average_pool_2d, max_pool_2d, window_sums};
 
 /// A value of [`Avx2`] proves the features that the loops need.
 impl Tiles for Avx2 {
     type Weight = i16;
     const BLOCK: usize = 16;
+    const SHIFTS_LANES: bool = true;
+    const VECTOR_PACK: Option<[usize; 2]> = Some([vector::ROWS, vector::STEP]);
 
     /// The 16 outputs of a block are in the order 0-3, 8-11, 4-7, 12-15: packing the sums to
     /// bytes works on halves of vectors and brings them into sequence.
@@ -35,9 +36,9 @@ impl Tiles for Avx2 {
         unsafe { widen::widen(from, to, count) }
     }
 
-    unsafe fn vector(self, operands: &Conv2dI8<'_>, staged: *mut i16) {
+    unsafe fn vector(self, weights: &Weights<'_, i16>, staged: *mut i16) {
         // SAFETY: the caller's promise, and the features are there.
-        unsafe { vector::multiply(operands, staged) }
+        unsafe { vector::multiply(weights, staged) }
     }
 
     unsafe fn strip(self, weights: &Weights<'_, i16>, strip: &Strip<'_>) {
@@ -47,6 +48,6 @@ impl Tiles for Avx2 {
 
     unsafe fn depthwise(self, weights: &Weights<'_, i16>, strip: &Strip<'_>) {
         // SAFETY: the caller's promise, and the features are there.
-        unsafe { depthwise::strip(strip, weights.operands, weights.packed) }
+        unsafe { depthwise::strip(weights, strip) }
     }
 }

@@ -1,6 +1,7 @@
 //! Pools: 16 channels at a time.
 
 use super::line::narrow;
+use crate::memory::In;
 use crate::scalar::{self, position, taps_inside};
 use crate::x86::Avx2;
 use crate::{Geometry, PoolI8};
@@ -27,14 +28,38 @@ pub(crate) fn max_pool_2d(_avx2: Avx2, operands: &PoolI8<'_>) {
     }
 }
 
+/// See [`crate::i8::window_sums`]; `None` where the input does not hold the geometry's image.
+pub(crate) fn window_sums(
+    _avx2: Avx2,
+    geometry: &Geometry,
+    input: &In<'_, i8>,
+    at: [usize; 2],
+    first: usize,
+) -> Option<[i32; 8]> {
+    let view = View {
+        geometry,
+        input: *input,
+        at,
+        taps: [
+            taps_inside(geometry, 0, at[0]),
+            taps_inside(geometry, 1, at[1]),
+        ],
+        channel: first,
+    };
+    let elements = elements(geometry.input)?;
+    // SAFETY: `_avx2` proves the features, and the sizes were compared. A vector and an array of
+    // 32 bytes have the same values.
+    (input.len() >= elements && first < geometry.input[2])
+        .then(|| unsafe { core::mem::transmute(view.sums()[0]) })
+}
+
+fn elements(shape: [usize; 3]) -> Option<usize> {
+    shape[0].checked_mul(shape[1])?.checked_mul(shape[2])
+}
+
 /// Whether the views hold the geometry's images.
 fn fits(operands: &PoolI8<'_>) -> bool {
     let Geometry { input, output, .. } = operands.geometry;
-    let elements = |shape: [usize; 3]| {
-        shape[0]
-            .checked_mul(shape[1])
-            .and_then(|pixels| pixels.checked_mul(shape[2]))
-    };
     input[2] == output[2]
         && elements(input).is_some_and(|count| operands.input.len() >= count)
         && elements(output).is_some_and(|count| operands.output.len() >= count)
@@ -42,7 +67,8 @@ fn fits(operands: &PoolI8<'_>) -> bool {
 
 /// The window of one output pixel and 16 channels of it.
 struct View<'a> {
-    operands: &'a PoolI8<'a>,
+    geometry: &'a Geometry,
+    input: In<'a, i8>,
     at: [usize; 2],
     taps: [Range<usize>; 2],
     channel: usize,
@@ -61,7 +87,8 @@ unsafe fn run<const AVERAGE: bool>(operands: &PoolI8<'_>) {
             let taps = [taps_inside(geometry, 0, y), taps_inside(geometry, 1, x)];
             for channel in (0..channels).step_by(16) {
                 let view = View {
-                    operands,
+                    geometry,
+                    input: operands.input,
                     at: [y, x],
                     taps: taps.clone(),
                     channel,
@@ -92,14 +119,14 @@ impl View<'_> {
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn each(&self, mut visit: impl FnMut(__m128i)) {
-        let geometry = &self.operands.geometry;
+        let (geometry, input) = (self.geometry, self.input);
         let [_, columns, channels] = geometry.input;
-        let input = self.operands.input;
+        let apart = geometry.window.dilation[1] * channels;
+        let first = position(geometry, 1, self.at[1], self.taps[1].start);
         for row in self.taps[0].clone() {
             let row = position(geometry, 0, self.at[0], row) * columns;
-            for column in self.taps[1].clone() {
-                let pixel = row + position(geometry, 1, self.at[1], column);
-                let start = pixel * channels + self.channel;
+            for column in 0..self.taps[1].len() {
+                let start = (row + first) * channels + self.channel + column * apart;
                 let left = input.len() - start;
                 // SAFETY: taps inside the image are inside the input, which has `left` elements
                 // from here on.
@@ -134,6 +161,17 @@ impl View<'_> {
     /// As [`run`].
     #[target_feature(enable = "avx2,fma")]
     unsafe fn mean(&self) -> __m128i {
+        // SAFETY: the caller's promise.
+        let sums = unsafe { self.sums() };
+        let count = (self.taps[0].len() * self.taps[1].len()).max(1) as i32;
+        narrow(quotient(sums[0], count), quotient(sums[1], count))
+    }
+
+    /// # Safety
+    ///
+    /// As [`run`].
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn sums(&self) -> [__m256i; 2] {
         let mut sums = [_mm256_setzero_si256(); 2];
         // SAFETY: the caller's promise.
         unsafe {
@@ -143,8 +181,7 @@ impl View<'_> {
                 sums[1] = _mm256_add_epi32(sums[1], _mm256_cvtepi8_epi32(high));
             });
         }
-        let count = (self.taps[0].len() * self.taps[1].len()).max(1) as i32;
-        narrow(quotient(sums[0], count), quotient(sums[1], count))
+        sums
     }
 }
 

@@ -1,20 +1,52 @@
 //! The register tile: up to 6 pixels by 8 or 16 outputs.
 
-use super::finish::Finish;
+use super::finish::{Block, Finish, Scale, with_rule};
 use crate::tiled::i8::{Strip, Weights, weights_per_output};
 use crate::tiled::plan::{Runs, blocks, padded_outputs, tiles};
 use crate::tiled::unrolled;
 use core::arch::x86_64::*;
 
 /// One block of outputs.
-struct Block {
+struct Product<'a> {
     weights: *const i16,
-    finish: Finish,
-    runs: Runs,
+    block: Block<'a>,
+    pairs: Pairs<'a>,
     /// Elements between a run's start and the group's first channel.
     offset: usize,
     /// Output channels of a pixel.
     channels: usize,
+}
+
+/// The most pairs of taps whose starts are listed, and the fewest of a run that needs no list.
+const STARTS_MAX: usize = 64;
+const RUN_PAIRS_MIN: usize = 12;
+
+/// Where the pairs of taps of a pixel are, from its place in a row on.
+#[derive(Clone, Copy)]
+enum Pairs<'a> {
+    /// Listed: loops over runs of a few pairs would spend their time on starting.
+    Each(&'a [*const i16]),
+    Runs(Runs),
+}
+
+impl<'a> Pairs<'a> {
+    fn of(runs: Runs, rows: &[*const i16], starts: &'a mut [*const i16; STARTS_MAX]) -> Self {
+        let pairs = runs.length.div_ceil(2);
+        let count = rows.len() * runs.per_row * pairs;
+        if pairs >= RUN_PAIRS_MIN || count > STARTS_MAX {
+            return Pairs::Runs(runs);
+        }
+        let each = rows.iter().flat_map(|row| {
+            (0..runs.per_row)
+                .flat_map(move |run| (0..pairs).map(move |pair| run * runs.apart + 2 * pair))
+                .map(move |at| row.wrapping_add(at))
+        });
+        starts
+            .iter_mut()
+            .zip(each)
+            .for_each(|(to, start)| *to = start);
+        Pairs::Each(&starts[..count])
+    }
 }
 
 /// Computes every output channel of a strip.
@@ -28,53 +60,90 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
     let channels = geometry.output[2];
     let group_outputs = channels / geometry.groups;
     let each = weights_per_output(geometry, &weights.runs);
+    let finish = Finish::new(weights.operands);
+    let mut starts = [core::ptr::null(); STARTS_MAX];
+    let pairs = Pairs::of(weights.runs, strip.rows, &mut starts);
+    let mut index = 0;
     for group in 0..geometry.groups {
         for (first, width) in blocks(group_outputs, 16) {
-            let channel = group * group_outputs + first;
-            let valid = width.min(group_outputs - first);
             let start = (group * padded_outputs(geometry) + first) * each;
-            let block = Block {
-                // SAFETY: whole groups and whole blocks of 16 lie before this block.
-                weights: unsafe { weights.packed.add(start) },
-                finish: Finish::new(weights.operands, channel, width, valid),
-                runs: weights.runs,
-                offset: group * (geometry.input[2] / geometry.groups),
-                channels,
-            };
-            // SAFETY: the caller's promise; `channel + valid <= channels`.
+            let channel = group * group_outputs + first;
+            // SAFETY: whole groups and whole blocks of 16 lie before this block, and every block
+            // has a record; the rest is the caller's promise, as `channel + valid <= channels`.
             unsafe {
+                let (rule, record) = weights.records.block(index);
+                let product = &Product {
+                    weights: weights.packed.add(start),
+                    block: Block {
+                        finish: &finish,
+                        record,
+                        valid: width.min(group_outputs - first),
+                    },
+                    pairs,
+                    offset: group * (geometry.input[2] / geometry.groups),
+                    channels,
+                };
                 let output = strip.output.add(channel);
-                match (width, block.finish.is_high()) {
-                    (16, true) => block_tiles::<2, true>(strip, &block, output),
-                    (_, true) => block_tiles::<1, true>(strip, &block, output),
-                    (16, false) => block_tiles::<2, false>(strip, &block, output),
-                    (_, false) => block_tiles::<1, false>(strip, &block, output),
+                match width {
+                    16 => with_rule!(rule, S => block_tiles::<2, S>(strip, product, output)),
+                    _ => with_rule!(rule, S => block_tiles::<1, S>(strip, product, output)),
                 }
             }
+            index += 1;
         }
     }
 }
+
 /// # Safety
 ///
 /// As [`strip`], for one block of `8 * N` outputs that starts at `output`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn block_tiles<const N: usize, const HIGH: bool>(
+unsafe fn block_tiles<const N: usize, S: Scale>(
     strip: &Strip<'_>,
-    block: &Block,
+    product: &Product<'_>,
     output: *mut i8,
 ) {
     for (first, size) in tiles(strip.pixels, 6) {
-        let from = first * strip.step + block.offset;
+        let from = first * strip.step + product.offset;
         // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
         unsafe {
-            let to = output.add(first * block.channels);
+            let to = output.add(first * product.channels);
             match size {
-                1 => tile::<1, N, HIGH>(strip, block, from, to),
-                2 => tile::<2, N, HIGH>(strip, block, from, to),
-                3 => tile::<3, N, HIGH>(strip, block, from, to),
-                4 => tile::<4, N, HIGH>(strip, block, from, to),
-                5 => tile::<5, N, HIGH>(strip, block, from, to),
-                _ => tile::<6, N, HIGH>(strip, block, from, to),
+                1 => tile::<1, N, S>(strip, product, from, to),
+                2 => tile::<2, N, S>(strip, product, from, to),
+                3 => tile::<3, N, S>(strip, product, from, to),
+                4 => tile::<4, N, S>(strip, product, from, to),
+                5 => tile::<5, N, S>(strip, product, from, to),
+                _ => tile::<6, N, S>(strip, product, from, to),
+            }
+        }
+    }
+}
+
+/// Adds the products of one pair of taps.
+///
+/// # Safety
+///
+/// The pair of every pixel, `step` elements apart, and the weights of the block are readable.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn multiply<const M: usize, const N: usize>(
+    sums: &mut [[__m256i; N]; M],
+    pair: *const i16,
+    step: usize,
+    weights: *const i16,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut w = [_mm256_setzero_si256(); N];
+        for (n, w) in w.iter_mut().enumerate() {
+            *w = _mm256_loadu_si256(weights.add(16 * n).cast());
+        }
+        for (m, sum) in sums.iter_mut().enumerate() {
+            let at = pair.add(m * step).cast::<i32>();
+            let value = _mm256_set1_epi32(at.read_unaligned());
+            for n in 0..N {
+                sum[n] = _mm256_add_epi32(sum[n], _mm256_madd_epi16(value, w[n]));
             }
         }
     }
@@ -86,40 +155,36 @@ unsafe fn block_tiles<const N: usize, const HIGH: bool>(
 ///
 /// As [`block_tiles`]; `from` is the first pixel's offset in every row.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const M: usize, const N: usize, const HIGH: bool>(
+unsafe fn tile<const M: usize, const N: usize, S: Scale>(
     strip: &Strip<'_>,
-    block: &Block,
+    product: &Product<'_>,
     from: usize,
     output: *mut i8,
 ) {
-    let mut sums = [[_mm256_setzero_si256(); N]; M];
-    for sum in &mut sums {
-        sum.copy_from_slice(&block.finish.bias[..N]);
-    }
-    let Runs {
-        per_row,
-        apart,
-        length,
-    } = block.runs;
-    let mut weights = block.weights;
-    for &row in strip.rows {
-        for run in 0..per_row {
-            // SAFETY: the caller promises runs at these places for M pixels, one more element
-            // behind a run of odd length, and weights for every pair of taps.
-            unsafe {
-                let start = row.add(from + run * apart);
-                for pair in 0..length.div_ceil(2) {
-                    let mut w = [_mm256_setzero_si256(); N];
-                    for (n, w) in w.iter_mut().enumerate() {
-                        *w = _mm256_loadu_si256(weights.add(16 * n).cast());
-                    }
+    // SAFETY: the record is whole.
+    let mut sums = [unsafe { product.block.bias::<N>() }; M];
+    let mut weights = product.weights;
+    // SAFETY: the caller promises runs at these places for M pixels, one more element behind a
+    // run of odd length, and weights for every pair of taps.
+    unsafe {
+        match product.pairs {
+            Pairs::Each(starts) => {
+                for start in starts {
+                    multiply(&mut sums, start.add(from), strip.step, weights);
                     weights = weights.add(16 * N);
-                    for (m, sum) in sums.iter_mut().enumerate() {
-                        let at = start.add(m * strip.step + 2 * pair).cast::<i32>();
-                        let value = _mm256_set1_epi32(at.read_unaligned());
-                        for n in 0..N {
-                            let products = _mm256_madd_epi16(value, w[n]);
-                            sum[n] = _mm256_add_epi32(sum[n], products);
+                }
+            }
+            Pairs::Runs(Runs {
+                per_row,
+                apart,
+                length,
+            }) => {
+                for &row in strip.rows {
+                    for run in 0..per_row {
+                        let start = row.add(from + run * apart);
+                        for pair in 0..length.div_ceil(2) {
+                            multiply(&mut sums, start.add(2 * pair), strip.step, weights);
+                            weights = weights.add(16 * N);
                         }
                     }
                 }
@@ -129,8 +194,8 @@ unsafe fn tile<const M: usize, const N: usize, const HIGH: bool>(
     unrolled!(m in 0..M {
         // SAFETY: the block's outputs of pixel `m` exist from here on.
         unsafe {
-            let to = output.add(m * block.channels);
-            block.finish.store::<N, HIGH>(sums[m], to);
+            let to = output.add(m * product.channels);
+            product.block.store::<N, S>(sums[m], to);
         }
     });
 }

@@ -1,77 +1,137 @@
-//! One pixel: a vector times the file's weights `[O, I]` in place.
+//! One pixel: a vector times weights packed as `[O / 8][I / 32][8][32]`.
+//!
+//! Magnitudes of 32 inputs are multiplied by weights that take the inputs' signs. Two products
+//! of at most 128 * 127 add up in 16 bits, so that this is exact for every weight but -128.
 
-use super::finish::Finish;
-use super::widen::widen;
-use crate::Conv2dI8;
-use crate::tiled::i8::fill;
+use super::finish::{Block, Finish, Scale, with_rule};
+use crate::tiled::i8::Weights;
+use crate::{Conv2dI8, scalar};
 use core::arch::x86_64::*;
 
 /// Outputs that are summed at a time.
-const ROWS: usize = 8;
+pub(super) const ROWS: usize = 8;
+
+/// Inputs that are multiplied at a time.
+pub(super) const STEP: usize = 32;
+
+/// Staged inputs: zeros fill the last step.
+struct Inputs {
+    values: *const i8,
+    magnitudes: *const i8,
+}
 
 /// Every output of a fully connected layer.
 ///
 /// # Safety
 ///
-/// Input, output and weights have the sizes of the geometry; `staged` has room for the inputs,
-/// rounded up to a multiple of 16.
+/// As `Tiles::vector`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn multiply(operands: &Conv2dI8<'_>, staged: *mut i16) {
-    let [inputs, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
+pub(super) unsafe fn multiply(weights: &Weights<'_, i16>, staged: *mut i16) {
+    let operands = weights.operands;
+    let [count, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
+    let each = count.next_multiple_of(STEP);
+    let finish = Finish::new(operands);
     // SAFETY: the caller's promise; output `first` exists in each turn, and no more are written
     // than exist.
     unsafe {
-        widen(operands.input.as_ptr(), staged, inputs);
-        fill(staged.add(inputs), inputs.next_multiple_of(16) - inputs, 0);
-        for first in (0..outputs).step_by(ROWS) {
-            let finish = Finish::new(operands, first, ROWS, ROWS.min(outputs - first));
-            let sums = [_mm256_add_epi32(
-                dots(operands, staged, first),
-                finish.bias[0],
-            )];
-            let output = operands.output.as_ptr().cast_mut().cast::<i8>().add(first);
-            match finish.is_high() {
-                true => finish.store::<1, true>(sums, output),
-                false => finish.store::<1, false>(sums, output),
+        if weights.records.has_lowest_weight() {
+            return scalar::i8::conv_2d(operands);
+        }
+        let inputs = stage(operands, staged.cast());
+        for (index, first) in (0..outputs).step_by(2 * ROWS).enumerate() {
+            let (rule, record) = weights.records.block(index);
+            let block = Block {
+                finish: &finish,
+                record,
+                valid: (outputs - first).min(2 * ROWS),
+            };
+            let packed = weights.packed.cast::<i8>().add(first * each);
+            if outputs - first > ROWS {
+                let a = dots(packed, &inputs, each);
+                let b = dots(packed.add(ROWS * each), &inputs, each);
+                // In the order of a block of 16 (see `Tiles::output_at`).
+                let sums = [
+                    _mm256_permute2x128_si256::<0x20>(a, b),
+                    _mm256_permute2x128_si256::<0x31>(a, b),
+                ];
+                with_rule!(rule, S => store::<2, S>(&block, sums, operands, first));
+            } else {
+                let sums = [dots(packed, &inputs, each)];
+                with_rule!(rule, S => store::<1, S>(&block, sums, operands, first));
             }
         }
     }
 }
 
-/// Sums of outputs `first..first + ROWS`; those that there are not repeat the last one's.
+/// Copies the inputs and their magnitudes.
 ///
 /// # Safety
 ///
-/// `staged` holds the inputs and zeros up to a multiple of 16; output `first` exists.
+/// As [`multiply`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn dots(operands: &Conv2dI8<'_>, staged: *const i16, first: usize) -> __m256i {
-    let [inputs, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
-    let whole = inputs / 16 * 16;
-    let last = outputs - 1;
-    let weights = operands.weights.as_ptr();
-    let mut sums = [_mm256_setzero_si256(); ROWS];
-    // SAFETY: the rows of weights exist, and no more than `inputs` elements of each are read.
+unsafe fn stage(operands: &Conv2dI8<'_>, staged: *mut i8) -> Inputs {
+    let count = operands.geometry.input[2];
+    let padded = count.next_multiple_of(STEP);
+    // SAFETY: `2 * padded` bytes are there, the first half of which is written before it is read.
     unsafe {
-        let rows: [*const i8; ROWS] =
-            core::array::from_fn(|r| weights.add((first + r).min(last) * inputs));
-        for k in (0..whole).step_by(16) {
+        core::ptr::copy(operands.input.as_ptr(), staged, count);
+        core::ptr::write_bytes(staged.add(count), 0, padded - count);
+        let magnitudes = staged.add(padded);
+        for k in (0..padded).step_by(STEP) {
             let values = _mm256_loadu_si256(staged.add(k).cast());
-            for (row, sum) in rows.iter().zip(&mut sums) {
-                let bytes = _mm_loadu_si128(row.add(k).cast());
-                let products = _mm256_madd_epi16(values, _mm256_cvtepi8_epi16(bytes));
-                *sum = _mm256_add_epi32(*sum, products);
-            }
+            _mm256_storeu_si256(magnitudes.add(k).cast(), _mm256_abs_epi8(values));
         }
-        if whole < inputs {
-            let values = _mm256_loadu_si256(staged.add(whole).cast());
-            for (row, sum) in rows.iter().zip(&mut sums) {
-                let mut tail = [0i8; 16];
-                let from = row.add(whole);
-                core::ptr::copy_nonoverlapping(from, tail.as_mut_ptr(), inputs - whole);
-                let bytes = _mm_loadu_si128(tail.as_ptr().cast());
-                let products = _mm256_madd_epi16(values, _mm256_cvtepi8_epi16(bytes));
-                *sum = _mm256_add_epi32(*sum, products);
+        Inputs {
+            values: staged,
+            magnitudes,
+        }
+    }
+}
+
+/// # Safety
+///
+/// As for `Block::store`; outputs from `first` on exist.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn store<const N: usize, S: Scale>(
+    block: &Block<'_>,
+    mut sums: [__m256i; N],
+    operands: &Conv2dI8<'_>,
+    first: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for (sum, bias) in sums.iter_mut().zip(block.bias::<N>()) {
+            *sum = _mm256_add_epi32(*sum, bias);
+        }
+        let output = operands.output.as_ptr().cast_mut().cast::<i8>().add(first);
+        block.store::<N, S>(sums, output);
+    }
+}
+
+/// Sums of `ROWS` outputs.
+///
+/// # Safety
+///
+/// `count` inputs, a multiple of `STEP`, are staged, and as many weights of each output packed;
+/// none is -128.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn dots(mut packed: *const i8, inputs: &Inputs, count: usize) -> __m256i {
+    let ones = _mm256_set1_epi16(1);
+    let mut sums = [_mm256_setzero_si256(); ROWS];
+    for k in (0..count).step_by(STEP) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let values = _mm256_loadu_si256(inputs.values.add(k).cast());
+            let magnitudes = _mm256_loadu_si256(inputs.magnitudes.add(k).cast());
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let weights = _mm256_loadu_si256(packed.add(row * STEP).cast());
+                let signed = _mm256_sign_epi8(weights, values);
+                let pairs = _mm256_maddubs_epi16(magnitudes, signed);
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
             }
+            packed = packed.add(ROWS * STEP);
         }
     }
     horizontal_sums(sums)

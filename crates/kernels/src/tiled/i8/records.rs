@@ -1,0 +1,305 @@
+//! What turns the sums of a block into outputs, packed once in the order in which loops hold the
+//! sums: `[whether a weight is -128][rules][records]`, a word for the rule of every block, and a
+//! record of four parts of as many words as a block has outputs.
+//!
+//! | rule | parts |
+//! |---|---|
+//! | near | bias, 12-bit multiplier, smallest sum, largest sum |
+//! | high | bias, multiplier, –, – |
+//! | single, double | bias, multiplier, half, shift to the right |
+//! | lanes | bias, multiplier, –, shift |
+
+use super::Tiles;
+use crate::tiled::plan::{Kind, blocks};
+use crate::{Channels, Conv2dConstants, Geometry};
+use format::fixed::{Channel, Requantize, Rounding};
+
+/// Parts of a record.
+const PARTS: usize = 4;
+
+/// The most outputs of a block.
+const LANES_MAX: usize = 16;
+
+/// How the sums of a block become outputs. All rules give what [`format::fixed`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum Rule {
+    /// The high word where 32 bits are enough: sums beyond those that give the smallest and the
+    /// largest output are limited first, and what is left times 12 bits does not overflow.
+    Near = 1,
+    /// The high word of 64-bit products.
+    High = 2,
+    /// One rounding, with shifts of at least 2 to the right.
+    Single = 3,
+    /// Two roundings, with shifts of at least 2 to the right and sums that are never half way
+    /// between two values of the first rounding.
+    Double = 4,
+    /// Single or double, lane by lane.
+    Lanes = 5,
+}
+
+/// The multiplier's shift from which on [`Rule::Near`] serves: products then stay below 2^31.
+const NEAR_SHIFT_MIN: u8 = 10;
+
+/// Packed records.
+#[derive(Clone, Copy)]
+pub(crate) struct Records {
+    rules: *const i32,
+    blocks: *const i32,
+    lanes: usize,
+}
+
+impl Records {
+    /// The records of a convolution, at an address with room for [`words`].
+    pub(crate) fn at<T: Tiles>(address: *const i32, geometry: &Geometry, kind: &Kind) -> Self {
+        let count = block_count::<T>(geometry, kind);
+        Records {
+            rules: address.wrapping_add(1),
+            blocks: address.wrapping_add(header_words(count)),
+            lanes: T::BLOCK,
+        }
+    }
+
+    /// Whether a weight is -128, whose opposite 8 bits do not have.
+    ///
+    /// # Safety
+    ///
+    /// There are records.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    #[inline(always)]
+    pub(crate) unsafe fn has_lowest_weight(&self) -> bool {
+        // SAFETY: the caller's promise: the word before the rules.
+        unsafe { self.rules.sub(1).read() != 0 }
+    }
+
+    /// The rule and the record of a block.
+    ///
+    /// # Safety
+    ///
+    /// The convolution has such a block.
+    #[inline(always)]
+    pub(crate) unsafe fn block(&self, index: usize) -> (Rule, *const i32) {
+        // SAFETY: the caller's promise.
+        let (rule, record) = unsafe {
+            (
+                self.rules.add(index).read(),
+                self.blocks.add(index * PARTS * self.lanes),
+            )
+        };
+        let rule = match rule {
+            1 => Rule::Near,
+            2 => Rule::High,
+            3 => Rule::Single,
+            4 => Rule::Double,
+            _ => Rule::Lanes,
+        };
+        (rule, record)
+    }
+}
+
+/// Words before the records: they start at a multiple of 16 bytes.
+fn header_words(blocks: usize) -> usize {
+    (1 + blocks).next_multiple_of(4)
+}
+
+fn block_count<T: Tiles>(geometry: &Geometry, kind: &Kind) -> usize {
+    let groups = match kind {
+        Kind::Depthwise(_) => 1,
+        _ => geometry.groups.max(1),
+    };
+    groups * (geometry.output[2] / groups).div_ceil(T::BLOCK)
+}
+
+/// Words of the records.
+pub(crate) fn words<T: Tiles>(geometry: &Geometry, kind: &Kind) -> usize {
+    let count = block_count::<T>(geometry, kind);
+    header_words(count).saturating_add(count.saturating_mul(PARTS * T::BLOCK))
+}
+
+/// The channels of every block in the order of its sums.
+fn each_block<T: Tiles>(
+    geometry: &Geometry,
+    kind: &Kind,
+) -> impl Iterator<Item = [Option<usize>; LANES_MAX]> {
+    let is_depthwise = matches!(kind, Kind::Depthwise(_));
+    let groups = if is_depthwise {
+        1
+    } else {
+        geometry.groups.max(1)
+    };
+    let outputs = geometry.output[2] / groups;
+    (0..groups).flat_map(move |group| {
+        blocks(outputs, T::BLOCK).map(move |(first, width)| {
+            let width = if is_depthwise { T::BLOCK } else { width };
+            core::array::from_fn(|position| {
+                if position >= width {
+                    return None;
+                }
+                let output = first + T::output_at(position, width);
+                (output < outputs).then_some(group * outputs + output)
+            })
+        })
+    })
+}
+
+/// Packs the records with `put`.
+pub(super) fn pack<T: Tiles>(
+    constants: &Conv2dConstants<'_>,
+    kind: &Kind,
+    mut put: impl FnMut(i32),
+) {
+    let geometry = &constants.geometry;
+    let rule = |lanes: &[Option<usize>; LANES_MAX]| rule_of::<T>(constants, kind, lanes);
+    put(i32::from(constants.weights.contains(&i8::MIN)));
+    for lanes in each_block::<T>(geometry, kind) {
+        put(rule(&lanes) as i32);
+    }
+    let count = block_count::<T>(geometry, kind);
+    (1 + count..header_words(count)).for_each(|_| put(0));
+    for lanes in each_block::<T>(geometry, kind) {
+        let rule = rule(&lanes);
+        let records = lanes.map(|channel| match channel {
+            Some(channel) => record(constants, rule, channel),
+            None => [0; PARTS],
+        });
+        for part in 0..PARTS {
+            records[..T::BLOCK]
+                .iter()
+                .for_each(|record| put(record[part]));
+        }
+    }
+}
+
+fn rule_of<T: Tiles>(
+    constants: &Conv2dConstants<'_>,
+    kind: &Kind,
+    lanes: &[Option<usize>; LANES_MAX],
+) -> Rule {
+    let requantize = &constants.requantize;
+    let all = |fits: &dyn Fn(usize) -> bool| lanes.iter().flatten().all(|&channel| fits(channel));
+    match (constants.channels, requantize.rounding) {
+        (Channels::High(_), _) => {
+            let [low, high] = limits(requantize);
+            let near = requantize.multiplier_shift >= NEAR_SHIFT_MIN && low <= 0 && high >= 0;
+            if near { Rule::Near } else { Rule::High }
+        }
+        (Channels::Wide(_), _) if !T::SHIFTS_LANES => Rule::Lanes,
+        (Channels::Wide(words), Rounding::Double) => {
+            let fits = |channel| {
+                let [bias, multiplier, shift] = wide(words, channel);
+                // Sums half way between two values are multiples of this.
+                let half_way = 1i64 << (30 - multiplier.trailing_zeros().min(30));
+                let sum_max = sum_max(constants, kind, channel) + i64::from(bias).abs();
+                multiplier > 0 && (-31..=-2).contains(&shift) && sum_max < half_way
+            };
+            if all(&fits) {
+                Rule::Double
+            } else {
+                Rule::Lanes
+            }
+        }
+        (Channels::Wide(words), _) => {
+            let fits = |channel| {
+                let [_, multiplier, shift] = wide(words, channel);
+                multiplier >= 0 && (-31..=-2).contains(&shift)
+            };
+            if all(&fits) {
+                Rule::Single
+            } else {
+                Rule::Lanes
+            }
+        }
+    }
+}
+
+/// Limits of an output before the zero point is added.
+fn limits(requantize: &Requantize) -> [i32; 2] {
+    let zero = i32::from(requantize.zero_point);
+    [requantize.min, requantize.max].map(|limit| i32::from(limit) - zero)
+}
+
+fn wide(words: &[i32], channel: usize) -> [i32; 3] {
+    match words.get(channel * 3..channel * 3 + 3) {
+        Some(&[bias, multiplier, shift]) => [bias, multiplier, shift],
+        _ => [0; 3],
+    }
+}
+
+/// The largest magnitude of a channel's sum without its bias.
+fn sum_max(constants: &Conv2dConstants<'_>, kind: &Kind, channel: usize) -> i64 {
+    let geometry = &constants.geometry;
+    let taps = geometry.taps();
+    let (start, step) = match kind {
+        Kind::Depthwise(_) => (channel, geometry.output[2]),
+        _ => (channel * taps, 1),
+    };
+    let weights = constants.weights.get(start..).unwrap_or(&[]);
+    let row = weights.iter().step_by(step.max(1)).take(taps);
+    row.map(|&weight| 128 * i64::from(weight).abs()).sum()
+}
+
+fn record(constants: &Conv2dConstants<'_>, rule: Rule, channel: usize) -> [i32; PARTS] {
+    let requantize = &constants.requantize;
+    match constants.channels {
+        Channels::High(words) => {
+            let Channel { bias, multiplier } =
+                Channel::unpack(words.get(channel).copied().unwrap_or(0));
+            let bias = bias << requantize.bias_shift.min(11);
+            let scaled = i64::from(multiplier) << requantize.multiplier_shift.min(19);
+            match rule {
+                Rule::Near => {
+                    let [low, high] = near_sums(scaled, limits(requantize));
+                    [bias, multiplier as i32, low, high]
+                }
+                _ => [bias, scaled as i32, 0, 0],
+            }
+        }
+        Channels::Wide(words) => {
+            let [bias, multiplier, shift] = wide(words, channel);
+            match rule {
+                Rule::Single | Rule::Double => {
+                    let right = -shift - 1;
+                    [bias, multiplier, 1 << (right - 1), right]
+                }
+                _ => [bias, multiplier, 0, shift],
+            }
+        }
+    }
+}
+
+/// The largest sum whose output is the lower limit and the smallest whose output is the upper
+/// one: `(sum * multiplier + 2^31) >> 32` grows by no more than 1 from sum to sum, as multipliers
+/// are below 2^31.
+fn near_sums(multiplier: i64, [low, high]: [i32; 2]) -> [i32; 2] {
+    if multiplier == 0 {
+        return [0, 0];
+    }
+    // What a product must reach for an output.
+    let product = |output: i32| (i64::from(output) << 32) - (1 << 31);
+    let below = (product(low + 1) - 1).div_euclid(multiplier);
+    let above = -(-product(high)).div_euclid(multiplier);
+    [below as i32, above as i32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near_sums;
+    use format::fixed::requantize_high;
+
+    /// 0.5 = 2^31 / 2^32: a sum of 3 is 1.5, which rounds to 2; -5 is -2.5, which rounds to -2.
+    #[test]
+    fn limits_of_sums_are_the_first_that_reach_the_limits_of_outputs() {
+        assert_eq!(near_sums((1 << 31) - (1 << 12), [-2, 2]), [-4, 4]);
+        for multiplier in [1, 7, 2048, 3001, 4095] {
+            for shift in [10, 12, 19] {
+                let scaled = i64::from(multiplier) << shift;
+                let output = |sum: i32| requantize_high(sum, scaled as u32);
+                for limits in [[-255, 0], [-128, 127], [0, 255], [-3, 100]] {
+                    let [below, above] = near_sums(scaled, limits);
+                    assert_eq!([output(below), output(above)], limits);
+                    assert!(output(below + 1) > limits[0] && output(above - 1) < limits[1]);
+                }
+            }
+        }
+    }
+}
