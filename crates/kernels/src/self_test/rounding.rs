@@ -1,8 +1,8 @@
 //! Sums where outputs change by one: convolutions of zeros, whose sums are their biases.
 
-use super::{conv_2d_memory, geometry, noise};
+use super::{conv_2d_memory, noise};
 use crate::memory::In;
-use crate::{Binding, Channels, Conv2dConstants, Conv2dI8, scalar};
+use crate::{Binding, Channels, Conv2dConstants, Conv2dI8, Geometry, Window, scalar};
 use core::cell::Cell;
 use format::fixed::{Channel, Requantize, Rounding};
 use std::vec;
@@ -37,10 +37,17 @@ fn check(seed: u64, rounding: Rounding, pixels: usize, shift: u8) {
         _ => Channels::Wide(&wide),
     };
     let weights = vec![0; OUTPUTS];
-    let mut geometry = geometry([1; 6], [1, pixels, 0, 0, 0, 0], [1, OUTPUTS, 1, 0]);
-    geometry.input = [1, pixels, 1];
-    geometry.output = [1, pixels, OUTPUTS];
-    geometry.groups = 1;
+    let geometry = Geometry {
+        input: [1, pixels, 1],
+        output: [1, pixels, OUTPUTS],
+        window: Window {
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [0, 0],
+        },
+        groups: 1,
+    };
     let constants = Conv2dConstants {
         geometry,
         weights: &weights,
