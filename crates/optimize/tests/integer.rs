@@ -143,6 +143,31 @@ fn constants_are_one_side_in_integers() {
     }
 }
 
+/// Any function of a tensor and a number is a table.
+#[test]
+fn numbers_are_one_side_in_integers() {
+    for (function, is_left) in [
+        (Function::Pow, false),
+        (Function::Pow, true),
+        (Function::Div, true),
+        (Function::Remainder, false),
+    ] {
+        for activations in [Activations::Int8, Activations::Int16] {
+            let mut net = Net::new();
+            let x = net.input(&[4, 6]);
+            let x = net.unary(Of1::Clip(0.5, 1.0), x);
+            let two = net.constant(&[1], vec![2.0]);
+            let y = match is_left {
+                true => net.binary(function, two, x),
+                false => net.binary(function, x, two),
+            };
+            let graph = net.output(y);
+            let db = fidelity(&graph, activations);
+            assert!(db > 38.0, "{function:?} {activations}: {db:.1} dB");
+        }
+    }
+}
+
 /// What has no integer form is named with the reason.
 #[test]
 fn floats_that_are_left_are_named() {

@@ -43,7 +43,7 @@ pub(crate) fn assign(
         };
         assignment.types.push(match (&reason, activations) {
             (Some(_), _) => DType::F32,
-            (None, Activations::Int16) if has_int16(&node.kind) => DType::I16,
+            (None, Activations::Int16) if has_int16(graph, node) => DType::I16,
             (None, _) => DType::I8,
         });
         // Whole numbers and truth values of the model itself are no floats.

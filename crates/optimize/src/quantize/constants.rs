@@ -1,14 +1,17 @@
 //! Constants among activations: tables that are picked from, parts of a whole, one side of a sum.
 
-use super::forms::{activations, keeps_scale};
+use super::forms::{activations, has_number, keeps_scale};
 use super::range;
 use graph::{DType, Data, Graph, Kind, Node, Quantization, ValueId};
 use runtime::ops::binary::{Binary, Function};
 
 /// Gives a node that runs in `dtype` integers for its constant activations. They share its output's
 /// scale where the operator asks for that, and cover their own range otherwise. A division by a
-/// constant becomes a multiplication.
+/// constant becomes a multiplication. A single number beside int8 stays as it is: it becomes a table.
 pub(crate) fn quantize(graph: &mut Graph, node: &mut Node, dtype: DType) {
+    if dtype == DType::I8 && matches!(node.kind, Kind::Binary(_)) && has_number(graph, node) {
+        return;
+    }
     let inverted = matches!(
         node.kind,
         Kind::Binary(Binary {

@@ -23,10 +23,15 @@ fn has_int8(kind: &Kind) -> bool {
 }
 
 /// Whether an operator that has an int8 form has one of int16 as well.
-pub(crate) fn has_int16(kind: &Kind) -> bool {
-    match kind {
+pub(crate) fn has_int16(graph: &Graph, node: &Node) -> bool {
+    match &node.kind {
+        // The others are tables, which only int8 has.
+        Kind::Binary(binary) => match binary.function {
+            Function::Pow | Function::Remainder => false,
+            Function::Div => is_constant(graph, node, 1),
+            _ => true,
+        },
         Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Unary(_) => true,
-        Kind::Binary(_) => true,
         Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Reshape(_) => true,
         Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) | Kind::Extreme(_) => true,
         Kind::Reduce(reduce) => is_extreme(reduce),
@@ -136,7 +141,24 @@ fn is_constant(graph: &Graph, node: &Node, index: usize) -> bool {
     id.is_some_and(|id| graph.value(id).data.is_some())
 }
 
+/// Whether one side of a node is a constant number that leaves the other's shape: a table of int8.
+pub(crate) fn has_number(graph: &Graph, node: &Node) -> bool {
+    let ([Some(a), Some(b)], Some(&output)) = (&node.inputs[..], node.outputs.first()) else {
+        return false;
+    };
+    let shape = graph.value(output).shape;
+    let is_number = |id: ValueId| {
+        let value = graph.value(id);
+        value.data.is_some() && value.shape.elements() == 1
+    };
+    let is_whole = |id: ValueId| graph.value(id).data.is_none() && graph.value(id).shape == shape;
+    (is_number(*b) && is_whole(*a)) || (is_number(*a) && is_whole(*b))
+}
+
 fn binary_reason(graph: &Graph, node: &Node, binary: &Binary) -> Option<String> {
+    if has_number(graph, node) {
+        return None;
+    }
     match binary.function {
         Function::Add | Function::Sub | Function::Mul | Function::Min | Function::Max => None,
         // What is divided by a constant is multiplied by its inverse.

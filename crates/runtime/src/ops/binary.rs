@@ -11,7 +11,8 @@
 //! but additions of equal shapes, every step is rounded as there:
 //! `round(round(a * 2^20 * fa) ± round(b * 2^20 * fb)) * f)` with zero points taken off, products in one
 //! step, and min and max as they are. With single rounding, as in files quantized here, a sum is `(a * fa + b * fb + offset) >>
-//! shift`, with the factors of 21 bits of desktop TensorFlow Lite. For int16 see [`WIDE_I16`].
+//! shift`, with the factors of 21 bits of desktop TensorFlow Lite. For int16 see [`WIDE_I16`]. An int8
+//! tensor and one constant number, of f32, become a table, whatever the function.
 
 use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
@@ -96,7 +97,8 @@ fn check_f32(node: &Node<'_>) -> Option<()> {
     (types && known && shape == output.shape).then_some(())
 }
 
-fn function(code: u8) -> Option<fn(f32, f32) -> f32> {
+/// The function with a code.
+pub(super) fn function(code: u8) -> Option<fn(f32, f32) -> f32> {
     Some(match code {
         0 => |a, b| a + b,
         1 => |a, b| a - b,
@@ -247,11 +249,16 @@ mod host {
 
         fn infer(&self, inputs: &[Option<Operand<'_>>]) -> Result<Vec<Inferred>, String> {
             let (a, b) = (required(inputs, 0)?, required(inputs, 1)?);
-            if a.dtype != b.dtype {
+            // One constant number may stand beside int8: see the module `binary_scalar`.
+            let is_number = |x: &Operand<'_>, other: &Operand<'_>| {
+                x.dtype == DType::F32 && x.shape.elements() == 1 && other.dtype == DType::I8
+            };
+            if a.dtype != b.dtype && !is_number(a, b) && !is_number(b, a) {
                 return Err(std::format!("{} and {} do not mix", a.dtype, b.dtype));
             }
+            let dtype = if is_number(a, b) { b.dtype } else { a.dtype };
             let shape = broadcast::infer(&a.shape, &b.shape)?;
-            Ok(std::vec![(a.dtype, shape)])
+            Ok(std::vec![(dtype, shape)])
         }
 
         fn overlap(
@@ -272,6 +279,11 @@ mod host {
             rounding: Rounding,
         ) -> Result<Lowered, String> {
             let output = outputs.first().ok_or("there is no output")?;
+            if output.dtype == DType::I8
+                && let Some(lowered) = crate::ops::binary_scalar::lower(self, inputs, output)
+            {
+                return lowered;
+            }
             let operands = std::vec![LoweredOperand::Input(0), LoweredOperand::Input(1)];
             match (output.dtype, self.function) {
                 (DType::I8, _) if rounding != Rounding::High => {

@@ -6,6 +6,8 @@
 use crate::Op;
 
 mod binary_i16;
+#[cfg(feature = "host")]
+mod binary_scalar;
 mod broadcast;
 mod indices;
 mod walk;
