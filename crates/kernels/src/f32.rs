@@ -1,11 +1,13 @@
 //! Float kernels. Sums may be associated differently on each architecture: results agree to
 //! rounding, not to the bit.
 
+use crate::memory::In;
 use crate::{Architecture, Conv2dF32, Geometry, scalar};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use crate::{simd128::Simd128, tiled};
 #[cfg(target_arch = "x86_64")]
 use crate::{tiled, x86};
+use core::cell::Cell;
 
 /// Bytes of scratch memory that [`conv_2d`] needs.
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
@@ -55,4 +57,69 @@ pub fn conv_2d(operands: &Conv2dF32<'_>) {
         return tiled::f32::conv_2d(simd128, operands);
     }
     scalar::f32::conv_2d(operands);
+}
+
+/// A function of two tensors of one shape, element by element, within limits; NaN passes through
+/// them. The output may be in the place of an input, or before it.
+#[inline]
+pub fn combine(
+    inputs: [&In<'_, f32>; 2],
+    output: &[Cell<f32>],
+    [low, high]: [f32; 2],
+    function: impl Fn(f32, f32) -> f32,
+) {
+    // Comparisons with NaN are false.
+    let limited = |value: f32| {
+        let value = if value < low { low } else { value };
+        if value > high { high } else { value }
+    };
+    let [x, y] = inputs;
+    let whole = x.len().min(y.len()).min(output.len()) / 8 * 8;
+    for i in (0..whole).step_by(8) {
+        // SAFETY: eight elements of all three are there. Plain reads and writes may alias cells:
+        // no reference to the elements exists.
+        unsafe {
+            let x = x.as_ptr().add(i).cast::<[f32; 8]>().read();
+            let y = y.as_ptr().add(i).cast::<[f32; 8]>().read();
+            let mut values = [0.0; 8];
+            for k in 0..8 {
+                values[k] = limited(function(x[k], y[k]));
+            }
+            let to = output.as_ptr().add(i).cast_mut().cast::<[f32; 8]>();
+            to.write(values);
+        }
+    }
+    for (i, cell) in output.iter().enumerate().skip(whole) {
+        cell.set(limited(function(x.get(i), y.get(i))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::combine;
+    use crate::memory::In;
+    use core::cell::Cell;
+    use std::vec::Vec;
+
+    /// 19 elements, two vectors and a rest, apart and with the output over the first input.
+    #[test]
+    fn sums_are_limited_and_keep_nan() {
+        let mut x: Vec<f32> = (0..19).map(|i| i as f32).collect();
+        (x[3], x[17]) = (f32::NAN, f32::NAN);
+        let y = [0.5; 19];
+        let sum = |i: usize| (x[i] + 0.5).clamp(2.0, 15.0);
+        let expected: Vec<u32> = (0..19).map(|i| sum(i).to_bits()).collect();
+        let apart = [const { Cell::new(0.0) }; 19];
+        let in_place: Vec<Cell<f32>> = x.iter().copied().map(Cell::new).collect();
+        let places = [
+            (In::from_slice(&x), &apart[..]),
+            (In::from_cells(&in_place), &in_place[..]),
+        ];
+        for (input, output) in places {
+            let inputs = [&input, &In::from_slice(&y)];
+            combine(inputs, output, [2.0, 15.0], |a, b| a + b);
+            let found: Vec<u32> = output.iter().map(|cell| cell.get().to_bits()).collect();
+            assert_eq!(found, expected);
+        }
+    }
 }

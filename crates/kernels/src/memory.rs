@@ -108,6 +108,19 @@ impl In<'_, i8> {
     }
 }
 
+impl In<'_, f32> {
+    /// Elements `index..index + 8`; 0 past the end.
+    #[inline(always)]
+    pub fn eight(&self, index: usize) -> [f32; 8] {
+        if index < self.length && self.length - index >= 8 {
+            // SAFETY: as `get`, for eight elements.
+            unsafe { self.data.add(index).cast::<[f32; 8]>().read() }
+        } else {
+            core::array::from_fn(|i| self.get(index + i))
+        }
+    }
+}
+
 /// The bytes as elements of `T`; `None` when they are not aligned. Spare bytes are left out.
 pub fn cells_as<T: Plain>(bytes: &[Cell<u8>]) -> Option<&[Cell<T>]> {
     let start = bytes.as_ptr();

@@ -118,23 +118,29 @@ impl Taps<'_> {
         [a[0], b[0], a[1], b[1], c[0], d[0], c[1], d[1]]
     }
 
-    /// Folds the elements of `channel` under the taps.
-    pub fn fold(
+    /// Elements of channels `first` to `first + 8` under the taps, folded in their order; those
+    /// of channels that there are not are of no use.
+    #[inline]
+    pub fn fold_f32(
         &self,
         image: &crate::memory::In<'_, f32>,
-        channel: usize,
-        first: f32,
-        fold: fn(f32, f32) -> f32,
-    ) -> f32 {
+        first: usize,
+        start: f32,
+        fold: impl Fn(f32, f32) -> f32,
+    ) -> [f32; 8] {
         let [_, input_columns, channels] = self.geometry.input;
-        let mut state = first;
+        let step = self.geometry.window.dilation[1] * channels;
+        let column = position(self.geometry, 1, self.at[1], self.columns.start);
+        let mut folded = [start; 8];
         for row in self.rows.clone() {
             let row = position(self.geometry, 0, self.at[0], row) * input_columns;
-            for column in self.columns.clone() {
-                let pixel = row + position(self.geometry, 1, self.at[1], column);
-                state = fold(state, image.get(pixel * channels + channel));
+            let mut at = (row + column) * channels + first;
+            for _ in self.columns.clone() {
+                let values = image.eight(at);
+                (0..8).for_each(|i| folded[i] = fold(folded[i], values[i]));
+                at += step;
             }
         }
-        state
+        folded
     }
 }

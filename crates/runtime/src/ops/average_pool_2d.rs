@@ -105,8 +105,8 @@ fn run_f32(run: &Run<'_>) {
 pub(crate) fn run_pool_f32(
     run: &Run<'_>,
     first: f32,
-    fold: fn(f32, f32) -> f32,
-    finish: fn(f32, f32) -> f32,
+    fold: impl Fn(f32, f32) -> f32 + Copy,
+    finish: impl Fn(f32, f32) -> f32,
 ) {
     let mut params = run.node.params();
     let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
@@ -128,11 +128,13 @@ pub(crate) fn run_pool_f32(
                 } else {
                     taps.count()
                 };
-                for channel in 0..channels {
-                    let folded = taps.fold(&image, channel, first, fold);
-                    let value = finish(folded, count as f32).max(limits[0]).min(limits[1]);
-                    if let Some(cell) = output.get((y * columns + x) * channels + channel) {
-                        cell.set(value);
+                let pixel = (y * columns + x) * channels;
+                let output = output.get(pixel..pixel + channels).unwrap_or(&[]);
+                for (block, cells) in output.chunks(8).enumerate() {
+                    let folded = taps.fold_f32(&image, 8 * block, first, fold);
+                    for (cell, folded) in cells.iter().zip(folded) {
+                        let value = finish(folded, count as f32);
+                        cell.set(value.max(limits[0]).min(limits[1]));
                     }
                 }
             }

@@ -17,6 +17,7 @@
 use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
 use format::{DType, Node};
+use kernels::f32::combine;
 use kernels::{AddI8, AddI16};
 
 pub use super::broadcast::broadcast;
@@ -114,7 +115,8 @@ pub(super) fn function(code: u8) -> Option<fn(f32, f32) -> f32> {
 
 fn run_f32(run: &Run<'_>) {
     let mut params = run.node.params();
-    let Some(function) = function(params.u8()) else { return };
+    let code = params.u8();
+    let Some(function) = function(code) else { return };
     params.u8();
     params.u16();
     let (low, high) = (params.f32(), params.f32());
@@ -123,6 +125,16 @@ fn run_f32(run: &Run<'_>) {
         return;
     };
     let (x, y, output) = (run.input::<f32>(0), run.input::<f32>(1), run.output::<f32>(0));
+    if a.shape == b.shape {
+        let (inputs, limits) = ([&x, &y], [low, high]);
+        // Functions that loops are compiled with.
+        return match code {
+            0 => combine(inputs, output, limits, |a, b| a + b),
+            1 => combine(inputs, output, limits, |a, b| a - b),
+            2 => combine(inputs, output, limits, |a, b| a * b),
+            _ => combine(inputs, output, limits, function),
+        };
+    }
     let mut pairs = Places::new([&a.shape, &b.shape], to.shape);
     for cell in output {
         let at = pairs.advance();

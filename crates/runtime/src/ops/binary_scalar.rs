@@ -36,7 +36,8 @@ fn table(
     other: &Operand<'_>,
     output: &Operand<'_>,
 ) -> Result<Lowered, String> {
-    let function = super::binary::function(binary.function as u8).ok_or("the function is not known")?;
+    let function =
+        super::binary::function(binary.function as u8).ok_or("the function is not known")?;
     let ((from, from_zero), (to, to_zero)) = (other.affine()?, output.affine()?);
     let entry = |byte: u8| {
         let real = (f32::from(byte as i8) - from_zero as f32) * from;
@@ -48,9 +49,17 @@ fn table(
     };
     let bytes: Vec<u8> = (0..=255).map(entry).collect();
     let shape = Shape::new(&[256]).ok_or("too many dimensions")?;
-    let constant = LoweredOperand::Constant { dtype: DType::I8, shape, bytes };
+    let constant = LoweredOperand::Constant {
+        dtype: DType::I8,
+        shape,
+        bytes,
+    };
     let operands = std::vec![LoweredOperand::Input(1 - index), constant];
-    Ok(Lowered { code: super::unary::I8.code, operands, params: Vec::new() })
+    Ok(Lowered {
+        code: super::unary::I8.code,
+        operands,
+        params: Vec::new(),
+    })
 }
 
 #[cfg(test)]
@@ -65,12 +74,20 @@ mod tests {
     #[test]
     fn numbers_may_stand_on_both_sides() {
         let q = |scale, zero| Some(Quantization::per_tensor(scale, zero));
-        let tensor = |dims: &[u32], data| Tensor { shape: Shape::new(dims).unwrap(), data };
+        let tensor = |dims: &[u32], data| Tensor {
+            shape: Shape::new(dims).unwrap(),
+            data,
+        };
         let x = Some((tensor(&[3], Data::I8(vec![5, -3, 1])), q(0.5, 1)));
         let three = Some((tensor(&[], Data::F32(vec![3.0])), None));
         let made = |function, inputs: &[_]| {
-            let binary = Binary { function, activation: Activation::None };
-            evaluate(&binary, inputs, &[q(0.25, -10)], Rounding::High).unwrap()[0].data.clone()
+            let binary = Binary {
+                function,
+                activation: Activation::None,
+            };
+            evaluate(&binary, inputs, &[q(0.25, -10)], Rounding::High).unwrap()[0]
+                .data
+                .clone()
         };
         let (right, left) = ([x.clone(), three.clone()], [three, x]);
         assert_eq!(made(Function::Pow, &right), Data::I8(vec![22, -42, -10]));
