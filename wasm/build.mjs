@@ -1,6 +1,6 @@
 /**
  * Builds both variants of the module into `pkg/`, and the models that the tests run into
- * `test/fixtures/`.
+ * `test/fixtures/`; with `--modules`, only the former.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
@@ -49,6 +49,8 @@ for (const { file, flags } of VARIANTS) {
   const bytes = readFileSync(`${folder}pkg/${file}`);
   console.log(`pkg/${file}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} compressed`);
 }
+if (process.argv.includes('--modules')) process.exit();
+
 process.stdout.write(cargo(['run', '--quiet', '--package', 'modelopt-wasm', '--example', 'fixtures', '--', `${folder}test/fixtures`]));
 // The demonstration's model is one of them.
 copyFileSync(`${folder}test/fixtures/digits.mopt`, `${folder}demo/digits.mopt`);

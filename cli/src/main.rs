@@ -1,6 +1,7 @@
 //! `modelopt`: from a trained model to one that runs on the smallest machines, with its accuracy
 //! known at every step.
 
+mod check;
 mod commands;
 mod dataset;
 mod failure;

@@ -345,7 +345,7 @@ fn json(folder: &Path, arguments: &[&str]) -> Value {
 #[test]
 fn images_grow_in_integers() {
     let graph = Writer::default().segmentation();
-    let [_, compared] = quantized_on(graph, "int8", 2 * FEATURES);
+    let [_, compared] = quantized_on(graph, &[], 2 * FEATURES);
     println!("{}", compared["b"]);
     let ratio = compared["b"]["sqnr_db"].as_f64().unwrap();
     assert!(ratio >= 28.0, "{ratio} dB");
@@ -353,11 +353,11 @@ fn images_grow_in_integers() {
 
 /// Quantizes a model without any float node, and compares it with its source.
 fn quantized(graph: GraphProto, activations: &str) -> [Value; 2] {
-    quantized_on(graph, activations, FEATURES)
+    quantized_on(graph, &["--activations", activations], FEATURES)
 }
 
-/// As [`quantized`], on samples of so many columns.
-fn quantized_on(graph: GraphProto, activations: &str, columns: usize) -> [Value; 2] {
+/// As [`quantized`] with such options, on samples of so many columns.
+fn quantized_on(graph: GraphProto, options: &[&str], columns: usize) -> [Value; 2] {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes);
     write("model.onnx", file(graph)).unwrap();
@@ -370,7 +370,7 @@ fn quantized_on(graph: GraphProto, activations: &str, columns: usize) -> [Value;
         "calib.npy",
         "--require-int8",
     ];
-    let quantize = [&quantize[..], &["--activations", activations]].concat();
+    let quantize = [&quantize[..], options].concat();
     let made = json(folder.path(), &quantize);
     assert_eq!(made["float"], Value::Array(vec![]), "{made}");
     let compare = ["compare", "model.onnx", "model.mopt", "--data", "test.npy"];
@@ -389,6 +389,27 @@ fn a_transformer_runs_in_integers() {
     assert!(agreement(&compared) >= 0.95);
 }
 
+/// Some layers in int16 among others in int8, by name, with conversions between them.
+#[test]
+fn int8_and_int16_mix() {
+    let graph = Writer::default().transformer();
+    let softmax = graph
+        .node
+        .iter()
+        .filter(|node| node.op_type.as_deref() == Some("Softmax"));
+    let names: Vec<String> = softmax.filter_map(|node| node.name.clone()).collect();
+    let options: Vec<&str> = names.iter().flat_map(|name| ["--int16", name]).collect();
+    let [made, compared] = quantized_on(graph, &options, FEATURES);
+    let layers = made["layers"].as_array().unwrap();
+    let of = |operator: &str| -> Vec<&Value> {
+        let found = layers.iter().filter(|layer| layer["operator"] == operator);
+        found.map(|layer| &layer["type"]).collect()
+    };
+    assert_eq!(of("softmax"), ["int16"; 2]);
+    assert!(of("layer_norm").iter().all(|dtype| *dtype == "int8"));
+    assert!(agreement(&compared) >= 0.95);
+}
+
 /// int8 weights, which all steps share, with states of int8 or int16.
 #[test]
 fn recurrent_networks_run_in_integers() {
@@ -400,6 +421,40 @@ fn recurrent_networks_run_in_integers() {
             println!("{operator} {activations}: {} bytes", made["bytes"]);
             assert!(agreement >= least, "{operator} {activations}: {agreement}");
         }
+    }
+}
+
+/// A node that cannot run in int16 is named, with the reason.
+#[test]
+fn nodes_without_an_int16_form_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::default();
+    writer
+        .graph
+        .input
+        .push(declaration("x", &[1, TOKENS, FEATURES]));
+    let power = writer.node("Pow", &["x", "x"], vec![]);
+    writer.output(&power);
+    std::fs::write(folder.path().join("power.onnx"), file(writer.graph)).unwrap();
+    std::fs::write(folder.path().join("calib.npy"), npy(8, FEATURES, 1)).unwrap();
+    for (name, reason) in [
+        ("Pow0", "there is no int8 pow"),
+        ("Pow7", "there is no node 'Pow7'"),
+    ] {
+        let quantize = [
+            "quantize",
+            "power.onnx",
+            "--calib",
+            "calib.npy",
+            "--int16",
+            name,
+        ];
+        let (code, _, errors) = run(folder.path(), &quantize);
+        assert_eq!(code, 2, "{errors}");
+        assert!(
+            errors.contains("--int16: ") && errors.contains(reason),
+            "{errors}"
+        );
     }
 }
 

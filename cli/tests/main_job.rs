@@ -190,6 +190,83 @@ fn float_models_stay_as_they_are() {
 }
 
 #[test]
+fn passes_are_counted_and_checked_on_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, data) = (demo("digits.onnx"), demo("test.npy"));
+    let optimize = ["optimize", &model, "--scale", "0.0625", "-o", "float.mopt"];
+    let made = json(
+        folder.path(),
+        &[&optimize[..], &["--check", &data]].concat(),
+    );
+    let passes = made["passes"].as_array().unwrap();
+    let changed: Vec<&Value> = passes
+        .iter()
+        .filter(|pass| pass["changes"].as_u64().unwrap() > 0)
+        .collect();
+    assert!(changed.len() > 2, "{made}");
+    for pass in changed {
+        assert!(pass["difference"].as_f64().unwrap() < 1e-3, "{pass}");
+    }
+    for name in ["fold", "common", "dead"] {
+        assert!(passes.iter().any(|pass| pass["name"] == name), "{made}");
+        let without = [&optimize[..], &["--without", name]].concat();
+        let (code, output, errors) = run(folder.path(), &without);
+        assert_eq!(code, 0, "{errors}");
+        let line = output
+            .lines()
+            .find(|line| line.trim_start().starts_with(name));
+        assert!(line.unwrap().trim_end().ends_with('0'), "{output}");
+    }
+}
+
+/// Weights of 4 bits; the digits' int8 file is about twice as large without its fixed parts.
+#[test]
+fn int4_weights_keep_the_digits_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, train) = (demo("digits.onnx"), demo("train.npy"));
+    let (test, labels) = (demo("test.npy"), demo("test_labels.npy"));
+    let quantized = |weights: &str| {
+        let output = [weights, ".mopt"].concat();
+        let model = ["quantize", &model, "--calib", &train, "--scale", "0.0625"];
+        let judged = ["--eval", &test, "--labels", &labels, "--weights", weights];
+        json(
+            folder.path(),
+            &[&model[..], &judged, &["-o", &output]].concat(),
+        )
+    };
+    let (wide, narrow) = (quantized("int8"), quantized("int4"));
+    let bytes = |made: &Value| made["bytes"].as_f64().unwrap();
+    assert!(bytes(&narrow) < 0.8 * bytes(&wide), "{narrow}");
+    assert!(
+        narrow["evaluation"]["top1"].as_f64().unwrap() >= 0.97,
+        "{narrow}"
+    );
+    let layers = narrow["layers"].as_array().unwrap();
+    assert!(layers.iter().any(|layer| layer["int4_weights"] == true));
+}
+
+#[test]
+fn half_precision_weights_halve_a_float_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, data) = (demo("digits.onnx"), demo("test.npy"));
+    let optimize = ["optimize", &model, "--scale", "0.0625"];
+    let made = |weights: &str| {
+        let output = [weights, ".mopt"].concat();
+        let options = ["--weights", weights, "-o", &output];
+        let made = json(folder.path(), &[&optimize[..], &options].concat());
+        made["bytes"].as_f64().unwrap()
+    };
+    let share = made("f16") / made("f32");
+    assert!((0.45..0.65).contains(&share), "{share}");
+    let compared = json(
+        folder.path(),
+        &["compare", &model, "f16.mopt", "--data", &data],
+    );
+    assert_eq!(compared["b"]["agreement"], 1.0, "{compared}");
+    assert!(compared["b"]["difference_max"].as_f64().unwrap() < 0.01);
+}
+
+#[test]
 fn a_gate_that_does_not_hold_keeps_the_file_from_being_written() {
     let folder = tempfile::tempdir().unwrap();
     let (model, train) = (demo("digits.onnx"), demo("train.npy"));

@@ -2,6 +2,7 @@
 
     tflite.py run (tflm|litert) MODEL INPUT OUTPUT   run samples stored one behind the other
     tflite.py operators FOLDER                       write small models with inputs and outputs
+    tflite.py litert FOLDER                          write models that move and add, by LiteRT
     tflite.py floats FOLDER                          write small float models likewise, by LiteRT
     tflite.py fixtures FOLDER                        write the models of crates/import/tests/fixtures
 """
@@ -345,6 +346,69 @@ def svdf(rank, activation):
     return graph.finish("SVDF", [x, w, t, b, s], y, [x], "SVDFOptions", **fields)
 
 
+def float_svdf(rank, activation):
+    graph, units, steps, size = Graph(), 3, 4, 8
+    x = graph.tensor([2, size], "FLOAT32")
+    shapes = [[units * rank, size], [units * rank, steps], [units]]
+    constants = [graph.tensor(shape, "FLOAT32", data=RANDOM.normal(size=shape).astype(np.float32)) for shape in shapes]
+    s = graph.tensor([2, units * rank * steps], "FLOAT32")
+    graph.graph.tensors[s].isVariable = True
+    y = graph.tensor([2, units], "FLOAT32")
+    fields = dict(rank=rank, fusedActivationFunction=activation)
+    return graph.finish("SVDF", [x, *constants, s], y, [x], "SVDFOptions", **fields)
+
+
+def lstm(kind, power=-11, clip=0.0, time_first=False, steps=5):
+    """A layer with a state that samples one after the other change."""
+    graph, batch, size, units = Graph(), 2, 7, 6
+    shape = [steps, batch, size] if time_first else [batch, steps, size]
+    floats = kind != "INT8"
+
+    def matrix(rows, columns):
+        values = weights([rows, columns])
+        if floats:
+            return graph.tensor([rows, columns], kind, data=values.astype(np.float32) / 100)
+        unit = float(np.float32(RANDOM.uniform(0.004, 0.012)))
+        return graph.tensor([rows, columns], scale=unit, data=values)
+
+    def bias():
+        if floats:
+            return graph.tensor([units], kind, data=RANDOM.normal(size=units).astype(np.float32))
+        return graph.tensor([units], "INT32", scale=1e-4, data=RANDOM.integers(-9000, 9000, units).astype(np.int32))
+
+    def state(kind, **fixed):
+        index = graph.tensor([batch, units], kind, **({} if floats else fixed))
+        graph.graph.tensors[index].isVariable = True
+        return index
+
+    hidden = {"scale": 1 / 128, "zero": zero() // 16}
+    x = typed(graph, kind, shape, scale=0.01, zero=zero())
+    operands = [x, *(matrix(units, size) for _ in range(4)), *(matrix(units, units) for _ in range(4)), -1, -1, -1]
+    operands += [*(bias() for _ in range(4)), -1, -1, state(kind, **hidden)]
+    operands += [state(kind if floats else "INT16", scale=2.0**power), -1, -1, -1, -1]
+    y = typed(graph, kind, [*shape[:2], units], **hidden)
+    tanh = graph.schema.ActivationFunctionType.TANH
+    fields = dict(fusedActivationFunction=tanh, timeMajor=time_first, cellClip=clip)
+    return graph.finish(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM", operands, y, [x], "UnidirectionalSequenceLSTMOptions", **fields
+    )
+
+
+def layers(kind):
+    """Layers of long short-term memory."""
+    for power in (-9, -11, -12, -14, -15):
+        yield f"lstm_{-power}", lstm(kind, power)
+    yield "lstm_clipped", lstm(kind, clip=0.7)
+    yield "lstm_time_first", lstm(kind, time_first=True)
+    yield "lstm_step", lstm(kind, steps=1)
+
+
+def filters():
+    for rank in (1, 2):
+        for activation in (0, 1):
+            yield f"svdf_{rank}_{activation}", float_svdf(rank, activation)
+
+
 def structural(kind):
     """Models of operators that there are for integers and floats alike."""
     for index in (0, 1):
@@ -432,7 +496,7 @@ def floats(folder):
     """Models of floats, with outputs of LiteRT."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, model in structural("FLOAT32"):
+    for name, model in [*structural("FLOAT32"), *layers("FLOAT32"), *filters()]:
         try:
             runner = Lite(model)
         except (RuntimeError, ValueError) as error:
@@ -447,13 +511,23 @@ def floats(folder):
 
 
 def operators(folder):
+    write(folder, [*cases(), *structural("INT8"), *layers("INT8")], Micro)
+
+
+def litert(folder):
+    means = [(f"mean_{axis}_{alike}", mean(alike, [axis], True)) for axis in (1, 2, 3) for alike in (False, True)]
+    write(folder, [*structural("INT8"), *means, ("svdf_1", svdf(1, 1)), ("svdf_2", svdf(2, 1))], Lite)
+
+
+def write(folder, models, runtime):
+    """Models with inputs, random and extreme, and the outputs of a runtime."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, model in [*cases(), *structural("INT8")]:
+    for name, model in models:
         try:
-            runner = Micro(model)
-        except RuntimeError as error:
-            print(f"{name}: TensorFlow Lite Micro refuses it: {error}")
+            runner = runtime(model)
+        except (RuntimeError, ValueError) as error:
+            print(f"{name}: {runtime.__name__} refuses it: {error}")
             continue
         shape = [int(size) for size in runner.input["shape"]]
         count = int(np.prod(shape))
@@ -496,4 +570,4 @@ def fixtures(folder):
 
 
 if __name__ == "__main__":
-    {"run": run, "operators": operators, "floats": floats, "fixtures": fixtures}[sys.argv[1]](*sys.argv[2:])
+    {"run": run, "operators": operators, "litert": litert, "floats": floats, "fixtures": fixtures}[sys.argv[1]](*sys.argv[2:])

@@ -4,7 +4,7 @@
 use data::{Expected, Source};
 use evaluate::{Input, layout};
 use format::meta::Preprocess;
-use optimize::quantize::{self, Activations, Method, Sample};
+use optimize::quantize::{self, Activations, Method, Sample, WeightType};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +98,15 @@ impl Subject {
 
     /// The same with activations of a type.
     pub fn quantized_to(&self, activations: Activations) -> Result<Vec<u8>, Box<dyn Error>> {
+        self.quantized_in(activations, WeightType::Int8)
+    }
+
+    /// The same with weights of a type too.
+    pub fn quantized_in(
+        &self,
+        activations: Activations,
+        weights: WeightType,
+    ) -> Result<Vec<u8>, Box<dyn Error>> {
         let mut graph = import::onnx(&self.model, &import::Options::default())?.graph;
         optimize::run(&mut graph, |_| true)?;
         let port = graph.inputs.first().ok_or("the model has no input")?;
@@ -114,15 +123,18 @@ impl Subject {
         let mut samples = samples.iter().map(|values| Ok(stored(values)));
         let options = quantize::Options {
             activations,
+            weights,
             method: Method::default(),
             bias_correction: true,
             reconstruct: true,
             equalize: true,
+            int16: &|_| false,
             keep_float: &|_| false,
         };
         let quantized = quantize::quantize(&graph, &compared, &mut samples, &options, &mut |_| ())?;
         let options = compile::Options {
             preprocess: vec![self.preprocess.clone()],
+            narrow_weights: weights == WeightType::Int4,
             ..compile::Options::default()
         };
         Ok(compile::compile(&quantized.graph, &options)?.bytes)

@@ -1,9 +1,16 @@
-//! The same file gives the same bits on the host, in WebAssembly, and on emulated boards.
+//! The same file gives the same bits on the host, in WebAssembly, on 64-bit Arm, and on emulated
+//! boards.
+
+#[path = "parity/arm64.rs"]
+mod arm64;
 
 use device::{Device, Images, node};
 use evaluate::{Host, Predict, Prediction};
 use modelopt_tests::{Subject, digits, keywords};
-use optimize::quantize::Activations;
+use optimize::quantize::{Activations, WeightType};
+use runtime::Model;
+use runtime::host::AlignedBytes;
+use runtime::ops::conv_2d;
 
 /// Inputs for each board: emulation is slow.
 const BOARD_INPUTS: usize = 50;
@@ -28,9 +35,29 @@ fn assert_same(
     }
 }
 
+/// Compares both sets of kernels of 64-bit Arm with the host.
+fn check_arm64(model: &[u8], expected: &[Prediction], samples: &[Vec<f32>]) {
+    let Some(program) = arm64::program() else {
+        println!("skipped: 64-bit Arm: no program, or no QEMU; run `cargo xtask test arm64`");
+        return;
+    };
+    let expected: Vec<&[u8]> = expected
+        .iter()
+        .flat_map(|answer| answer.raw.iter().map(Vec::as_slice))
+        .collect();
+    for (processor, kernels) in arm64::PROCESSORS {
+        let (found, answers) = arm64::answers(&program, processor, model, samples);
+        assert_eq!(found, kernels, "{processor}");
+        assert!(answers == expected.concat(), "{processor}: answers differ");
+    }
+}
+
 /// Compares every place with the host.
 fn check(subject: &Subject, activations: Activations) {
-    let model = subject.quantized_to(activations).unwrap();
+    check_file(subject, subject.quantized_to(activations).unwrap());
+}
+
+fn check_file(subject: &Subject, model: Vec<u8>) {
     let samples = subject.samples(None).unwrap();
     let mut host = Host::new(&model).unwrap();
     let expected = answers(&mut host, &samples);
@@ -51,6 +78,7 @@ fn check(subject: &Subject, activations: Activations) {
             }
         }
     }
+    check_arm64(&model, &expected, &samples);
     let images = Images::locate();
     for name in ["qemu:mps2-an386", "qemu:mps3-an547"] {
         let board = device::find(name).unwrap();
@@ -73,6 +101,18 @@ fn digits_are_the_same_everywhere() {
 #[test]
 fn digits_in_int16_are_the_same_everywhere() {
     check(&digits(), Activations::Int16);
+}
+
+/// Weights of 4 bits are widened when a session is made, or on a board before each run.
+#[test]
+fn digits_with_int4_weights_are_the_same_everywhere() {
+    let model = digits().quantized_in(Activations::Int8, WeightType::Int4);
+    let model = model.unwrap();
+    let aligned = AlignedBytes::copy_of(&model);
+    let nodes = Model::new(aligned.bytes()).unwrap().nodes();
+    let narrow = nodes.filter(|node| node.code() == conv_2d::NARROW_I8.code);
+    assert!(narrow.count() > 0, "no layer has int4 weights");
+    check_file(&digits(), model);
 }
 
 #[test]

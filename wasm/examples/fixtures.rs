@@ -193,6 +193,7 @@ fn int8_network(rounding: Rounding) -> Result<Vec<u8>> {
     let kind = AveragePool2d {
         window: Window2d::dense([4, 4]),
         count_include_pad: false,
+        halves_up: false,
         activation: Activation::None,
     };
     let mean = b.layer("average_pool", kind, &[largest], scale)?;

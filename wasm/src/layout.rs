@@ -71,14 +71,12 @@ impl Layout {
     pub(crate) fn gather(&self, width: usize, caller: &[u8], tensor: &mut [u8]) {
         match self {
             Layout::Same => copy(caller, tensor),
-            Layout::Strided(axes) => {
-                let mut elements = tensor.chunks_exact_mut(width);
-                each_offset(axes, 0, &mut |offset| {
-                    if let Some(to) = elements.next() {
-                        copy(caller.get(offset * width..).unwrap_or(&[]), to);
-                    }
-                });
-            }
+            Layout::Strided(axes) => match width {
+                1 => gather_elements::<1>(axes, caller, tensor),
+                2 => gather_elements::<2>(axes, caller, tensor),
+                4 => gather_elements::<4>(axes, caller, tensor),
+                _ => gather_elements::<8>(axes, caller, tensor),
+            },
         }
     }
 
@@ -86,16 +84,42 @@ impl Layout {
     pub(crate) fn scatter(&self, width: usize, tensor: &[u8], caller: &mut [u8]) {
         match self {
             Layout::Same => copy(tensor, caller),
-            Layout::Strided(axes) => {
-                let mut elements = tensor.chunks_exact(width);
-                each_offset(axes, 0, &mut |offset| {
-                    if let Some(from) = elements.next() {
-                        copy(from, caller.get_mut(offset * width..).unwrap_or(&mut []));
-                    }
-                });
-            }
+            Layout::Strided(axes) => match width {
+                1 => scatter_elements::<1>(axes, tensor, caller),
+                2 => scatter_elements::<2>(axes, tensor, caller),
+                4 => scatter_elements::<4>(axes, tensor, caller),
+                _ => scatter_elements::<8>(axes, tensor, caller),
+            },
         }
     }
+}
+
+/// Elements of a width that is known when this is compiled move in one instruction each.
+fn gather_elements<const WIDTH: usize>(axes: &[Axis], caller: &[u8], tensor: &mut [u8]) {
+    let (from, _) = caller.as_chunks::<WIDTH>();
+    let (mut to, _) = tensor.as_chunks_mut::<WIDTH>();
+    each_row(axes, &mut |start, row| {
+        let (here, behind) = core::mem::take(&mut to).split_at_mut_checked(row.length)?;
+        for (i, element) in here.iter_mut().enumerate() {
+            *element = *from.get(start + i * row.stride)?;
+        }
+        to = behind;
+        Some(())
+    });
+}
+
+/// The other way round.
+fn scatter_elements<const WIDTH: usize>(axes: &[Axis], tensor: &[u8], caller: &mut [u8]) {
+    let (mut from, _) = tensor.as_chunks::<WIDTH>();
+    let (to, _) = caller.as_chunks_mut::<WIDTH>();
+    each_row(axes, &mut |start, row| {
+        let (here, behind) = from.split_at_checked(row.length)?;
+        for (i, element) in here.iter().enumerate() {
+            *to.get_mut(start + i * row.stride)? = *element;
+        }
+        from = behind;
+        Some(())
+    });
 }
 
 /// Copies as many bytes as both sides have.
@@ -103,13 +127,24 @@ fn copy(from: &[u8], to: &mut [u8]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
 
-/// Calls `visit` with the caller's offset of every element, in the tensor's order.
-fn each_offset(axes: &[Axis], start: usize, visit: &mut dyn FnMut(usize)) {
+/// Calls `visit` with the caller's offset of the first element of every row along the innermost
+/// axis, and with that axis, in the tensor's order; ends where it gives `None`.
+fn each_row(axes: &[Axis], visit: &mut dyn FnMut(usize, &Axis) -> Option<()>) {
+    let Some((row, outer)) = axes.split_last() else {
+        return;
+    };
+    let _ = each_start(outer, 0, &mut |start| visit(start, row));
+}
+
+fn each_start(
+    axes: &[Axis],
+    start: usize,
+    visit: &mut dyn FnMut(usize) -> Option<()>,
+) -> Option<()> {
     match axes {
         [] => visit(start),
-        [last] => (0..last.length).for_each(|i| visit(start + i * last.stride)),
         [first, inner @ ..] => {
-            (0..first.length).for_each(|i| each_offset(inner, start + i * first.stride, visit));
+            (0..first.length).try_for_each(|i| each_start(inner, start + i * first.stride, visit))
         }
     }
 }

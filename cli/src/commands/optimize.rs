@@ -1,21 +1,25 @@
 //! `modelopt optimize`: graph passes, and a compact model that stays in float.
 
-use crate::dataset::PreprocessArguments;
+use crate::check::Check;
+use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
 use crate::front_end;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
 use crate::table::{self, grouped};
+use clap::ValueEnum;
+use evaluate::Input;
 use format::meta::Manifest;
 use graph::Graph;
+use import::Imported;
 use runtime::ops::log_mel::LogMel;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Optimize an ONNX or TFLite model without changing what it computes, and compile it as it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize wakeword_int8.tflite --streaming 1\n  modelopt optimize wakeword_int8.tflite --front-end mlperf-wake-word --streaming 1"
+    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize model.onnx --check test.npy\n  modelopt optimize wakeword_int8.tflite --streaming 1\n  modelopt optimize wakeword_int8.tflite --front-end mlperf-wake-word --streaming 1"
 )]
 pub(crate) struct Arguments {
     /// The model: ONNX or TFLite
@@ -26,6 +30,13 @@ pub(crate) struct Arguments {
     /// A pass to leave out; repeatable
     #[arg(long, value_name = "PASS", value_parser = clap::builder::PossibleValuesParser::new(optimize::PASSES.map(|pass| pass.name)))]
     without: Vec<String>,
+    /// How float weights of convolutions and fully connected layers are stored: f32, or rounded to f16,
+    /// which halves the file; sums are of f32 either way
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = FloatWeights::F32)]
+    weights: FloatWeights,
+    /// Run the model over samples of this data after every change, and fail if an answer changes
+    #[arg(long, value_name = "DATA")]
+    check: Option<PathBuf>,
     /// Make a model over a window of time one that takes the newest steps alone and keeps what it
     /// still needs of the others: AXIS is that of time, counted from 0
     #[arg(long, value_name = "AXIS")]
@@ -46,6 +57,21 @@ pub(crate) struct Arguments {
     preprocess: PreprocessArguments,
 }
 
+/// The compact model and all that is said of it.
+struct Made {
+    applied: Vec<optimize::Applied>,
+    check: Option<Check>,
+    compiled: compile::Compiled,
+    nodes_before: usize,
+    macs: u64,
+    /// Before the model was turned into one that takes steps.
+    macs_before: u64,
+    /// Runs that fill the state of such a model.
+    priming_runs: Option<usize>,
+    /// The rounding of integers, or what the numbers are instead.
+    numbers: &'static str,
+}
+
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let path = arguments
         .output
@@ -53,67 +79,103 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         .unwrap_or_else(|| default_path(&arguments.model, "mopt"));
     let output = Output::new(&path, &[&arguments.model])?;
     let source = model::source(&arguments.model, &arguments.import)?;
+    let made = make(arguments, source)?;
+    output.write(&made.compiled.bytes)?;
+    match json {
+        true => println!("{}", made.as_json(output.path())),
+        false => made.print(output.path()),
+    }
+    Ok(())
+}
+
+/// Applies passes and what else is asked for, and compiles.
+fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
     let mut graph = source.graph;
     let is_quantized = graph.is_quantized();
-    let before = graph.nodes.len();
-    let inputs = crate::dataset::inputs(&graph, &arguments.preprocess)?;
-    let applied = optimize::run(&mut graph, |name| {
-        !arguments.without.iter().any(|other| other == name)
-    })?;
+    let nodes_before = graph.nodes.len();
+    let inputs = dataset::inputs(&graph, &arguments.preprocess)?;
+    let preprocess = inputs.iter().map(|input| input.preprocess.clone());
+    let options = compile::Options {
+        rounding: source.rounding,
+        preprocess: preprocess.collect(),
+        manifest: manifest(&source.source_hash, arguments),
+        narrow_weights: arguments.weights == FloatWeights::F16,
+        ..Default::default()
+    };
+    let mut check = match &arguments.check {
+        Some(data) => Some(check(data, &graph, &inputs, &options)?),
+        None => None,
+    };
+    let is_enabled = |name: &str| !arguments.without.iter().any(|other| other == name);
+    let applied = optimize::run_observed(
+        &mut graph,
+        is_enabled,
+        &mut |pass, graph| match &mut check {
+            Some(check) => check.observe(pass, graph),
+            None => Ok(()),
+        },
+    )?;
     if let Some(front_end) = &arguments.front_end {
         optimize::front_end::attach(&mut graph, front_end)?;
     }
-    let macs = graph.macs();
+    if arguments.weights == FloatWeights::F16 {
+        optimize::half::round_weights(&mut graph);
+    }
+    let macs_before = graph.macs();
     let priming_runs = stream(&mut graph, arguments)?;
-    let options = compile::Options {
-        rounding: source.rounding,
-        preprocess: inputs.into_iter().map(|input| input.preprocess).collect(),
-        manifest: manifest(&source.source_hash, arguments.streaming),
-        ..Default::default()
-    };
-    let compiled = compile::compile(&graph, &options)?;
-    output.write(&compiled.bytes)?;
-    if json {
-        let passes: Vec<Value> = applied
-            .iter()
-            .map(|pass| json!({ "name": pass.name, "changes": pass.count }))
-            .collect();
-        println!(
-            "{}",
-            json!({
-                "output": output.path(), "passes": passes, "nodes_before": before, "nodes": compiled.plan.len(),
-                "bytes": compiled.bytes.len(), "ram_bytes": compiled.arena_bytes,
-                "state_bytes": compiled.state_bytes, "macs": graph.macs(), "macs_before": macs,
-                "priming_runs": priming_runs,
-            })
-        );
-        return Ok(());
+    Ok(Made {
+        applied,
+        check,
+        compiled: compile::compile(&graph, &options)?,
+        nodes_before,
+        macs: graph.macs(),
+        macs_before,
+        priming_runs,
+        numbers: match is_quantized {
+            true => source.rounding.name(),
+            false => "float",
+        },
+    })
+}
+
+impl Made {
+    fn as_json(&self, path: &Path) -> Value {
+        let difference = |name| self.check.as_ref().and_then(|check| check.difference(name));
+        let passes = self.applied.iter().map(|pass| {
+            json!({ "name": pass.name, "changes": pass.count, "difference": difference(pass.name) })
+        });
+        json!({
+            "output": path, "passes": passes.collect::<Vec<Value>>(),
+            "nodes_before": self.nodes_before, "nodes": self.compiled.plan.len(),
+            "bytes": self.compiled.bytes.len(), "ram_bytes": self.compiled.arena_bytes,
+            "state_bytes": self.compiled.state_bytes, "macs": self.macs,
+            "macs_before": self.macs_before, "priming_runs": self.priming_runs,
+        })
     }
-    print_passes(&applied);
-    println!(
-        "\nnodes {before} -> {}, RAM {} bytes",
-        compiled.plan.len(),
-        grouped(compiled.arena_bytes as u64)
-    );
-    if let Some(runs) = priming_runs {
+
+    fn print(&self, path: &Path) {
+        print_passes(&self.applied, self.check.as_ref());
         println!(
-            "streaming: {} -> {} MACs a run, {} bytes of state, full after {runs} runs",
-            grouped(macs),
-            grouped(graph.macs()),
-            grouped(compiled.state_bytes as u64)
+            "\nnodes {} -> {}, RAM {} bytes",
+            self.nodes_before,
+            self.compiled.plan.len(),
+            grouped(self.compiled.arena_bytes as u64)
         );
-    }
-    println!(
-        "wrote {}: {} bytes, {}",
-        output.path().display(),
-        grouped(compiled.bytes.len() as u64),
-        if is_quantized {
-            source.rounding.name()
-        } else {
-            "float"
+        if let Some(runs) = self.priming_runs {
+            println!(
+                "streaming: {} -> {} MACs a run, {} bytes of state, full after {runs} runs",
+                grouped(self.macs_before),
+                grouped(self.macs),
+                grouped(self.compiled.state_bytes as u64)
+            );
         }
-    );
-    Ok(())
+        println!(
+            "wrote {}: {} bytes, {}",
+            path.display(),
+            grouped(self.compiled.bytes.len() as u64),
+            self.numbers
+        );
+    }
 }
 
 /// Turns the graph into its streaming form, if it is asked for; how many runs fill its state.
@@ -129,26 +191,66 @@ fn stream(graph: &mut Graph, arguments: &Arguments) -> Result<Option<usize>, Fai
     Ok(Some(streaming.priming_runs))
 }
 
-fn print_passes(applied: &[optimize::Applied]) {
-    let mut rows = table::table(&["pass", "what it does", "changes"], 2);
+/// The largest number of samples that changes are checked on.
+const CHECKED_SAMPLES: usize = 16;
+
+/// What the graph answers to samples before any pass.
+fn check(
+    data: &Path,
+    graph: &Graph,
+    inputs: &[Input],
+    options: &compile::Options,
+) -> Result<Check, Failure> {
+    let how = ReadArguments::new(None, Some(CHECKED_SAMPLES), None);
+    let source = dataset::open(data, inputs, &how)?;
+    Check::new(graph, &source, inputs, options)
+}
+
+fn print_passes(applied: &[optimize::Applied], check: Option<&Check>) {
+    let mut heads = vec!["pass", "what it does", "changes"];
+    heads.extend(check.map(|_| "answers differ by"));
+    let mut rows = table::table(&heads, 2);
     for (pass, applied) in optimize::PASSES.iter().zip(applied) {
-        rows.add_row([
+        let mut row = vec![
             pass.name.to_string(),
             pass.about.to_string(),
             applied.count.to_string(),
-        ]);
+        ];
+        row.extend(check.map(|check| match check.difference(pass.name) {
+            Some(0.0) => "nothing".to_string(),
+            Some(share) => format!("{share:.1e} of the largest"),
+            None => String::new(),
+        }));
+        rows.add_row(row);
     }
     table::print(&rows);
+    if let Some(check) = check {
+        println!("checked on {} samples", check.samples());
+    }
 }
 
-fn manifest(source_hash: &[u8], streaming: Option<usize>) -> Manifest {
+fn manifest(source_hash: &[u8], arguments: &Arguments) -> Manifest {
+    let mut recipe = String::from("optimize");
+    if let Some(axis) = arguments.streaming {
+        recipe.push_str(&format!(", streaming along axis {axis}"));
+    }
+    if arguments.weights == FloatWeights::F16 {
+        recipe.push_str(", weights of f16");
+    }
     Manifest {
         tool: crate::tool(),
         source_hash: source_hash.to_vec(),
-        recipe: match streaming {
-            None => "optimize".into(),
-            Some(axis) => format!("optimize, streaming along axis {axis}"),
-        },
+        recipe,
         ..Default::default()
     }
+}
+
+/// The type that float weights are stored in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FloatWeights {
+    /// Single precision
+    #[default]
+    F32,
+    /// Half precision
+    F16,
 }

@@ -1,5 +1,6 @@
 //! `modelopt quantize`: an ONNX model to int8, judged before it is written.
 
+use crate::commands::optimize::FloatWeights;
 use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
 use crate::model::{self, ImportArguments};
@@ -11,7 +12,7 @@ use evaluate::{Evaluation, Gate, Input, Verdict};
 use format::meta::Manifest;
 use graph::Graph;
 use import::Imported;
-use optimize::quantize::{self, Activations, Method, Quantized, Sample};
+use optimize::quantize::{self, Activations, Method, Quantized, Sample, WeightType};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -53,6 +54,17 @@ pub(crate) struct Arguments {
     /// as fine)
     #[arg(long, value_name = "TYPE", default_value_t = Activations::Int8)]
     activations: Activations,
+    /// Name of a node to run with int16 activations, among others with int8; repeatable
+    #[arg(long, value_name = "NODE")]
+    int16: Vec<String>,
+    /// The type of weights: int8, or int4 where that costs little precision (layers are tried one by one,
+    /// and the others stay int8); int4 takes half the bytes, and on devices working memory for the
+    /// widened weights of one layer
+    #[arg(long, value_name = "TYPE", default_value_t = WeightType::Int8)]
+    weights: WeightType,
+    /// How weights of layers that stay in float are stored: f32, or rounded to f16
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = FloatWeights::F32)]
+    float_weights: FloatWeights,
     /// Leave biases as they are
     #[arg(long)]
     no_bias_correction: bool,
@@ -175,6 +187,7 @@ fn quantized(
     let mut graph = source.graph.clone();
     optimize::run(&mut graph, |_| true)?;
     check_kept(&graph, &arguments.keep_float)?;
+    check_int16(&graph, &arguments.int16)?;
     let calibration = dataset::open(
         &arguments.calib,
         inputs,
@@ -196,6 +209,8 @@ fn quantized(
     });
     let options = quantize::Options {
         activations: arguments.activations,
+        int16: &|name| arguments.int16.iter().any(|wide| wide == name),
+        weights: arguments.weights,
         method: arguments.method,
         bias_correction: !arguments.no_bias_correction,
         reconstruct: !arguments.no_reconstruct,
@@ -209,7 +224,10 @@ fn quantized(
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let quantized = quantized?;
+    let mut quantized = quantized?;
+    if arguments.float_weights == FloatWeights::F16 {
+        optimize::half::round_weights(&mut quantized.graph);
+    }
     let options = compile_options(arguments, source, inputs, &calibration)?;
     let compiled = compile::compile(&quantized.graph, &options)?;
     Ok(Product {
@@ -242,6 +260,22 @@ fn check_kept(graph: &Graph, kept: &[String]) -> Result<(), Failure> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Nodes to run in int16 must be there, and have such a form.
+fn check_int16(graph: &Graph, wide: &[String]) -> Result<(), Failure> {
+    for name in wide {
+        let node = graph.nodes.iter().find(|node| node.name == *name);
+        let reason = match node {
+            Some(node) => match quantize::int16_reason(graph, node) {
+                Some(reason) => format!("node '{name}' stays as it is: {reason}"),
+                None => continue,
+            },
+            None => format!("there is no node '{name}'; `modelopt inspect` lists them"),
+        };
+        return Err(Failure::usage(format!("--int16: {reason}")));
+    }
+    Ok(())
 }
 
 fn compile_options(
@@ -283,6 +317,8 @@ fn compile_options(
             recipe: recipe(arguments),
             figures: Vec::new(),
         },
+        narrow_weights: arguments.weights == WeightType::Int4
+            || arguments.float_weights == FloatWeights::F16,
         ..compile::Options::default()
     })
 }
@@ -296,7 +332,14 @@ fn recipe(arguments: &Arguments) -> String {
     if arguments.activations != Activations::Int8 {
         recipe.push_str(&format!(" --activations {}", arguments.activations));
     }
+    if arguments.weights != WeightType::Int8 {
+        recipe.push_str(&format!(" --weights {}", arguments.weights));
+    }
     for (is_given, option) in [
+        (
+            arguments.float_weights == FloatWeights::F16,
+            " --float-weights f16",
+        ),
         (arguments.no_bias_correction, " --no-bias-correction"),
         (arguments.no_reconstruct, " --no-reconstruct"),
         (arguments.no_equalize, " --no-equalize"),
@@ -304,6 +347,9 @@ fn recipe(arguments: &Arguments) -> String {
         if is_given {
             recipe.push_str(option);
         }
+    }
+    for node in &arguments.int16 {
+        recipe.push_str(&format!(" --int16 {node}"));
     }
     for node in &arguments.keep_float {
         recipe.push_str(&format!(" --keep-float {node}"));
@@ -384,7 +430,7 @@ fn as_json(
     let layers: Vec<Value> = product.quantized.layers.iter().map(|layer| json!({
         "name": layer.name, "operator": layer.operator, "shape": layer.shape.dims(), "bytes": layer.bytes,
         "macs": layer.macs, "type": layer.dtype.name(), "scale": layer.output.map(|(scale, _)| scale), "zero_point": layer.output.map(|(_, zero)| zero),
-        "sqnr_db": layer.sqnr_db, "bias_corrected": layer.corrected, "rebuilt": layer.rebuilt,
+        "sqnr_db": layer.sqnr_db, "bias_corrected": layer.corrected, "rebuilt": layer.rebuilt, "int4_weights": layer.narrow,
     })).collect();
     let float: Vec<Value> = product
         .quantized
@@ -464,6 +510,26 @@ fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
             ""
         },
     );
+    print_sizes(product, source_bytes);
+    if let Some(judged) = judged {
+        println!(
+            "\n{}",
+            evaluate::table::side_by_side(&judged.baseline, &judged.evaluation)
+        );
+        place::print_verdicts(&judged.verdicts);
+    }
+}
+
+fn print_sizes(product: &Product, source_bytes: u64) {
+    let narrow = product
+        .quantized
+        .layers
+        .iter()
+        .filter(|layer| layer.narrow)
+        .count();
+    if narrow > 0 {
+        println!("int4 weights in {narrow} layers");
+    }
     let bytes = product.bytes.len() as u64;
     let ratio = source_bytes as f64 / bytes.max(1) as f64;
     println!(
@@ -472,11 +538,4 @@ fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
         grouped(bytes),
         grouped(product.ram_bytes as u64)
     );
-    if let Some(judged) = judged {
-        println!(
-            "\n{}",
-            evaluate::table::side_by_side(&judged.baseline, &judged.evaluation)
-        );
-        place::print_verdicts(&judged.verdicts);
-    }
 }

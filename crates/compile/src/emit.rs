@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::arena::{self, Buffer, OFFSET_ALIGNMENT, Placement};
 use crate::lifetimes::{Buffers, buffers};
+use crate::narrow::narrowed;
 use format::fixed::Rounding;
 use format::meta::{Manifest, Meta, Port, Preprocess};
 use format::{ABSENT, DType, NodeRecord, Place, TensorRecord, Writer};
@@ -22,6 +23,9 @@ pub struct Options {
     pub targets: Vec<Architecture>,
     /// Orders tried by the arena's planner.
     pub effort: usize,
+    /// Whether weights of convolutions are stored as int4 or f16 where each of them is such a number: it
+    /// halves the file, and costs devices scratch memory for the widened weights of one node.
+    pub narrow_weights: bool,
     /// What is done to raw data, per input.
     pub preprocess: Vec<Preprocess>,
     /// Names of classes, for the first output.
@@ -40,6 +44,7 @@ impl Default for Options {
                 Architecture::Helium,
             ],
             effort: 300,
+            narrow_weights: false,
             preprocess: Vec::new(),
             labels: Vec::new(),
             manifest: Manifest::default(),
@@ -83,7 +88,10 @@ pub struct Compiled {
 pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     graph.verify()?;
     let graph = &*with_reshaped_constants(graph);
-    let lowered = lower(graph, options.rounding)?;
+    let mut lowered = lower(graph, options.rounding)?;
+    if options.narrow_weights {
+        lowered = lowered.into_iter().map(narrowed).collect();
+    }
     let mut buffers = buffers(graph, &lowered);
     let values = buffers.buffers.len();
     // Scratch is not known before operands have places: a first file tells each node's bytes.

@@ -7,6 +7,7 @@
 pub mod arena;
 mod emit;
 mod lifetimes;
+mod narrow;
 pub mod rust;
 
 pub use emit::{Compiled, Options, PlanNode, compile};

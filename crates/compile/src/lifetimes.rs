@@ -32,14 +32,14 @@ pub(crate) fn buffers(graph: &Graph, lowered: &[Lowered]) -> Buffers {
         }
         if lowered.is_alias() {
             result.alias(graph, node, step);
-        } else if node.kind.operator().keeps_state() {
-            node.outputs
-                .iter()
-                .for_each(|&output| result.keep(graph, output));
         } else {
-            node.outputs
-                .iter()
-                .for_each(|&output| result.write(graph, output, step));
+            let operator = node.kind.operator();
+            for (index, &output) in node.outputs.iter().enumerate() {
+                match operator.keeps_state(index) {
+                    true => result.keep(graph, output),
+                    false => result.write(graph, output, step),
+                }
+            }
         }
     }
     for port in &graph.outputs {

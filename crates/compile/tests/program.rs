@@ -23,6 +23,7 @@ fn model() -> Vec<u8> {
             ..Window2d::dense([2, 2])
         },
         count_include_pad: false,
+        halves_up: false,
         activation: Activation::Relu,
     };
     let pooled = graph.push("pooled", pool, &[x]).unwrap()[0];

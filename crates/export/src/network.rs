@@ -9,6 +9,7 @@ use format::fixed::{Channel, Requantize, Rounding};
 use format::meta::{Meta, Port};
 use format::{DType, Model, Node, Params, Place, Tensor};
 use runtime::ops::{self, conv_2d};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// A tensor.
@@ -260,7 +261,7 @@ impl Network {
         let mut params = node.params();
         let code = node.code();
         let is = |op: &runtime::Op| op.code == code;
-        if is(&conv_2d::I8) {
+        if is(&conv_2d::I8) || is(&conv_2d::NARROW_I8) {
             return self.convolution(node, from, to);
         }
         if is(&ops::binary::ADD_I8) {
@@ -357,7 +358,11 @@ impl Network {
         let (geometry, rule) = (decoded.geometry, decoded.requantize);
         let model = node.model();
         let constant = |operand: usize| Some(model.constant(&node.input(operand)?));
-        let (stored, records) = (constant(1)?, constant(2)?);
+        let (mut stored, records) = (Cow::from(constant(1)?), constant(2)?);
+        if node.input(1)?.dtype == DType::I4 {
+            let elements = node.input(1)?.shape.elements();
+            stored = runtime::host::widened_i4(&stored, elements).into();
+        }
         let outputs = geometry.output[2];
         let (words, _) = records.as_chunks::<4>();
         match rule.rounding {

@@ -154,6 +154,18 @@ pub const fn rounding_divide_by_power_of_two(value: i32, exponent: i32) -> i32 {
     (value >> exponent) + (remainder > threshold) as i32
 }
 
+/// The upper 15 bits of a multiplier, rounded, and the shift to the right after multiplying a sum of
+/// 64 bits, 1..=46, as TensorFlow Lite takes them from [`quantize_multiplier`]; `None` for factors of 2^15
+/// and more.
+#[cfg(feature = "write")]
+pub fn reduced_multiplier((multiplier, shift): (i32, i32)) -> Option<[i32; 2]> {
+    let reduced = match multiplier < 0x7FFF_0000 {
+        true => (multiplier + (1 << 15)) >> 16,
+        false => 0x7FFF,
+    };
+    (shift < 15).then_some([reduced, 15 - shift])
+}
+
 /// The Q0.31 multiplier and the shift of a positive real factor, as TensorFlow Lite computes them.
 /// Zero, or anything below `2^-31`, gives `(0, 0)`.
 #[cfg(feature = "write")]

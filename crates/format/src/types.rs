@@ -35,17 +35,27 @@ pub enum DType {
     U32 = 11,
     /// Unsigned 64 bits.
     U64 = 12,
+    /// Signed 4 bits, two in a byte, the first in its lower half. Constants only.
+    I4 = 13,
 }
 
 impl DType {
-    /// Bytes of one element.
+    /// Bytes of one element; 1 where two share a byte.
     pub const fn bytes(self) -> usize {
         match self {
-            DType::I8 | DType::Bool | DType::U8 => 1,
+            DType::I8 | DType::Bool | DType::U8 | DType::I4 => 1,
             DType::I16 | DType::F16 | DType::U16 => 2,
             DType::F32 | DType::I32 | DType::Channel | DType::U32 => 4,
             DType::I64 | DType::U64 => 8,
             DType::ChannelWide => 12,
+        }
+    }
+
+    /// Bytes of so many elements; `None` where they do not fit `usize`.
+    pub const fn bytes_of(self, elements: usize) -> Option<usize> {
+        match self {
+            DType::I4 => Some(elements.div_ceil(2)),
+            other => elements.checked_mul(other.bytes()),
         }
     }
 
@@ -73,6 +83,7 @@ impl DType {
             10 => DType::U16,
             11 => DType::U32,
             12 => DType::U64,
+            13 => DType::I4,
             _ => return None,
         })
     }
@@ -93,6 +104,7 @@ impl DType {
             DType::U16 => "uint16",
             DType::U32 => "uint32",
             DType::U64 => "uint64",
+            DType::I4 => "int4",
         }
     }
 }

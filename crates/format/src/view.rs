@@ -49,13 +49,14 @@ pub struct Tensor {
 impl Tensor {
     /// Bytes of all elements.
     pub fn bytes(&self) -> usize {
-        self.shape.elements().saturating_mul(self.dtype.bytes())
+        self.dtype
+            .bytes_of(self.shape.elements())
+            .unwrap_or(usize::MAX)
     }
 
     fn end(&self) -> Option<usize> {
         let elements = self.shape.checked_elements()?;
-        self.offset
-            .checked_add(elements.checked_mul(self.dtype.bytes())?)
+        self.offset.checked_add(self.dtype.bytes_of(elements)?)
     }
 }
 
@@ -295,10 +296,11 @@ impl<'a> Model<'a> {
         if header[1] >> 4 != 1 {
             return None;
         }
-        let mut bytes = DType::from_code(header[0])?.bytes();
+        let mut elements = 1usize;
         for dim in rest.get(..rank * 4)?.chunks_exact(4) {
-            bytes = bytes.checked_mul(u32_at(dim, 0) as usize)?;
+            elements = elements.checked_mul(u32_at(dim, 0) as usize)?;
         }
+        let bytes = DType::from_code(header[0])?.bytes_of(elements)?;
         let start = u32_at(header, 4) as usize;
         self.constants.get(start..start.checked_add(bytes)?)
     }
@@ -315,6 +317,9 @@ impl<'a> Model<'a> {
             2 => Place::State,
             _ => return None,
         };
+        if dtype == DType::I4 && place != Place::Constant {
+            return None;
+        }
         let dims = record.get(12..12 + rank * 4)?;
         let mut shape = [1u32; MAX_RANK];
         for (axis, dim) in shape.get_mut(..rank)?.iter_mut().enumerate() {

@@ -2,7 +2,11 @@
 //! rounding, not to the bit.
 
 use crate::memory::In;
-use crate::{Architecture, Conv2dF32, Geometry, scalar};
+#[cfg(not(neon))]
+use crate::scalar;
+use crate::{Architecture, Conv2dF32, Geometry};
+#[cfg(neon)]
+use crate::{aarch64::Neon, tiled};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use crate::{simd128::Simd128, tiled};
 #[cfg(target_arch = "x86_64")]
@@ -16,6 +20,10 @@ pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -
         Architecture::Avx2 => tiled::f32::conv_2d_scratch_bytes(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::f32::conv_2d_scratch_bytes(_geometry),
+        #[cfg(neon)]
+        Architecture::Neon | Architecture::NeonDotprod => {
+            tiled::f32::conv_2d_scratch_bytes(_geometry)
+        }
         _ => 0,
     }
 }
@@ -27,6 +35,10 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
         Architecture::Avx2 => tiled::f32::conv_2d_prepared_bytes(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::f32::conv_2d_prepared_bytes(_geometry),
+        #[cfg(neon)]
+        Architecture::Neon | Architecture::NeonDotprod => {
+            tiled::f32::conv_2d_prepared_bytes(_geometry)
+        }
         _ => 0,
     }
 }
@@ -42,12 +54,24 @@ pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[f32], _prepared: &mut [
         Architecture::Simd128 => {
             tiled::f32::prepare_conv_2d::<Simd128>(_geometry, _weights, _prepared)
         }
+        #[cfg(neon)]
+        Architecture::Neon | Architecture::NeonDotprod => {
+            tiled::f32::prepare_conv_2d::<Neon>(_geometry, _weights, _prepared)
+        }
         _ => {}
     }
 }
 
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dF32<'_>) {
+    #[cfg(any(test, feature = "std"))]
+    if crate::threads::float(operands, conv_2d_scratch_bytes, conv_2d_alone) {
+        return;
+    }
+    conv_2d_alone(operands);
+}
+
+fn conv_2d_alone(operands: &Conv2dF32<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = x86::Avx2::detect() {
         return tiled::f32::conv_2d(avx2, operands);
@@ -56,6 +80,9 @@ pub fn conv_2d(operands: &Conv2dF32<'_>) {
     if let Some(simd128) = Simd128::detect() {
         return tiled::f32::conv_2d(simd128, operands);
     }
+    #[cfg(neon)]
+    tiled::f32::conv_2d(Neon, operands);
+    #[cfg(not(neon))]
     scalar::f32::conv_2d(operands);
 }
 

@@ -4,9 +4,16 @@
 //! so that a host can plan for a microcontroller.
 
 use crate::memory::In;
+#[cfg(not(neon))]
+use crate::scalar;
 use crate::{
-    AddI8, Architecture, Conv2dConstants, Conv2dI8, Geometry, LineI8, PoolI8, armv7em, helium,
-    pool_taps, scalar,
+    AddI8, Architecture, Conv2dConstants, Conv2dI8, Geometry, LineI8, PoolI8, QuantizeI8, armv7em,
+    helium, pool_taps,
+};
+#[cfg(neon)]
+use crate::{
+    aarch64::{self, Neon, NeonDotprod},
+    tiled,
 };
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use crate::{
@@ -21,9 +28,13 @@ use format::fixed::Rounding;
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => tiled::i8::conv_2d_scratch_bytes(_geometry),
+        Architecture::Avx2 => tiled::i8::conv_2d_scratch_bytes::<x86::Avx2>(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        Architecture::Simd128 => tiled::i8::conv_2d_scratch_bytes(_geometry),
+        Architecture::Simd128 => tiled::i8::conv_2d_scratch_bytes::<Simd128>(_geometry),
+        #[cfg(neon)]
+        Architecture::Neon => tiled::i8::conv_2d_scratch_bytes::<Neon>(_geometry),
+        #[cfg(neon)]
+        Architecture::NeonDotprod => tiled::i8::conv_2d_scratch_bytes::<NeonDotprod>(_geometry),
         Architecture::Armv7em => armv7em::conv_2d_scratch_bytes(_geometry),
         Architecture::Helium => helium::conv_2d_scratch_bytes(_geometry),
         _ => 0,
@@ -37,6 +48,10 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
         Architecture::Avx2 => tiled::i8::conv_2d_prepared_bytes::<x86::Avx2>(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::i8::conv_2d_prepared_bytes::<Simd128>(_geometry),
+        #[cfg(neon)]
+        Architecture::Neon => tiled::i8::conv_2d_prepared_bytes::<Neon>(_geometry),
+        #[cfg(neon)]
+        Architecture::NeonDotprod => tiled::i8::conv_2d_prepared_bytes::<NeonDotprod>(_geometry),
         _ => 0,
     }
 }
@@ -52,12 +67,26 @@ pub fn prepare_conv_2d(_constants: &Conv2dConstants<'_>, _prepared: &mut [u8]) {
         Architecture::Simd128 => {
             tiled::i8::prepare_conv_2d::<Simd128>(_constants, _prepared);
         }
+        #[cfg(neon)]
+        Architecture::Neon => tiled::i8::prepare_conv_2d::<Neon>(_constants, _prepared),
+        #[cfg(neon)]
+        Architecture::NeonDotprod => {
+            tiled::i8::prepare_conv_2d::<NeonDotprod>(_constants, _prepared)
+        }
         _ => {}
     }
 }
 
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dI8<'_>) {
+    #[cfg(any(test, feature = "std"))]
+    if crate::threads::integer(operands, conv_2d_scratch_bytes, conv_2d_alone) {
+        return;
+    }
+    conv_2d_alone(operands);
+}
+
+fn conv_2d_alone(operands: &Conv2dI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = x86::Avx2::detect() {
         return tiled::i8::conv_2d(avx2, operands);
@@ -70,7 +99,12 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
     helium::conv_2d(operands);
     #[cfg(armv7em)]
     armv7em::i8::conv_2d(operands);
-    #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
+    #[cfg(neon)]
+    match NeonDotprod::detect() {
+        Some(dotprod) => tiled::i8::conv_2d(dotprod, operands),
+        None => tiled::i8::conv_2d(Neon, operands),
+    }
+    #[cfg(not(any(neon, armv7em, all(target_arch = "arm", feature = "helium"))))]
     crate::portable::conv_2d(operands);
 }
 
@@ -127,7 +161,9 @@ pub fn add(operands: &AddI8<'_>) {
     helium::add(operands);
     #[cfg(armv7em)]
     armv7em::i8::add(operands);
-    #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
+    #[cfg(neon)]
+    aarch64::i8::add(operands);
+    #[cfg(not(any(neon, armv7em, all(target_arch = "arm", feature = "helium"))))]
     scalar::i8::add(operands);
 }
 
@@ -143,7 +179,9 @@ pub fn average_pool_2d(operands: &PoolI8<'_>) {
     }
     #[cfg(all(target_arch = "arm", feature = "helium"))]
     helium::average_pool_2d(operands);
-    #[cfg(not(all(target_arch = "arm", feature = "helium")))]
+    #[cfg(neon)]
+    aarch64::i8::average_pool_2d(operands);
+    #[cfg(not(any(neon, all(target_arch = "arm", feature = "helium"))))]
     scalar::i8::average_pool_2d(operands);
 }
 
@@ -165,6 +203,10 @@ pub fn window_sums(
     {
         return sums;
     }
+    #[cfg(neon)]
+    if let Some(sums) = aarch64::i8::window_sums(geometry, input, at, first) {
+        return sums;
+    }
     pool_taps(geometry, at[0], at[1]).sums_i8(input, first)
 }
 
@@ -178,7 +220,19 @@ pub fn max_pool_2d(operands: &PoolI8<'_>) {
     if Simd128::detect().is_some() {
         return simd128::i8::max_pool_2d(operands);
     }
+    #[cfg(neon)]
+    aarch64::i8::max_pool_2d(operands);
+    #[cfg(not(neon))]
     scalar::i8::max_pool_2d(operands);
+}
+
+/// Real numbers to int8.
+pub fn quantize(operands: &QuantizeI8<'_>) {
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if Simd128::detect().is_some() {
+        return simd128::i8::quantize(operands);
+    }
+    crate::scalar::i8::quantize(operands);
 }
 
 /// Every element through a table.
@@ -191,5 +245,8 @@ pub fn lookup(operands: &LineI8<'_>) {
     if Simd128::detect().is_some() {
         return tiled::i8::lookup(operands);
     }
+    #[cfg(neon)]
+    aarch64::i8::lookup(operands);
+    #[cfg(not(neon))]
     scalar::i8::lookup(operands);
 }

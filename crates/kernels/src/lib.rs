@@ -15,14 +15,20 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(neon)]
+mod aarch64;
 mod armv7em;
 pub mod f32;
 mod helium;
 pub mod i16;
 pub mod i8;
 pub mod memory;
+pub mod narrow;
 mod operands;
-#[cfg(any(test, not(any(armv7em, all(target_arch = "arm", feature = "helium")))))]
+#[cfg(any(
+    test,
+    not(any(neon, armv7em, all(target_arch = "arm", feature = "helium")))
+))]
 mod portable;
 mod scalar;
 mod select;
@@ -31,7 +37,9 @@ pub mod self_test;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 pub mod spectrum;
+pub mod threads;
 #[cfg(any(
+    neon,
     target_arch = "x86_64",
     all(target_arch = "wasm32", target_feature = "simd128")
 ))]
@@ -41,7 +49,9 @@ mod x86;
 
 pub use operands::{
     AddI8, AddI16, Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dI8, Conv2dI16,
-    Conv2dInteger, Geometry, Integer, LineI8, LineI16, PoolI8, Window,
+    Conv2dInteger, Conv2dLong, Geometry, Integer, LineI8, LineI16, PoolI8, PoolI16, PoolInteger,
+    QuantizeI8, Window,
 };
 pub use scalar::{Taps, padded_taps, pool_taps};
 pub use select::Architecture;
+pub use threads::Threads;

@@ -1,5 +1,6 @@
 //! What kernels take: geometry, channel parameters, operands.
 
+use crate::Threads;
 use crate::memory::{In, Plain};
 use core::cell::Cell;
 use format::fixed::{
@@ -38,6 +39,7 @@ impl Geometry {
     /// same order, and what computes the neighbours in a row together has some. Pixel follows
     /// pixel all the same, so that memory may overlap as it did.
     #[cfg(any(
+        neon,
         target_arch = "x86_64",
         all(target_arch = "wasm32", target_feature = "simd128"),
         all(target_arch = "arm", feature = "helium")
@@ -159,15 +161,22 @@ pub struct Binding<'a> {
     pub prepared: &'a [u8],
     /// Working memory, 16-byte aligned; its content is lost between operators.
     pub scratch: &'a [Cell<u8>],
+    /// Who helps.
+    pub threads: Threads<'a>,
 }
 
 /// The type of an activation.
 pub trait Integer: Plain + Default + Into<i32> {
+    /// The smallest number of the type.
+    const SMALLEST: i32;
+
     /// From a number that is within the type's range.
     fn from_clamped(value: i32) -> Self;
 }
 
 impl Integer for i8 {
+    const SMALLEST: i32 = i8::MIN as i32;
+
     #[inline(always)]
     fn from_clamped(value: i32) -> Self {
         value as i8
@@ -175,6 +184,8 @@ impl Integer for i8 {
 }
 
 impl Integer for i16 {
+    const SMALLEST: i32 = i16::MIN as i32;
+
     #[inline(always)]
     fn from_clamped(value: i32) -> Self {
         value as i16
@@ -222,6 +233,25 @@ pub type Conv2dI8<'a> = Conv2dInteger<'a, i8>;
 
 /// int16 activations. The caller sees to it that weights are small enough for sums of 32 bits.
 pub type Conv2dI16<'a> = Conv2dInteger<'a, i16>;
+
+/// A convolution of one image of int16 with int8 weights in 64 bits. Weights are
+/// `[O, KH, KW, I / groups]` in any case; zero points are 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dLong<'a> {
+    /// Shapes.
+    pub geometry: Geometry,
+    /// `[H, W, I]`.
+    pub input: In<'a, i16>,
+    /// `[H, W, O]`.
+    pub output: &'a [Cell<i16>],
+    /// See above.
+    pub weights: &'a [i8],
+    /// Four words a channel: the lower and the upper half of the bias, a multiplier of 15 bits, and
+    /// a shift to the right of 1 to 46.
+    pub channels: &'a [i32],
+    /// Smallest and largest output.
+    pub limits: [i16; 2],
+}
 
 /// A float convolution of one image, with the same weight layouts.
 #[derive(Clone, Copy, Debug)]
@@ -280,18 +310,24 @@ pub struct AddI16<'a> {
     pub limits: [i16; 2],
 }
 
-/// An int8 pool of one image; input and output share scale and zero point.
+/// A pool of one image; input and output share scale and zero point.
 #[derive(Clone, Copy, Debug)]
-pub struct PoolI8<'a> {
+pub struct PoolInteger<'a, T: Copy> {
     /// Shapes; `groups` is not used.
     pub geometry: Geometry,
     /// `[H, W, C]`.
-    pub input: In<'a, i8>,
+    pub input: In<'a, T>,
     /// `[H, W, C]`.
-    pub output: &'a [Cell<i8>],
+    pub output: &'a [Cell<T>],
     /// Smallest and largest output.
-    pub limits: [i8; 2],
+    pub limits: [T; 2],
 }
+
+/// A pool of int8.
+pub type PoolI8<'a> = PoolInteger<'a, i8>;
+
+/// A pool of int16, whose windows have 32,768 elements at most.
+pub type PoolI16<'a> = PoolInteger<'a, i16>;
 
 /// An int8 tensor mapped element by element through a table of 256 outputs, indexed by the
 /// input's bits as an unsigned byte.
@@ -303,6 +339,19 @@ pub struct LineI8<'a> {
     pub output: &'a [Cell<i8>],
     /// 256 outputs.
     pub table: &'a [i8],
+}
+
+/// Real numbers that become int8: each as [`format::fixed::quantize`] rounds it.
+#[derive(Clone, Copy, Debug)]
+pub struct QuantizeI8<'a> {
+    /// Elements.
+    pub input: In<'a, f32>,
+    /// As many elements; they may start where the input does, or before it.
+    pub output: &'a [Cell<i8>],
+    /// The distance between neighbouring integers; more than 0.
+    pub scale: f32,
+    /// The integer that stands for zero: int8.
+    pub zero_point: i32,
 }
 
 /// An int16 tensor mapped element by element through a function given at every 128th input,

@@ -9,8 +9,10 @@ pub enum Architecture {
     Armv7em,
     /// Cortex-M with the M-profile vector extension (M55, M85).
     Helium,
-    /// AArch64.
+    /// AArch64: products of pairs, added up in 16 bits.
     Neon,
+    /// AArch64 with products of fours (`SDOT`), detected when the program runs.
+    NeonDotprod,
     /// WebAssembly with 128-bit SIMD.
     Simd128,
     /// x86-64 with AVX2 and FMA, detected when the program runs.
@@ -19,11 +21,12 @@ pub enum Architecture {
 
 impl Architecture {
     /// Every set, for planning and tables.
-    pub const ALL: [Architecture; 6] = [
+    pub const ALL: [Architecture; 7] = [
         Architecture::Scalar,
         Architecture::Armv7em,
         Architecture::Helium,
         Architecture::Neon,
+        Architecture::NeonDotprod,
         Architecture::Simd128,
         Architecture::Avx2,
     ];
@@ -35,6 +38,7 @@ impl Architecture {
             Architecture::Armv7em => "armv7em",
             Architecture::Helium => "helium",
             Architecture::Neon => "neon",
+            Architecture::NeonDotprod => "neon-dotprod",
             Architecture::Simd128 => "simd128",
             Architecture::Avx2 => "avx2",
         }
@@ -50,6 +54,13 @@ impl Architecture {
         if crate::x86::Avx2::detect().is_some() {
             return Architecture::Avx2;
         }
+        #[cfg(neon)]
+        if crate::aarch64::NeonDotprod::detect().is_some() {
+            return Architecture::NeonDotprod;
+        }
+        if cfg!(neon) {
+            return Architecture::Neon;
+        }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         if crate::simd128::Simd128::detect().is_some() {
             return Architecture::Simd128;
@@ -58,5 +69,19 @@ impl Architecture {
             return Architecture::Armv7em;
         }
         Architecture::Scalar
+    }
+}
+
+#[cfg(all(test, neon))]
+mod tests {
+    use super::Architecture;
+
+    /// Whoever starts the tests on an emulated processor says what it has.
+    #[test]
+    fn the_set_is_that_of_the_processor() {
+        match std::env::var("EXPECTED_KERNELS") {
+            Ok(expected) => assert_eq!(Architecture::current().name(), expected),
+            Err(_) => std::println!("skipped: EXPECTED_KERNELS names no set of kernels"),
+        }
     }
 }

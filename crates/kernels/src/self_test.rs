@@ -7,15 +7,17 @@ mod pool;
 mod rounding;
 
 use crate::memory::In;
+use crate::threads::ThreadPool;
 use crate::{
-    Architecture, Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dI8, Geometry, Window, scalar,
+    Architecture, Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dI8, Geometry, Threads,
+    Window, scalar,
 };
 use core::cell::Cell;
 use format::fixed::{Channel, Requantize, Rounding};
 use std::vec;
 use std::vec::Vec;
 
-use line::check_line;
+use line::{check_line, check_quantize};
 use pool::check_pool;
 
 /// Compares every kernel of [`Architecture::current`] with plain Rust for one random case.
@@ -48,6 +50,14 @@ pub fn check_random_case(seed: u64) {
     check_pool(geometry, case, below(2) == 0);
     let factors = [below(1 << 23), below(1 << 23)].map(|factor| factor as i32 - (1 << 22));
     check_line(below(200), seed, factors, below(31) as u8, below(20));
+    check_quantize(below(60), seed, case.zero_point);
+}
+
+/// Three threads that compute layers however small together; in WebAssembly, one.
+fn pool(scratch_bytes: usize) -> ThreadPool {
+    let count = if cfg!(target_arch = "wasm32") { 1 } else { 3 };
+    let pool = ThreadPool::new(count, scratch_bytes).expect("the system gives three threads");
+    pool.for_all_layers()
 }
 
 /// Elements before and behind every buffer that must stay as they are.
@@ -219,6 +229,16 @@ impl Guarded {
     }
 }
 
+/// Scratch memory, and what is prepared, of a float convolution.
+fn conv_2d_memory_f32(geometry: &Geometry, weights: &[f32]) -> [Guarded; 2] {
+    let architecture = Architecture::current();
+    let scratch = crate::f32::conv_2d_scratch_bytes(geometry, architecture);
+    let prepared = crate::f32::conv_2d_prepared_bytes(geometry, architecture);
+    let mut memory = [scratch, prepared].map(Guarded::new);
+    crate::f32::prepare_conv_2d(geometry, weights, memory[1].bytes());
+    memory
+}
+
 fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
     let mut next = noise(seed);
     let mut values = |n: usize| -> Vec<f32> {
@@ -230,17 +250,10 @@ fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
     let weights = values(geometry.output[2] * geometry.taps());
     let bias = values(if has_bias { geometry.output[2] } else { 0 });
     let outputs = elements(geometry.output);
-    let mut scratch = Guarded::new(crate::f32::conv_2d_scratch_bytes(
-        &geometry,
-        Architecture::current(),
-    ));
-    let mut prepared = Guarded::new(crate::f32::conv_2d_prepared_bytes(
-        &geometry,
-        Architecture::current(),
-    ));
-    crate::f32::prepare_conv_2d(&geometry, &weights, prepared.bytes());
+    let [mut scratch, mut prepared] = conv_2d_memory_f32(&geometry, &weights);
     let guard = 12345.0;
-    let mut run = |distance: Option<usize>, judge: bool| {
+    let pool = pool(scratch.bytes().len());
+    let mut run = |distance: Option<usize>, judge: bool, threads: Threads<'_>| {
         let mut place = arena(&input, outputs, distance, guard);
         let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
         let operands = Conv2dF32 {
@@ -253,6 +266,7 @@ fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
             binding: Binding {
                 prepared: prepared.bytes(),
                 scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
+                threads,
             },
         };
         if judge {
@@ -277,12 +291,18 @@ fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
         }
         place.memory[place.output..place.output + outputs].to_vec()
     };
-    let expected = run(None, true);
+    let expected = run(None, true, Threads::ALONE);
     let tolerance = 1e-5 * geometry.taps() as f32;
     let distances = [None, overlap.then(|| distance(&geometry))];
-    for actual in distances.map(|distance| run(distance, false)) {
+    for distance in distances {
+        let actual = run(distance, false, Threads::ALONE);
         for (i, (a, b)) in actual.iter().zip(&expected).enumerate() {
             assert!((a - b).abs() <= tolerance, "{i}: {a} {b} in {geometry:?}");
+        }
+        let together = run(distance, false, Threads::of(&pool));
+        let pairs = together.iter().zip(&actual);
+        for (i, (a, b)) in pairs.enumerate() {
+            assert!(a.to_bits() == b.to_bits(), "{i}: {a} {b} in {geometry:?}");
         }
     }
     assert!(scratch.is_intact() && prepared.is_intact());
@@ -387,7 +407,8 @@ fn check_i8(geometry: Geometry, case: Case) {
         requantize,
     });
     let guard = 77;
-    let mut run = |distance: Option<usize>, judge: bool| {
+    let pool = pool(scratch.bytes().len());
+    let mut run = |distance: Option<usize>, judge: bool, threads: Threads<'_>| {
         let mut place = arena(&input, outputs, distance, guard);
         let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
         let operands = Conv2dI8 {
@@ -401,6 +422,7 @@ fn check_i8(geometry: Geometry, case: Case) {
             binding: Binding {
                 prepared: prepared.bytes(),
                 scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
+                threads,
             },
         };
         if judge {
@@ -410,15 +432,15 @@ fn check_i8(geometry: Geometry, case: Case) {
         }
         place.result(outputs, distance, guard)
     };
-    let expected = run(None, true);
-    assert_eq!(run(None, false), expected, "{geometry:?} {case:?}");
-    if case.overlap {
-        let near = Some(distance(&geometry));
-        assert_eq!(
-            run(near, false),
-            expected,
-            "overlapping {geometry:?} {case:?}"
-        );
+    let expected = run(None, true, Threads::ALONE);
+    for threads in [Threads::ALONE, Threads::of(&pool)] {
+        let actual = run(None, false, threads);
+        assert_eq!(actual, expected, "{geometry:?} {case:?}");
+        if case.overlap {
+            let near = Some(distance(&geometry));
+            let actual = run(near, false, threads);
+            assert_eq!(actual, expected, "overlapping {geometry:?} {case:?}");
+        }
     }
     assert!(scratch.is_intact() && prepared.is_intact());
 }

@@ -1,10 +1,12 @@
 //! Passes over the graph, one file each. Every pass keeps the meaning of the model, except
 //! [`quantize`], which says by how much it changes it.
 
+mod common;
 mod dead_channels;
 mod fold;
 pub mod front_end;
 mod fuse;
+pub mod half;
 mod layout;
 pub mod quantize;
 mod recover;
@@ -23,7 +25,7 @@ pub struct Pass {
 }
 
 /// The passes, in the order in which they run.
-pub const PASSES: [Pass; 7] = [
+pub const PASSES: [Pass; 9] = [
     Pass {
         name: "fold",
         about: "compute what depends on constants only",
@@ -55,6 +57,16 @@ pub const PASSES: [Pass; 7] = [
         run: fuse::activation,
     },
     Pass {
+        name: "common",
+        about: "compute what is alike once",
+        run: common::run,
+    },
+    Pass {
+        name: "dead",
+        about: "remove what no output depends on",
+        run: |graph| Ok(graph.remove_dead()),
+    },
+    Pass {
         name: "dead-channels",
         about: "remove channels that nothing depends on",
         run: dead_channels::run,
@@ -72,24 +84,34 @@ pub struct Applied {
 
 /// Runs the passes that `enabled` accepts, again and again until none applies.
 pub fn run(graph: &mut Graph, enabled: impl Fn(&str) -> bool) -> Result<Vec<Applied>, Error> {
-    let mut applied: Vec<Applied> = PASSES
-        .iter()
-        .map(|pass| Applied {
-            name: pass.name,
-            count: 0,
-        })
-        .collect();
+    run_observed(graph, enabled, &mut |_, _| Ok(()))
+}
+
+/// As [`run`]; `observe` sees the graph after every time that a pass has changed it, and may refuse it.
+pub fn run_observed<E: From<Error>>(
+    graph: &mut Graph,
+    enabled: impl Fn(&str) -> bool,
+    observe: &mut dyn FnMut(&'static str, &Graph) -> Result<(), E>,
+) -> Result<Vec<Applied>, E> {
+    let applied = PASSES.iter().map(|pass| Applied {
+        name: pass.name,
+        count: 0,
+    });
+    let mut applied: Vec<Applied> = applied.collect();
     // Every change removes a node or moves a transpose down, so this ends long before.
     for _ in 0..graph.nodes.len() + 8 {
         let mut changes = 0;
         for (pass, applied) in PASSES.iter().zip(&mut applied) {
-            if enabled(pass.name) {
-                let count = (pass.run)(graph)?;
-                applied.count += count;
-                changes += count;
+            if !enabled(pass.name) {
+                continue;
+            }
+            let count = (pass.run)(graph)?;
+            applied.count += count;
+            changes += count;
+            if count > 0 {
+                observe(pass.name, graph)?;
             }
         }
-        graph.remove_dead();
         if changes == 0 {
             break;
         }

@@ -1,6 +1,7 @@
 //! Operators in integers against the same operators in floats: every node of a small graph must have
 //! an integer form, and its results must be near the float ones.
 
+mod int16;
 mod net;
 
 use graph::DType;

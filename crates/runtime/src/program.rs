@@ -31,7 +31,7 @@ use crate::{Op, Run};
 use core::cell::Cell;
 use format::{MAX_RANK, Node, Shape, Tensor, fixed};
 use kernels::memory::{In, Plain, cells_as, slice_as};
-use kernels::{Binding, Conv2dInteger, Integer};
+use kernels::{Binding, Conv2dInteger, Integer, Threads};
 
 pub use crate::ops::conv_2d::Convolution;
 pub use format::fixed::{Requantize, Rounding};
@@ -148,6 +148,7 @@ pub fn call(op: &Op, node: &ProgramNode<'_>, constants: &[u8], arena: &[Cell<u8>
     let binding = Binding {
         prepared: &[],
         scratch: scratch.unwrap_or(&[]),
+        threads: Threads::ALONE,
     };
     (op.run)(&Run {
         node: Node::of_program(node, constants),
@@ -189,6 +190,7 @@ pub fn convolve<T: Integer>(
     let binding = Binding {
         prepared: &[],
         scratch: scratch.unwrap_or(&[]),
+        threads: Threads::ALONE,
     };
     let operands = Elements {
         input: In::from_cells(elements(arena, node.input)),

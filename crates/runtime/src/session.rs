@@ -8,8 +8,8 @@
 use crate::{Op, Run};
 use core::cell::Cell;
 use format::{ALIGNMENT, DType, Error, Model, Node, Place, Reason, Tensor, fixed};
-use kernels::memory::{cells_as, slice_as};
-use kernels::{Architecture, Binding};
+use kernels::memory::{In, cells_as, slice_as};
+use kernels::{Architecture, Binding, QuantizeI8, Threads};
 
 /// A model ready to run.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Session<'a> {
     memory: &'a [Cell<u8>],
     /// Weights packed for this machine, node after node.
     prepared: &'a [u8],
+    threads: Threads<'a>,
 }
 
 /// Sizes of the parts of a session's memory, in bytes.
@@ -129,7 +130,14 @@ impl<'a> Session<'a> {
             ops,
             memory,
             prepared,
+            threads: Threads::ALONE,
         }
+    }
+
+    /// The same session with threads that help. The answers are the same, to the bit.
+    #[cfg(feature = "host")]
+    pub fn with_threads(self, threads: Threads<'a>) -> Self {
+        Session { threads, ..self }
     }
 
     /// Bytes of the working and the prepared part of the memory.
@@ -198,7 +206,11 @@ impl<'a> Session<'a> {
                 let planned = self.memory.get(start..start + node.scratch_bytes());
                 planned.unwrap_or(&[])
             };
-            let binding = Binding { prepared, scratch };
+            let binding = Binding {
+                prepared,
+                scratch,
+                threads: self.threads,
+            };
             (op.run)(&Run {
                 node,
                 arena: self.memory,
@@ -306,10 +318,12 @@ impl<'a> Session<'a> {
                     .for_each(|(to, from)| to.set(*from));
             }
             DType::I8 if tensor.scale > 0.0 => {
-                for (cell, &value) in cells.iter().zip(values) {
-                    let (scale, zero) = (tensor.scale, tensor.zero_point);
-                    cell.set(fixed::quantize(value, scale, zero, -128, 127) as u8);
-                }
+                kernels::i8::quantize(&QuantizeI8 {
+                    input: In::from_slice(values),
+                    output: cells_as(cells).ok_or(error)?,
+                    scale: tensor.scale,
+                    zero_point: tensor.zero_point,
+                });
             }
             DType::I16 if tensor.scale > 0.0 => {
                 let words = cells_as::<i16>(cells).ok_or(error)?;
@@ -382,7 +396,7 @@ fn real(tensor: &Tensor, bytes: [u8; 8]) -> f32 {
             let [low, high] = [[a, b, c, d], [e, f, g, h]].map(u32::from_le_bytes);
             return high as f32 * 4_294_967_296.0 + low as f32;
         }
-        DType::F16 | DType::Channel | DType::ChannelWide => 0,
+        DType::F16 | DType::I4 | DType::Channel | DType::ChannelWide => 0,
     };
     if tensor.scale > 0.0 {
         (integer - tensor.zero_point) as f32 * tensor.scale

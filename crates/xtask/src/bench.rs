@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::bench_host;
+use crate::bench_wasm;
 use crate::figures::{self, Measured, Places};
 use crate::totals::Totals;
 use crate::workspace::Workspace;
@@ -21,6 +22,12 @@ use crate::workspace::Workspace;
 pub(crate) enum Arguments {
     /// Time on this machine, in turns with LiteRT and ONNX Runtime
     Host {
+        /// Print a list of rows as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Time of the WebAssembly module in Node, in turns with ONNX Runtime Web and TensorFlow.js
+    Wasm {
         /// Print a list of rows as JSON
         #[arg(long)]
         json: bool,
@@ -51,6 +58,7 @@ const RIVAL: &str = "benches/mcu/tflm.json";
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let (json, accept) = match arguments {
         Arguments::Host { json } => return bench_host::run(workspace, *json),
+        Arguments::Wasm { json } => return bench_wasm::run(workspace, *json),
         Arguments::Mcu { json, accept } => (json, accept),
     };
     let places = figures::prepare(workspace)?;

@@ -3,6 +3,7 @@
 //! Before any time is shown, the outputs of every contender are compared with those of the float
 //! model in ONNX Runtime: one that is far from them is no rival, however quick.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -107,17 +108,31 @@ impl Contender {
         Ok(Self::new(runtime, kind, Runner::Worker(worker), outputs))
     }
 
-    /// One that our program runs: `answers` are what it printed for the samples.
+    /// One that our program runs: `answers` are what it gave for the samples.
     pub(crate) fn program(
         kind: &'static str,
         program: PathBuf,
         model: PathBuf,
-        answers: &Value,
-    ) -> Result<Self> {
-        let answers = answers.as_array().context("run prints a list")?.iter();
-        let outputs = answers.map(|sample| numbers(&sample["outputs"][0]["values"]));
+        answers: Vec<Vec<f64>>,
+    ) -> Self {
         let runner = Runner::Program { program, model };
-        Ok(Self::new(OURS, kind, runner, outputs.collect()))
+        Self::new(OURS, kind, runner, answers)
+    }
+
+    /// Fails unless the outputs are `answers`, bit for bit as 32-bit floats.
+    pub(crate) fn require_same(&self, answers: &[Vec<f64>]) -> Result<()> {
+        let bits = |outputs: &[Vec<f64>]| -> Vec<u32> {
+            let values = outputs.iter().flatten();
+            values.map(|&value| (value as f32).to_bits()).collect()
+        };
+        if bits(&self.outputs) != bits(answers) {
+            bail!(
+                "{}, {}: the outputs are not what the host answers",
+                self.runtime,
+                self.kind
+            );
+        }
+        Ok(())
     }
 
     fn new(
@@ -168,7 +183,8 @@ impl Contender {
     }
 }
 
-fn numbers(values: &Value) -> Vec<f64> {
+/// The numbers of a list.
+pub(crate) fn numbers(values: &Value) -> Vec<f64> {
     let values = values.as_array().into_iter().flatten();
     values.filter_map(Value::as_f64).collect()
 }
@@ -203,35 +219,39 @@ fn right(contenders: &[Contender]) -> Vec<bool> {
     contenders.iter().map(is_right).collect()
 }
 
-/// Ours have the ratio to the best rival: of any kind where ours is int8, of its own kind where
-/// it is float.
+/// Ours have the ratio to each rival that is right, and `ratio`, the one to the best of them: rivals
+/// of any kind where ours is int8, of its own kind where it is float.
 fn rows(
     model: &'static str,
     device: &'static str,
     contenders: &[Contender],
     right: &[bool],
 ) -> Vec<Value> {
-    let rivals = contenders
-        .iter()
-        .zip(right)
-        .filter(|(contender, right)| **right && contender.runtime != OURS);
-    let best = |kind: &str| {
-        let fair = rivals
-            .clone()
-            .filter(|(rival, _)| kind == "int8" || rival.kind == kind);
-        fair.map(|(rival, _)| rival.shortest)
-            .fold(f64::INFINITY, f64::min)
+    let pairs = contenders.iter().zip(right);
+    let ratios = |ours: &Contender| -> Vec<(String, f64)> {
+        let rivals = pairs.clone().filter(|(rival, right)| {
+            **right && rival.runtime != OURS && (ours.kind == "int8" || rival.kind == ours.kind)
+        });
+        let ratio = |(rival, _): (&Contender, _)| {
+            let name = format!("{} {}", rival.runtime, rival.kind);
+            (name, ours.shortest / rival.shortest)
+        };
+        rivals.map(ratio).collect()
     };
     let row = |(contender, right): (&Contender, &bool)| {
-        let ratio = contender.shortest / best(contender.kind);
+        let ratios = match contender.runtime {
+            OURS => ratios(contender),
+            _ => Vec::new(),
+        };
+        let ratio = ratios.iter().map(|(_, ratio)| *ratio).reduce(f64::max);
         json!({
             "model": model, "device": device, "runtime": contender.runtime,
             "kind": contender.kind, "us_min": contender.shortest, "us_median": contender.median(),
-            "is_right": right,
-            "ratio": (contender.runtime == OURS && ratio > 0.0).then_some(ratio),
+            "is_right": right, "ratio": ratio,
+            "ratios": ratios.into_iter().collect::<BTreeMap<_, _>>(),
         })
     };
-    contenders.iter().zip(right).map(row).collect()
+    pairs.clone().map(row).collect()
 }
 
 /// Prints the rows, as one JSON list or as a table.
@@ -240,25 +260,34 @@ pub(crate) fn print(rows: &[Value], as_json: bool) {
         println!("{}", Value::from(rows.to_vec()));
         return;
     }
-    println!("\n| model | runtime | kind | shortest, µs | median, µs | ratio to the best rival |");
-    println!("|---|---|---|---|---|---|");
-    for row in rows {
-        let text = |key: &str| row[key].as_str().unwrap_or_default();
-        let time = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
-        let ratio = match (row["ratio"].as_f64(), row["is_right"].as_bool()) {
-            (_, Some(false)) => "wrong outputs".to_owned(),
-            (Some(ratio), _) => format!("{ratio:.2}"),
-            _ => String::new(),
-        };
-        println!(
-            "| {} | {} | {} | {:.1} | {:.1} | {ratio} |",
-            text("model"),
-            text("runtime"),
-            text("kind"),
-            time("us_min"),
-            time("us_median"),
-        );
-    }
+    println!(
+        "\n| model | runtime | kind | shortest, µs | median, µs | ratio to the best rival | to each |\n\
+         |---|---|---|---|---|---|---|"
+    );
+    rows.iter().for_each(|row| println!("{}", line(row)));
+}
+
+/// A row of the table.
+fn line(row: &Value) -> String {
+    let text = |key: &str| row[key].as_str().unwrap_or_default();
+    let time = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+    let ratio = match (row["ratio"].as_f64(), row["is_right"].as_bool()) {
+        (_, Some(false)) => "wrong outputs".to_owned(),
+        (Some(ratio), _) => format!("{ratio:.2}"),
+        _ => String::new(),
+    };
+    let each = row["ratios"].as_object().into_iter().flatten();
+    let each =
+        each.map(|(rival, ratio)| format!("{rival} {:.2}", ratio.as_f64().unwrap_or(f64::NAN)));
+    format!(
+        "| {} | {} | {} | {:.1} | {:.1} | {ratio} | {} |",
+        text("model"),
+        text("runtime"),
+        text("kind"),
+        time("us_min"),
+        time("us_median"),
+        each.collect::<Vec<_>>().join(", "),
+    )
 }
 
 /// Adds the rows to a history, a file of lines, with the day and the processor.
@@ -276,4 +305,57 @@ pub(crate) fn remember(workspace: &Workspace, history: &str, rows: Vec<Value>) -
         .open(workspace.root.join(history))?;
     writeln!(history, "{line}")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contender(
+        runtime: &'static str,
+        kind: &'static str,
+        outputs: [f64; 2],
+        shortest: f64,
+    ) -> Contender {
+        let runner = Runner::Program {
+            program: PathBuf::new(),
+            model: PathBuf::new(),
+        };
+        let mut made = Contender::new(runtime, kind, runner, vec![outputs.to_vec()]);
+        made.shortest = shortest;
+        made.medians = vec![shortest + 2.0, shortest + 1.0, shortest];
+        made
+    }
+
+    #[test]
+    fn ratios_leave_out_rivals_that_are_wrong_and_float_ones_of_another_kind() {
+        let all = [
+            contender("a", "float", [1.0, 2.0], 10.0),
+            contender("b", "int8", [1.1, 2.0], 4.0),
+            contender("c", "int8", [2.0, 1.0], 1.0),
+            contender(OURS, "int8", [1.0, 1.9], 2.0),
+            contender(OURS, "float", [1.0, 2.0], 5.0),
+        ];
+        let right = right(&all);
+        assert_eq!(right, [true, true, false, true, true]);
+        let rows = rows("kws", "host", &all, &right);
+        assert_eq!(rows[3]["ratio"], 0.5);
+        assert_eq!(rows[3]["ratios"], json!({ "a float": 0.2, "b int8": 0.5 }));
+        assert_eq!(rows[4]["ratios"], json!({ "a float": 0.5 }));
+        assert_eq!(rows[0]["ratio"], Value::Null);
+        assert_eq!(rows[0]["us_median"], 11.0);
+        assert_eq!(
+            line(&rows[3]),
+            "| kws | modelopt | int8 | 2.0 | 3.0 | 0.50 | a float 0.20, b int8 0.50 |"
+        );
+        assert!(line(&rows[2]).contains("| wrong outputs |"));
+    }
+
+    #[test]
+    fn outputs_are_compared_as_single_precision_bit_for_bit() {
+        let ours = contender(OURS, "int8", [0.1, 0.5], 1.0);
+        assert!(ours.require_same(&[vec![f64::from(0.1f32), 0.5]]).is_ok());
+        assert!(ours.require_same(&[vec![0.1, 0.500_000_1]]).is_err());
+        assert!(ours.require_same(&[vec![0.1]]).is_err());
+    }
 }

@@ -2,7 +2,6 @@
 //! and ONNX Runtime, which run in turns with ours.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Result;
 
@@ -35,9 +34,13 @@ fn contenders(workspace: &Workspace, places: &Places, subject: &Subject) -> Resu
         )
     };
     let ours = |kind, model: &Path, samples: &Path| -> Result<Contender> {
-        let mut run = Command::new(&places.program);
-        let answers = figures::json(run.arg("run").arg(model).arg("--input").arg(samples))?;
-        Contender::program(kind, places.program.clone(), model.to_owned(), &answers)
+        let answers = bench_subjects::answers(places, model, samples)?;
+        Ok(Contender::program(
+            kind,
+            places.program.clone(),
+            model.to_owned(),
+            answers,
+        ))
     };
     let mut all = Vec::new();
     if let Some(float) = &subject.float {
@@ -50,9 +53,7 @@ fn contenders(workspace: &Workspace, places: &Places, subject: &Subject) -> Resu
     if let Some(tflite) = &subject.int8_tflite {
         all.push(rival("litert", "int8", tflite)?);
     }
-    if let Some(float) = &subject.float {
-        all.push(rival("onnxruntime", "int8", &float.qdq_onnx)?);
-    }
+    all.push(rival("onnxruntime", "int8", &subject.qdq_onnx)?);
     all.push(ours("int8", &subject.int8, &subject.raw)?);
     Ok(all)
 }

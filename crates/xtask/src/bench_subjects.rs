@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::bench_contest;
 use crate::figures::{self, Measured, Places};
 use crate::process;
 use crate::setup::ORACLES_FOLDER;
@@ -66,6 +67,8 @@ pub(crate) struct Subject {
     pub(crate) int8_tflite: Option<PathBuf>,
     /// Ours in int8.
     pub(crate) int8: PathBuf,
+    /// The same, exported as QDQ ONNX.
+    pub(crate) qdq_onnx: PathBuf,
     /// Samples as the model takes them, and as preprocessing finds them.
     pub(crate) real: PathBuf,
     pub(crate) raw: PathBuf,
@@ -76,8 +79,6 @@ pub(crate) struct Float {
     pub(crate) onnx: PathBuf,
     /// Ours in float.
     pub(crate) compact: PathBuf,
-    /// Ours in int8, exported as QDQ ONNX.
-    pub(crate) qdq_onnx: PathBuf,
 }
 
 /// The program that runs Python rivals.
@@ -85,7 +86,8 @@ pub(crate) fn rivals(workspace: &Workspace) -> Command {
     python(workspace, RIVALS)
 }
 
-fn python(workspace: &Workspace, script: &str) -> Command {
+/// A Python script of the repository, with the packages that `cargo xtask setup` installs.
+pub(crate) fn python(workspace: &Workspace, script: &str) -> Command {
     let mut python = workspace.command(&format!("{ORACLES_FOLDER}/bin/python"));
     python.arg(script);
     python
@@ -117,13 +119,14 @@ fn of_source(
     let compact = compacts.iter().find(|made| made.short == source.short);
     let int8 = compact.context("there is no such model")?.compact.clone();
     let float = source.float_onnx.map(|onnx| models.join(onnx));
-    let float = float.map(|onnx| Float::of(places, source.short, onnx, &int8));
+    let float = float.map(|onnx| Float::of(places, source.short, onnx));
     let [real, raw] = sample_paths(samples, source.short);
     Ok(Subject {
         short: source.short,
         float: float.transpose()?,
         float_tflite: source.float_tflite.map(|tflite| models.join(tflite)),
         int8_tflite: Some(models.join(source.int8_tflite)),
+        qdq_onnx: export(places, &int8)?,
         int8,
         real,
         raw,
@@ -143,13 +146,32 @@ fn mobilenet(workspace: &Workspace, places: &Places, samples: &Path) -> Result<S
     let [real, raw] = sample_paths(samples, short);
     Ok(Subject {
         short,
-        float: Some(Float::of(places, short, onnx, &int8)?),
+        float: Some(Float::of(places, short, onnx)?),
         float_tflite: None,
         int8_tflite: None,
+        qdq_onnx: export(places, &int8)?,
         int8,
         real,
         raw,
     })
+}
+
+/// What our program answers to samples on this machine: the first output's values.
+pub(crate) fn answers(places: &Places, model: &Path, samples: &Path) -> Result<Vec<Vec<f64>>> {
+    let mut run = Command::new(&places.program);
+    let answers = figures::json(run.arg("run").arg(model).arg("--input").arg(samples))?;
+    let answers = answers.as_array().context("run prints a list")?.iter();
+    let values = answers.map(|sample| bench_contest::numbers(&sample["outputs"][0]["values"]));
+    Ok(values.collect())
+}
+
+/// A compact model as QDQ ONNX.
+fn export(places: &Places, int8: &Path) -> Result<PathBuf> {
+    let onnx = int8.with_extension("qdq.onnx");
+    let mut export = Command::new(&places.program);
+    export.arg("export").arg(int8).args(["--to", "onnx", "-o"]);
+    figures::json(export.arg(&onnx))?;
+    Ok(onnx)
 }
 
 fn sample_paths(samples: &Path, short: &str) -> [PathBuf; 2] {
@@ -157,18 +179,10 @@ fn sample_paths(samples: &Path, short: &str) -> [PathBuf; 2] {
 }
 
 impl Float {
-    fn of(places: &Places, short: &str, onnx: PathBuf, int8: &Path) -> Result<Self> {
+    fn of(places: &Places, short: &str, onnx: PathBuf) -> Result<Self> {
         let compact = places.out.join(format!("{short}_float.mopt"));
         let mut optimize = Command::new(&places.program);
         figures::json(optimize.arg("optimize").arg(&onnx).arg("-o").arg(&compact))?;
-        let qdq_onnx = int8.with_extension("qdq.onnx");
-        let mut export = Command::new(&places.program);
-        export.arg("export").arg(int8).args(["--to", "onnx", "-o"]);
-        figures::json(export.arg(&qdq_onnx))?;
-        Ok(Float {
-            onnx,
-            compact,
-            qdq_onnx,
-        })
+        Ok(Float { onnx, compact })
     }
 }

@@ -69,3 +69,28 @@ fn node_tests(workspace: &Workspace) -> Option<PathBuf> {
     let mut folders = versions.filter_map(|entry| Some(entry.ok()?.path().join(NODE_TESTS)));
     folders.find(|folder| folder.is_dir())
 }
+
+#[cfg(test)]
+mod tests {
+    /// A run fails over a refusal that is not in the list, one in it that is none, a wrong answer and a
+    /// panic: so the list tells what the table must say.
+    #[test]
+    fn the_table_follows_the_list_of_refusals() {
+        let readme = include_str!("../../../README.md");
+        let list = include_str!("../../../tests/conformance/refusals.tsv");
+        let mut lines = readme.lines();
+        let head = lines.find(|line| line.starts_with("| total | passed | refused"));
+        assert!(head.is_some(), "the table is missing");
+        let row = lines.nth(1).unwrap_or_default().replace(',', "");
+        let counts: Vec<usize> = row
+            .split('|')
+            .filter_map(|cell| cell.trim().parse().ok())
+            .collect();
+        let [total, passed, refused, wrong, panicked] = counts[..] else {
+            panic!("'{row}' is no row of five counts");
+        };
+        assert_eq!(refused, list.lines().count());
+        assert_eq!(passed + refused, total);
+        assert_eq!([wrong, panicked], [0, 0]);
+    }
+}

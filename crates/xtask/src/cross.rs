@@ -15,6 +15,10 @@ use crate::workspace::Workspace;
 /// The browser's target.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
+/// Linux on 64-bit Arm: it comes with the C library that a program needs, and rustup's compiler
+/// with the linker.
+pub(crate) const ARM64_TARGET: &str = "aarch64-unknown-linux-musl";
+
 /// Every target that the tests build for, other than the host.
 pub(crate) const TARGETS: &[&str] = &[
     "thumbv6m-none-eabi",
@@ -22,6 +26,7 @@ pub(crate) const TARGETS: &[&str] = &[
     "thumbv7em-none-eabi",
     "thumbv7em-none-eabihf",
     "thumbv8m.main-none-eabihf",
+    ARM64_TARGET,
     WASM_TARGET,
 ];
 

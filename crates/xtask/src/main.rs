@@ -1,14 +1,17 @@
 //! The project's own chores, run as `cargo xtask COMMAND`.
 
+mod arm64;
 mod bench;
 mod bench_contest;
 mod bench_host;
 mod bench_subjects;
+mod bench_wasm;
 mod ci;
 mod conformance;
 mod cross;
 mod figures;
 mod fuzz;
+mod miri;
 mod one_model;
 mod process;
 mod setup;
@@ -45,6 +48,8 @@ enum Command {
     Conformance(conformance::Arguments),
     /// Feed damaged input to everything that reads bytes from outside.
     Fuzz(fuzz::Arguments),
+    /// Run the tests of format, runtime and scalar kernels in Miri; needs a nightly toolchain with it.
+    Miri,
     /// Print the section sizes of firmware images and WebAssembly modules.
     Sizes(sizes::Arguments),
 }
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&workspace, &arguments),
         Command::Conformance(arguments) => conformance::run(&workspace, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
+        Command::Miri => miri::run(&workspace),
         Command::Sizes(arguments) => sizes::run(&workspace, &arguments),
     };
     match outcome {

@@ -5,9 +5,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Prints the command, runs it with its output shown, and fails unless it succeeds.
+/// Prints the command on the standard error stream, as the output may be for programs, runs it
+/// with its output shown, and fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    println!("$ {}", describe(command));
+    eprintln!("$ {}", describe(command));
     let status = command
         .status()
         .with_context(|| format!("cannot start {}", name(command)))?;

@@ -120,9 +120,9 @@ fn install_fuzzer(workspace: &Workspace) -> Result<()> {
     ]))
 }
 
-/// Installs what each lock file of npm names.
+/// Installs what the lock file of each Node package names.
 fn install_node_packages(workspace: &Workspace) -> Result<()> {
-    for folder in workspace.folders_with("package-lock.json")? {
+    for folder in workspace.node_packages()? {
         let mut npm = workspace.command("npm");
         npm.current_dir(workspace.root.join(&folder));
         process::run(npm.args(["ci", "--no-audit", "--no-fund"]))

@@ -10,7 +10,7 @@ use cargo_metadata::Package;
 use crate::cross::{Compiler, TARGETS, WASM_TARGET};
 use crate::totals::{Counter, Totals};
 use crate::workspace::Workspace;
-use crate::{bench, conformance, fuzz, process, tidy};
+use crate::{arm64, bench, conformance, fuzz, process, tidy};
 
 /// What to run.
 #[derive(clap::Args, Default)]
@@ -55,6 +55,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "device",
         run: test_device_packages,
+    },
+    Step {
+        name: "arm64",
+        run: arm64::test,
     },
     Step {
         name: "host",
@@ -166,7 +170,7 @@ fn check_lints(workspace: &Workspace) -> Result<Totals> {
 }
 
 /// What makes warnings errors, with the compiler that the code is free of them with.
-fn lint_flags(workspace: &Workspace) -> Result<&'static [&'static str]> {
+pub(crate) fn lint_flags(workspace: &Workspace) -> Result<&'static [&'static str]> {
     let version = process::capture(workspace.command("rustc").arg("--version"))?;
     if version.contains(LINT_VERSION) {
         return Ok(&["-D", "warnings"]);
@@ -253,7 +257,7 @@ fn firmware_targets(package: &Package) -> Vec<String> {
 /// Builds and tests every Node package, by the scripts `build` and `test` of its package.json.
 fn test_node_packages(workspace: &Workspace) -> Result<Totals> {
     let mut totals = Totals::default();
-    let folders = workspace.folders_with("package-lock.json")?;
+    let folders = workspace.node_packages()?;
     if folders.is_empty() {
         return Ok(totals);
     }
@@ -300,7 +304,7 @@ fn test_workspace(workspace: &Workspace) -> Result<Totals> {
 
 /// Runs a test runner and counts its tests; a runner that fails without a failed test is an
 /// error of its own.
-fn count_tests(command: &mut Command) -> Result<Totals> {
+pub(crate) fn count_tests(command: &mut Command) -> Result<Totals> {
     let mut counter = Counter::default();
     let succeeded = process::stream(command, |line| counter.read_line(line))?;
     let totals = counter.totals();

@@ -65,6 +65,14 @@ impl Workspace {
             .collect())
     }
 
+    /// Folders, relative to the root, of the Node packages that are developed here. Rivals are
+    /// none of them: the benchmarks install those, apart.
+    pub(crate) fn node_packages(&self) -> Result<Vec<PathBuf>> {
+        let mut folders = self.folders_with("package-lock.json")?;
+        folders.retain(|folder| !folder.starts_with("benches"));
+        Ok(folders)
+    }
+
     /// The folders of the Cargo workspaces: the root's, and those of its own that it excludes.
     pub(crate) fn cargo_workspaces(&self) -> Vec<PathBuf> {
         let candidates = [

@@ -147,7 +147,7 @@ fn element_type(dtype: DType) -> Result<&'static str, Error> {
         DType::U32 => "u32",
         DType::U64 => "u64",
         DType::U8 | DType::Bool => "u8",
-        DType::F16 | DType::Channel | DType::ChannelWide => {
+        DType::F16 | DType::I4 | DType::Channel | DType::ChannelWide => {
             return Err(Error::Library(format!(
                 "an input or output is of type {dtype}, which Rust has no type for"
             )));

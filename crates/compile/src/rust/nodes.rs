@@ -196,6 +196,7 @@ fn variant(dtype: DType) -> &'static str {
         DType::U16 => "U16",
         DType::U32 => "U32",
         DType::U64 => "U64",
+        DType::I4 => "I4",
     }
 }
 

@@ -95,6 +95,7 @@ fn pool(random: &mut Random, window: Window2d) -> Kind {
         _ => AveragePool2d {
             window,
             count_include_pad: false,
+            halves_up: false,
             activation,
         }
         .into(),

@@ -124,10 +124,12 @@ impl Subject {
         let mut all = inputs.iter().map(|values| Ok(stored(values)));
         let options = quantize::Options {
             activations: quantize::Activations::Int8,
+            weights: quantize::WeightType::Int8,
             method: quantize::Method::default(),
             bias_correction: true,
             reconstruct: true,
             equalize: true,
+            int16: &|_| false,
             keep_float: &|_| false,
         };
         let quantized = quantize::quantize(&graph, &compared, &mut all, &options, &mut |_| ());

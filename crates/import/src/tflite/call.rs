@@ -189,6 +189,19 @@ impl<'a> Call<'_, 'a> {
         inputs: &[ValueId],
         quantization: Option<Quantization>,
     ) -> Result<ValueId, Refusal> {
+        match self.push_all(kind, inputs, &[quantization])?[..] {
+            [output] => Ok(output),
+            _ => Err("it has more than one result".into()),
+        }
+    }
+
+    /// Applies an operator with a result for each of the quantizations.
+    pub(super) fn push_all(
+        &mut self,
+        kind: impl Into<Kind>,
+        inputs: &[ValueId],
+        quantizations: &[Option<Quantization>],
+    ) -> Result<Vec<ValueId>, Refusal> {
         let kind = kind.into();
         let operands: Vec<Option<ValueId>> = inputs.iter().copied().map(Some).collect();
         let graph = &mut self.importer.graph;
@@ -201,20 +214,23 @@ impl<'a> Call<'_, 'a> {
         }
         let node = graph.make_node(self.name.clone(), kind, operands);
         let node = node.map_err(|error| error.reason)?;
-        let &[output] = &node.outputs[..] else {
-            return Err("it has more than one result".into());
-        };
-        graph.value_mut(output).quantization = quantization;
+        if node.outputs.len() != quantizations.len() {
+            return Err(format!("it has {} results", node.outputs.len()).into());
+        }
+        for (&output, quantization) in node.outputs.iter().zip(quantizations) {
+            graph.value_mut(output).quantization = quantization.clone();
+        }
         // What cannot run is told now, with everything else that cannot.
         let operator = node.kind.operator();
-        let outputs = [graph.operand(output)];
+        let outputs: Vec<_> = node.outputs.iter().map(|&id| graph.operand(id)).collect();
         operator.lower(
             &graph.operands(&node.inputs),
             &outputs,
             self.importer.rounding,
         )?;
+        let made = node.outputs.clone();
         graph.nodes.push(node);
-        Ok(output)
+        Ok(made)
     }
 
     /// Applies an operator that makes the output; its type must be what the file declares, and its

@@ -2,7 +2,7 @@
 //!
 //! The integers of the file become the integers of the graph, and the rounding rule says how sums
 //! become outputs: by default that of TensorFlow Lite Micro, which the runtime then equals bit for
-//! bit.
+//! bit, or for files of unsigned bytes that of LiteRT.
 
 mod call;
 mod flatbuffer;
@@ -71,7 +71,7 @@ fn import(name: &str, bytes: &[u8], options: &Options) -> Result<Imported, Probl
         let version = model.version;
         return Err(malformed(format!("it has version {version} of the schema")));
     }
-    let rounding = options.rounding.unwrap_or(Rounding::Double);
+    let rounding = options.rounding.unwrap_or_else(|| rounding_of(&model));
     let (operators, outputs) = (model.operators.clone(), model.outputs.clone());
     let producer = model.description.clone();
     let mut importer = Importer {
@@ -100,6 +100,20 @@ fn import(name: &str, bytes: &[u8], options: &Options) -> Result<Imported, Probl
         notes,
         rounding,
     })
+}
+
+/// The rule by which a model rounds: that of TensorFlow Lite Micro, or of LiteRT where activations are
+/// unsigned bytes, which the former takes no longer.
+fn rounding_of(model: &Model<'_>) -> Rounding {
+    let is_unsigned = |tensor: &schema::Tensor<'_>| {
+        tensor.element == schema::Element::U8 && tensor.quantization.is_some()
+    };
+    let operators = model.operators.iter();
+    let mut made = operators.flat_map(|operator| operator.outputs.iter());
+    match made.any(|&index| model.tensors.get(index).is_some_and(is_unsigned)) {
+        true => Rounding::Single,
+        false => Rounding::Double,
+    }
 }
 
 /// What the tensors of the file stand for so far. A tensor is missing where its operator was

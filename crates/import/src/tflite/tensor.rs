@@ -20,11 +20,7 @@ pub(super) fn dtype(tensor: &Tensor<'_>) -> Result<DType, Refusal> {
         Element::I32 => DType::I32,
         Element::I64 => DType::I64,
         Element::Bool => DType::Bool,
-        Element::I16 => {
-            let reason = format!("tensor '{}' is int16", tensor.name);
-            let remedy = "pass the float model, and quantize it here with --activations int16";
-            return Err(Refusal::new(reason, remedy));
-        }
+        Element::I16 => DType::I16,
         Element::I8 | Element::I4 => DType::I8,
         Element::U8 if tensor.quantization.is_some() => DType::I8,
         Element::U8 => DType::U8,
@@ -42,7 +38,7 @@ pub(super) fn dtype(tensor: &Tensor<'_>) -> Result<DType, Refusal> {
 /// What the integers of a tensor stand for. Unsigned bytes are moved by 128.
 pub(super) fn quantization(tensor: &Tensor<'_>) -> Result<Option<Quantization>, Refusal> {
     let mut quantization = match dtype(tensor)? {
-        DType::I8 => tensor.quantization.clone(),
+        DType::I8 | DType::I16 => tensor.quantization.clone(),
         // A bias is in units of its layer's sums, whatever scale is written beside it.
         _ => None,
     };
@@ -50,8 +46,14 @@ pub(super) fn quantization(tensor: &Tensor<'_>) -> Result<Option<Quantization>, 
         if tensor.element == Element::U8 {
             quantization.zero_point = quantization.zero_point.saturating_sub(128);
         }
-        if !(-128..=127).contains(&quantization.zero_point) {
-            let zero = quantization.zero_point;
+        let zero = quantization.zero_point;
+        if tensor.element == Element::I16 && zero != 0 {
+            return Err(Refusal::new(
+                format!("tensor '{}' is int16 around {zero}", tensor.name),
+                "convert the model with int16 activations around zero",
+            ));
+        }
+        if !(-128..=127).contains(&zero) {
             return Err(format!(
                 "the zero point {zero} of tensor '{}' is out of range",
                 tensor.name

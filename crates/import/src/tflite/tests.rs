@@ -75,10 +75,10 @@ fn hybrid_layers_are_refused_with_a_remedy() {
 }
 
 #[test]
-fn int16_is_refused_with_a_remedy() {
+fn int16_around_another_number_is_refused_with_a_remedy() {
     let message = refused(WIDE);
-    assert!(message.contains("is int16"), "{message}");
-    assert!(message.contains("--activations int16"), "{message}");
+    assert!(message.contains("is int16 around 3"), "{message}");
+    assert!(message.contains("around zero"), "{message}");
 }
 
 #[test]

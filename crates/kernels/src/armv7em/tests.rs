@@ -4,7 +4,7 @@
 use super::conv_2d_scratch_bytes;
 use crate::i8::Conv2dLoops;
 use crate::memory::In;
-use crate::{AddI8, Binding, Channels, Conv2dI8, Geometry, Window, scalar};
+use crate::{AddI8, Binding, Channels, Conv2dI8, Geometry, Threads, Window, scalar};
 use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
 use proptest::prelude::*;
@@ -214,6 +214,7 @@ impl Problem {
             binding: Binding {
                 prepared: &[],
                 scratch: Cell::from_mut(bytes).as_slice_of_cells(),
+                threads: Threads::ALONE,
             },
         });
         let outside = memory[..GUARD].iter().chain(&memory[end..]);

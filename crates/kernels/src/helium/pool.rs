@@ -1,7 +1,7 @@
 //! Average pools: eight channels at a time, summed in 16 bits.
 
 use crate::memory::In;
-use crate::scalar::i8::rounded_mean;
+use crate::scalar::pool::rounded_mean;
 use crate::scalar::{position, taps_inside};
 use crate::{Geometry, PoolI8, pool_taps, scalar};
 use core::arch::global_asm;

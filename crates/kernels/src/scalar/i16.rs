@@ -16,13 +16,19 @@ pub(crate) fn add(operands: &AddI16<'_>) {
 
 /// See [`crate::i16::lookup`].
 pub(crate) fn lookup(operands: &LineI16<'_>) {
-    let point = |index: usize| i32::from(operands.table.get(index).copied().unwrap_or(0));
     for (i, cell) in operands.output.iter().enumerate() {
-        let at = i32::from(operands.input.get(i)) + 32_768;
-        let (index, between) = ((at >> 7) as usize, at & 127);
-        let (from, to) = (point(index), point(index + 1));
-        cell.set((from + (((to - from) * between + 64) >> 7)) as i16);
+        cell.set(interpolated(operands.table, operands.input.get(i)));
     }
+}
+
+/// See [`crate::i16::interpolated`].
+#[inline(always)]
+pub(crate) fn interpolated(table: &[i16], input: i16) -> i16 {
+    let point = |index: usize| i32::from(table.get(index).copied().unwrap_or(0));
+    let at = i32::from(input) + 32_768;
+    let (index, between) = ((at >> 7) as usize, at & 127);
+    let (from, to) = (point(index), point(index + 1));
+    (from + (((to - from) * between + 64) >> 7)) as i16
 }
 
 #[cfg(test)]

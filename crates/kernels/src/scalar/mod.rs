@@ -4,6 +4,8 @@ pub(crate) mod f32;
 pub(crate) mod i16;
 pub(crate) mod i8;
 mod integer;
+pub(crate) mod long;
+pub(crate) mod pool;
 
 use crate::Geometry;
 use core::ops::Range;
@@ -68,8 +70,8 @@ impl Taps<'_> {
         self.rows.len() * self.columns.len()
     }
 
-    /// The sum of the int8 elements of `channel` under the taps.
-    pub fn sum_i8(&self, image: &crate::memory::In<'_, i8>, channel: usize) -> i32 {
+    /// The sum of the elements of `channel` under the taps; of int16, 32,768 of them at most.
+    pub fn sum<T: crate::Integer>(&self, image: &crate::memory::In<'_, T>, channel: usize) -> i32 {
         let [_, input_columns, channels] = self.geometry.input;
         let mut sum = 0;
         let step = self.geometry.window.dilation[1] * channels;
@@ -78,7 +80,7 @@ impl Taps<'_> {
             let row = position(self.geometry, 0, self.at[0], row) * input_columns;
             let mut at = (row + column) * channels + channel;
             for _ in self.columns.clone() {
-                sum += i32::from(image.get(at));
+                sum += image.get(at).into();
                 at += step;
             }
         }
@@ -92,7 +94,7 @@ impl Taps<'_> {
             let mut channel = first;
             return [0; 8].map(|_: i32| {
                 channel += 1;
-                self.sum_i8(image, channel - 1)
+                self.sum(image, channel - 1)
             });
         }
         let [_, input_columns, channels] = self.geometry.input;

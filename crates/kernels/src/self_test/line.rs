@@ -2,8 +2,9 @@
 
 use super::{arena, noise};
 use crate::memory::In;
-use crate::{AddI8, LineI8, scalar};
+use crate::{AddI8, LineI8, QuantizeI8, scalar};
 use core::cell::Cell;
+use std::vec;
 use std::vec::Vec;
 
 /// Sums and tables, apart and with the output over the first input.
@@ -50,4 +51,55 @@ pub(super) fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8,
         assert_eq!(run(None, sums, false), expected);
         assert_eq!(run(Some(ahead), sums, false), expected);
     }
+}
+
+/// What is special in single precision, and in rounding.
+const SPECIAL: [f32; 12] = [
+    0.5,
+    -0.5,
+    1.5,
+    -2.5,
+    0.499_999_97,
+    -0.0,
+    1e30,
+    -1e30,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+    16_777_217.0,
+];
+
+/// Real numbers to integers, apart and with the output over the input.
+pub(super) fn check_quantize(length: usize, seed: u64, zero_point: i8) {
+    let mut next = noise(seed);
+    // Half of the numbers are special; multiples of 1/8 are half way between integers often.
+    let mut value = || match next() % 24 {
+        kind @ 0..12 => SPECIAL[kind as usize],
+        _ => (next() % 4096) as f32 / 8.0 - 256.0,
+    };
+    let values: Vec<f32> = (0..length).map(|_| value()).collect();
+    let scale = [1.0, 0.25, 0.1, 3.7e-3][(next() % 4) as usize];
+    let run = |quantize: fn(&QuantizeI8<'_>), input: In<'_, f32>, output: &[Cell<i8>]| {
+        quantize(&QuantizeI8 {
+            input,
+            output,
+            scale,
+            zero_point: i32::from(zero_point),
+        });
+    };
+    let apart = |quantize| {
+        let mut result = vec![77i8; length + 16];
+        let cells = Cell::from_mut(&mut result[..]).as_slice_of_cells();
+        run(quantize, In::from_slice(&values), &cells[..length]);
+        result
+    };
+    let expected = apart(scalar::i8::quantize);
+    assert_eq!(apart(crate::i8::quantize), expected);
+    let mut memory = values.clone();
+    let floats = Cell::from_mut(&mut memory[..]).as_slice_of_cells();
+    // SAFETY: the same bytes as cells of another type, in which every bit pattern is a value.
+    let bytes = unsafe { core::slice::from_raw_parts(floats.as_ptr().cast::<Cell<i8>>(), length) };
+    run(crate::i8::quantize, In::from_cells(floats), bytes);
+    let over: Vec<i8> = bytes.iter().map(Cell::get).collect();
+    assert_eq!(over, expected[..length]);
 }

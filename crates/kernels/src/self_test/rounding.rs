@@ -2,7 +2,7 @@
 
 use super::{conv_2d_memory, noise};
 use crate::memory::In;
-use crate::{Binding, Channels, Conv2dConstants, Conv2dI8, Geometry, Window, scalar};
+use crate::{Binding, Channels, Conv2dConstants, Conv2dI8, Geometry, Threads, Window, scalar};
 use core::cell::Cell;
 use format::fixed::{Channel, Requantize, Rounding};
 use std::vec;
@@ -76,6 +76,7 @@ fn check(seed: u64, rounding: Rounding, pixels: usize, shift: u8) {
             binding: Binding {
                 prepared: prepared.bytes(),
                 scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
+                threads: Threads::ALONE,
             },
         });
         output.iter().map(Cell::get).collect::<Vec<i8>>()

@@ -9,7 +9,7 @@ use super::weights::{self, Weights};
 use graph::{DType, Data, Graph, Kind, Value, ValueId};
 use runtime::ops::dequantize::Dequantize;
 use runtime::ops::quantize::Quantize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Biases by node index, where correction replaces the model's own.
 pub(crate) type Biases = HashMap<usize, Vec<f32>>;
@@ -37,21 +37,36 @@ pub(crate) struct Recipe<'a> {
     pub scales: &'a HashMap<ValueId, Scales>,
     /// From [`best_scales`].
     pub best: &'a BestScales,
+    /// Weights that become int4.
+    pub narrow: &'a HashSet<ValueId>,
+}
+
+impl Recipe<'_> {
+    /// The largest integer that weights become.
+    pub(crate) fn largest(&self, weights: ValueId) -> f32 {
+        match self.narrow.contains(&weights) {
+            true => weights::INT4,
+            false => weights::INT8,
+        }
+    }
 }
 
 /// Looks for the best scales once: it takes long, and a graph is quantized many times.
-pub(crate) fn best_scales(graph: &Graph) -> BestScales {
+pub(crate) fn best_scales(graph: &Graph, largest: f32) -> BestScales {
     let weighted = graph.nodes.iter().filter(|node| has_weights(&node.kind));
     let ids = weighted.filter_map(|node| node.inputs.get(1).copied().flatten());
     ids.filter_map(|id| {
         let weights = graph.value(id);
         let values = weights.data.as_ref()?.f32().ok()?;
-        Some((id, weights::best_scales(values, weights.shape.dim(0))))
+        Some((
+            id,
+            weights::best_scales(values, weights.shape.dim(0), largest),
+        ))
     })
     .collect()
 }
 
-fn has_weights(kind: &Kind) -> bool {
+pub(crate) fn has_weights(kind: &Kind) -> bool {
     matches!(kind, Kind::Conv2d(_) | Kind::FullyConnected(_))
 }
 
@@ -61,7 +76,7 @@ pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Err
         graph: float,
         assignment,
         scales,
-        best,
+        ..
     } = *recipe;
     let mut graph = float.clone();
     for (id, dtype) in integer_values(float, &assignment.types) {
@@ -99,7 +114,7 @@ pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Err
         }
         if dtype != DType::F32 && has_weights(&node.kind) {
             let change = (changes.weights.get(&index), changes.biases.get(&index));
-            quantize_weights(&mut graph, &mut node, best, change)?;
+            quantize_weights(&mut graph, &mut node, recipe, change)?;
         }
         nodes.push(node);
     }
@@ -144,7 +159,7 @@ fn convert(
 fn quantize_weights(
     graph: &mut Graph,
     node: &mut graph::Node,
-    best: &BestScales,
+    recipe: &Recipe<'_>,
     (rebuilt, bias): (Option<&Weights>, Option<&Vec<f32>>),
 ) -> Result<(), Error> {
     let missing = || Error::Inconsistent(node.name.clone());
@@ -183,7 +198,8 @@ fn quantize_weights(
         input: from,
         output_scale: to.0,
         bias: held,
-        best: best.get(&id).ok_or_else(missing)?,
+        best: recipe.best.get(&id).ok_or_else(missing)?,
+        largest: recipe.largest(id),
     };
     let quantized = match rebuilt {
         Some(weights) => weights.clone(),

@@ -1,7 +1,6 @@
 //! The type each node runs in, why some stay in float, and which values must share a scale.
 
-use super::Activations;
-use super::forms::{activation_ids, float_reason, has_int16, is_real, keeps_scale};
+use super::forms::{activation_ids, float_reason, int16_reason, is_real, keeps_scale};
 use super::repeated;
 use graph::{DType, Graph, ValueId};
 use std::collections::HashMap;
@@ -28,11 +27,12 @@ pub(crate) struct Assignment {
     pub group: Vec<ValueId>,
 }
 
-/// Decides for every node. `keep_float` names nodes that the user wants in float.
+/// Decides for every node. `keep_float` names nodes that the user wants in float, `is_wide` those to
+/// run in int16 where they can.
 pub(crate) fn assign(
     graph: &Graph,
     keep_float: &dyn Fn(&str) -> bool,
-    activations: Activations,
+    is_wide: &dyn Fn(&str) -> bool,
 ) -> Assignment {
     let mut assignment = Assignment::default();
     for node in &graph.nodes {
@@ -41,9 +41,9 @@ pub(crate) fn assign(
         } else {
             float_reason(graph, node)
         };
-        assignment.types.push(match (&reason, activations) {
+        assignment.types.push(match (&reason, is_wide(&node.name)) {
             (Some(_), _) => DType::F32,
-            (None, Activations::Int16) if has_int16(graph, node) => DType::I16,
+            (None, true) if int16_reason(graph, node).is_none() => DType::I16,
             (None, _) => DType::I8,
         });
         // Whole numbers and truth values of the model itself are no floats.

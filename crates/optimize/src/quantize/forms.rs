@@ -22,8 +22,15 @@ fn has_int8(kind: &Kind) -> bool {
     }
 }
 
+/// Why a node cannot run with int16 activations; `None` where it can.
+pub fn int16_reason(graph: &Graph, node: &Node) -> Option<String> {
+    let name = node.kind.operator().name();
+    let missing = || (!has_int16(graph, node)).then(|| format!("there is no int16 {name}"));
+    float_reason(graph, node).or_else(missing)
+}
+
 /// Whether an operator that has an int8 form has one of int16 as well.
-pub(crate) fn has_int16(graph: &Graph, node: &Node) -> bool {
+fn has_int16(graph: &Graph, node: &Node) -> bool {
     match &node.kind {
         // The others are tables, which only int8 has.
         Kind::Binary(binary) => match binary.function {
@@ -32,9 +39,11 @@ pub(crate) fn has_int16(graph: &Graph, node: &Node) -> bool {
             _ => true,
         },
         Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Unary(_) => true,
+        Kind::AveragePool2d(_) | Kind::MaxPool2d(_) | Kind::Mean(_) => true,
+        Kind::Softmax(_) | Kind::MatMul(_) | Kind::Resample(_) | Kind::Resample2d(_) => true,
         Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Reshape(_) => true,
         Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) | Kind::Extreme(_) => true,
-        Kind::Reduce(reduce) => is_extreme(reduce),
+        Kind::Reduce(reduce) => reduce.function != Fold::Product,
         _ => false,
     }
 }

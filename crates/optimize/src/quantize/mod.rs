@@ -4,7 +4,7 @@
 //! 2. [`equalize`]: a second variant of the graph with equalized channels.
 //! 3. [`calibrate`]: the float graph runs over samples; histograms grow, nothing is stored.
 //! 4. [`range`]: every group of values gets its scale; scales of sums are aligned.
-//! 5. [`weights`]: one scale per output channel.
+//! 5. [`weights`]: one scale per output channel; [`narrow`]: which weights become int4.
 //! 6. [`correct`]: biases are corrected.
 //! 7. [`reconstruct`]: fully connected layers are rebuilt.
 //!
@@ -22,6 +22,7 @@ mod correct;
 mod equalize;
 mod forms;
 mod histogram;
+mod narrow;
 pub mod range;
 mod reconstruct;
 mod repeated;
@@ -30,15 +31,18 @@ mod weights;
 
 pub use assign::FloatNode;
 pub use calibrate::Sample;
+pub use forms::int16_reason;
 pub use histogram::Histogram;
+pub use narrow::WeightType;
 pub use range::Method;
 
 use apply::{Changes, Recipe};
 use assign::Assignment;
 use calibrate::{Float, Statistics};
 use correct::Fidelity;
-use graph::{DType, Graph, Kind, ValueId};
+use graph::{DType, Data, Graph, Kind, ValueId};
 use range::Scales;
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,6 +90,11 @@ impl fmt::Display for Activations {
 pub struct Options<'a> {
     /// The type of activations.
     pub activations: Activations,
+    /// Names of nodes to run with int16 activations where the others do not; see
+    /// [`int16_reason`].
+    pub int16: &'a (dyn Fn(&str) -> bool + Sync),
+    /// The type of weights.
+    pub weights: WeightType,
     /// How ranges of activations are chosen.
     pub method: Method,
     /// Whether biases are corrected.
@@ -155,6 +164,8 @@ pub struct Layer {
     pub corrected: bool,
     /// Whether its weights were rebuilt.
     pub rebuilt: bool,
+    /// Whether its weights are int4, two in a byte.
+    pub narrow: bool,
 }
 
 /// A quantized graph and what was done.
@@ -189,7 +200,8 @@ pub fn quantize(
     options: &Options<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Quantized, Error> {
-    let assignment = assign::assign(graph, options.keep_float, options.activations);
+    let is_wide = |name: &str| options.activations == Activations::Int16 || (options.int16)(name);
+    let assignment = assign::assign(graph, options.keep_float, &is_wide);
     let mut float = Float::new(graph)?;
     if compared.is_empty() {
         return Err(Error::NoSamples);
@@ -230,7 +242,7 @@ pub fn quantize(
         if is_better { next } else { best }
     });
     let (equalized, best) = best.ok_or(Error::NoSamples)?;
-    let layers = layers(graph, &best.graph, &best.fidelity, &best.changes);
+    let layers = layers(graph, &best);
     Ok(Quantized {
         graph: best.graph,
         layers,
@@ -313,6 +325,8 @@ struct Candidate {
     corrections: [usize; 2],
     aligned: usize,
     quality: f64,
+    /// Weights of the float graph that became int4.
+    narrow: HashSet<ValueId>,
 }
 
 impl Variant {
@@ -347,18 +361,26 @@ impl Variant {
         self.statistics.finish();
         let (scales, aligned) =
             scales::scales(&self.graph, assignment, &self.statistics, options.method);
-        let recipe = Recipe {
+        let mut recipe = Recipe {
             graph: &self.graph,
             assignment,
             scales: &scales,
-            best: &apply::best_scales(&self.graph),
+            best: &apply::best_scales(&self.graph, weights::INT8),
+            narrow: &HashSet::new(),
         };
+        // Inner values of an equalized graph differ from the original's by their factors.
+        let own = &mut self.float;
+        let chosen = match options.weights {
+            WeightType::Int8 => HashSet::new(),
+            WeightType::Int4 => narrow::choose(&recipe, own, &self.statistics, compared)?,
+        };
+        recipe.narrow = &chosen;
+        let best_scales = narrow::best_scales(&recipe);
+        recipe.best = &best_scales;
         let judge = Judge {
             recipe,
             samples: compared,
         };
-        // Inner values of an equalized graph differ from the original's by their factors.
-        let own = &mut self.float;
         let mut best = judge.attempt(own, Changes::default())?;
         let mut corrections = [0, 0];
         if options.bias_correction {
@@ -382,6 +404,7 @@ impl Variant {
             corrections,
             aligned,
             quality,
+            narrow: chosen,
         })
     }
 }
@@ -448,7 +471,7 @@ impl Judge<'_> {
 /// The graph in int8 with every range from -1 to 1: for plans of memory before there is any
 /// data. Its results mean nothing.
 pub fn preview(graph: &Graph) -> Result<Graph, Error> {
-    let assignment = assign::assign(graph, &|_| false, Activations::Int8);
+    let assignment = assign::assign(graph, &|_| false, &|_| false);
     let unit = Scales {
         int8: range::affine(-1.0, 1.0),
         int16: range::symmetric(-1.0, 1.0),
@@ -460,41 +483,54 @@ pub fn preview(graph: &Graph) -> Result<Graph, Error> {
         graph,
         assignment: &assignment,
         scales: &scales,
-        best: &apply::best_scales(graph),
+        best: &apply::best_scales(graph, weights::INT8),
+        narrow: &HashSet::new(),
     };
     apply::apply(&recipe, &Changes::default())
 }
 
-fn layers(float: &Graph, quantized: &Graph, fidelity: &Fidelity, changes: &Changes) -> Vec<Layer> {
+fn layers(float: &Graph, made: &Candidate) -> Vec<Layer> {
+    let (quantized, changes) = (&made.graph, &made.changes);
     let source = |node: &graph::Node| {
         let same = |f: &graph::Node| f.outputs == node.outputs;
         float.nodes.iter().position(same)
     };
+    let is_narrow = |node: &graph::Node| {
+        let weights = source(node).and_then(|index| float.nodes[index].inputs.get(1).copied());
+        weights
+            .flatten()
+            .is_some_and(|id| made.narrow.contains(&id))
+    };
     let stored = |node: &graph::Node| -> usize {
         let constants = node.inputs.iter().flatten().map(|&id| quantized.value(id));
+        let bytes = |data: &Data| match data {
+            Data::I8(weights) if is_narrow(node) => weights.len().div_ceil(2),
+            other => other.bytes().len(),
+        };
         constants
             .filter_map(|value| value.data.as_ref())
-            .map(|data| data.bytes().len())
+            .map(bytes)
             .sum()
     };
     let describe = |node: &graph::Node| {
         let output = node.outputs.first().map(|&id| quantized.value(id));
+        let no_shape = || graph::Shape::new(&[]).unwrap_or_else(|| quantized.values[0].shape);
+        let quantization = output.and_then(|value| value.quantization.as_ref());
         Layer {
             name: node.name.clone(),
             operator: node.kind.operator().name(),
-            shape: output.map_or(
-                graph::Shape::new(&[]).unwrap_or_else(|| quantized.values[0].shape),
-                |v| v.shape,
-            ),
-            dtype: output.map_or(DType::F32, |v| v.dtype),
+            shape: output.map_or_else(no_shape, |value| value.shape),
+            dtype: output.map_or(DType::F32, |value| value.dtype),
             macs: quantized.node_macs(node),
             bytes: stored(node),
-            output: output
-                .and_then(|v| v.quantization.as_ref())
-                .map(|q| (q.scale(0), q.zero_point)),
-            sqnr_db: node.outputs.first().and_then(|&id| fidelity.sqnr_db(id)),
+            output: quantization.map(|q| (q.scale(0), q.zero_point)),
+            sqnr_db: node
+                .outputs
+                .first()
+                .and_then(|&id| made.fidelity.sqnr_db(id)),
             corrected: source(node).is_some_and(|index| changes.biases.contains_key(&index)),
             rebuilt: source(node).is_some_and(|index| changes.weights.contains_key(&index)),
+            narrow: is_narrow(node),
         }
     };
     quantized.nodes.iter().map(describe).collect()

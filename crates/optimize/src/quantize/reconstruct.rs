@@ -13,7 +13,7 @@
 //!
 //! Only sums over samples are kept: two matrices of inputs x inputs.
 
-use super::apply::{Changes, apply};
+use super::apply::{Changes, Recipe, apply};
 use super::calibrate::{Executable, Float, Sample, shown};
 use super::cholesky::{Cholesky, Square, add_scaled, dot};
 use super::repeated;
@@ -47,7 +47,7 @@ pub(crate) fn reconstruct(
             continue;
         }
         let quantized = apply(recipe, &changes)?;
-        let Some(layer) = Layer::new(recipe.graph, &quantized, node) else {
+        let Some(layer) = Layer::new(recipe, &quantized, node) else {
             continue;
         };
         if layer.inputs > LARGEST_INPUTS {
@@ -73,6 +73,8 @@ struct Layer<'a> {
     dtype: DType,
     input: (f32, i32),
     output_scale: f32,
+    /// The largest integer of its weights.
+    largest: f32,
 }
 
 /// Sums over samples, divided by their number.
@@ -86,14 +88,16 @@ struct Moments {
 }
 
 impl<'a> Layer<'a> {
-    fn new(float: &'a Graph, quantized: &Graph, node: &'a graph::Node) -> Option<Self> {
+    fn new(recipe: &Recipe<'a>, quantized: &Graph, node: &'a graph::Node) -> Option<Self> {
+        let float = recipe.graph;
         let output = *node.outputs.first()?;
         let same = &quantized.nodes[quantized.producer(output)?];
         let (real, integer) = (
             node.inputs.first().copied()??,
             same.inputs.first().copied()??,
         );
-        let weights = float.value(node.inputs.get(1).copied()??);
+        let stored = node.inputs.get(1).copied()??;
+        let weights = float.value(stored);
         let bias = node.inputs.get(2).copied().flatten();
         let bias = bias.and_then(|id| float.value(id).data.as_ref());
         let affine = |id: ValueId| {
@@ -108,6 +112,7 @@ impl<'a> Layer<'a> {
             dtype: quantized.value(integer).dtype,
             input: affine(integer)?,
             output_scale: affine(output)?.0,
+            largest: recipe.largest(stored),
         })
     }
 
@@ -187,7 +192,8 @@ impl<'a> Layer<'a> {
             input: self.input,
             output_scale: self.output_scale,
             bias: self.bias,
-            best: &weights::best_scales(&values, outputs),
+            best: &weights::best_scales(&values, outputs, self.largest),
+            largest: self.largest,
         };
         let rounded = weights::quantize(&values, outputs, &layer, Some(&factor));
         let bias = (0..outputs).map(|output| {
@@ -268,19 +274,19 @@ impl Factor {
         weights
     }
 
-    /// Rounds the weights of one output to multiples of `scale` within -127..=127.
+    /// Rounds the weights of one output to multiples of `scale` within `largest` and its opposite.
     ///
     /// The error of the output is `|Lᵀ (w - q)|²`; its last term depends on the last input only,
     /// the one before on two, and so on: each in turn is made as small as it can be.
-    pub(crate) fn round(&self, weights: &[f32], scale: f32) -> Vec<i8> {
-        let scale = f64::from(scale);
+    pub(crate) fn round(&self, weights: &[f32], scale: f32, largest: f32) -> Vec<i8> {
+        let (scale, largest) = (f64::from(scale), f64::from(largest));
         let mut behind = vec![0.0; weights.len()];
         let mut rounded = vec![0; weights.len()];
         for (at, &input) in self.order.iter().enumerate().rev() {
             let row = self.cholesky.row(at);
             let weight = f64::from(weights[input]);
             let integer = (weight + behind[at] / row[at]) / scale;
-            let integer = integer.round().clamp(-127.0, 127.0);
+            let integer = integer.round().clamp(-largest, largest);
             rounded[input] = integer as i8;
             add_scaled(&mut behind[..at], row, weight - integer * scale);
         }
@@ -301,13 +307,13 @@ mod tests {
             values: vec![1.001, 1.0, 1.0, 1.001],
         };
         let factor = Factor::new(&square, 0.0).unwrap();
-        assert_eq!(factor.round(&[0.4, 0.4], 1.0), [1, 0]);
+        assert_eq!(factor.round(&[0.4, 0.4], 1.0, weights::INT8), [1, 0]);
         let apart = Square {
             size: 2,
             values: vec![1.0, 0.0, 0.0, 1.0],
         };
         let factor = Factor::new(&apart, 0.0).unwrap();
-        assert_eq!(factor.round(&[0.4, 0.4], 1.0), [0, 0]);
+        assert_eq!(factor.round(&[0.4, 0.4], 1.0, weights::INT8), [0, 0]);
     }
 
     /// The integer graph halves the input; the weight doubles.
@@ -321,6 +327,7 @@ mod tests {
             dtype: DType::I8,
             input: (0.01, 0),
             output_scale: 0.01,
+            largest: weights::INT8,
         };
         let mut moments = Moments {
             square: Square::zeros(1),

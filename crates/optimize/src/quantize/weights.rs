@@ -5,10 +5,16 @@ use super::reconstruct::Factor;
 use graph::DType;
 use runtime::host::{Quantization, common_multipliers, fits_high, reach_i16};
 
-/// int8 weights with their scales.
+/// The largest integer of int8 weights; the smallest is its opposite.
+pub(crate) const INT8: f32 = 127.0;
+
+/// The largest integer of int4 weights.
+pub(crate) const INT4: f32 = 7.0;
+
+/// Integer weights with their scales.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Weights {
-    /// `[O, ...]`, each within -127..=127.
+    /// `[O, ...]`, each within the largest integer of its layer and the opposite.
     pub values: Vec<i8>,
     /// Along axis 0, zero point 0.
     pub quantization: Quantization,
@@ -27,6 +33,8 @@ pub(crate) struct Layer<'a> {
     pub bias: &'a [f32],
     /// What [`best_scales`] found for the weights.
     pub best: &'a [f64],
+    /// The largest integer of the weights: [`INT8`] or [`INT4`].
+    pub largest: f32,
 }
 
 /// Quantizes `[outputs, ...]` weights, each to the nearest step, or together by `factor`.
@@ -60,7 +68,7 @@ pub(crate) fn quantize(
             scale => scale.max(largest * share),
         };
         let scales = exact_scales(best.iter().map(floor).collect(), layer);
-        let weights = round(values, row, scales, factor);
+        let weights = round(values, row, scales, (factor, layer.largest));
         if has_high_records(&weights, row, layer) {
             return weights;
         }
@@ -72,16 +80,17 @@ pub(crate) fn quantize(
             values,
             row,
             best.iter().map(|_| largest as f32).collect(),
-            factor,
+            (factor, layer.largest),
         )
     })
 }
 
 /// For every channel of `[outputs, ...]` weights the scale with the least squared error, 0 for a
 /// channel of zeros.
-pub(crate) fn best_scales(values: &[f32], outputs: usize) -> Vec<f64> {
+pub(crate) fn best_scales(values: &[f32], outputs: usize, largest: f32) -> Vec<f64> {
     let row = (values.len() / outputs.max(1)).max(1);
-    values.chunks(row).map(best_scale).collect()
+    let rows = values.chunks(row);
+    rows.map(|weights| best_scale(weights, largest)).collect()
 }
 
 /// Scales rounded up to exact multipliers.
@@ -96,14 +105,19 @@ fn exact_scales(mut scales: Vec<f64>, layer: &Layer<'_>) -> Vec<f32> {
     scales.into_iter().map(|scale| scale as f32).collect()
 }
 
-fn round(values: &[f32], row: usize, scales: Vec<f32>, factor: Option<&Factor>) -> Weights {
+fn round(
+    values: &[f32],
+    row: usize,
+    scales: Vec<f32>,
+    (factor, largest): (Option<&Factor>, f32),
+) -> Weights {
     let nearest = |weights: &[f32], scale: f32| -> Vec<i8> {
         let integers = weights.iter().map(|w| (w / scale).round());
-        integers.map(|w| w.clamp(-127.0, 127.0) as i8).collect()
+        integers.map(|w| w.clamp(-largest, largest) as i8).collect()
     };
     let rows = values.chunks(row).zip(&scales);
     let rounded = rows.flat_map(|(weights, &scale)| match factor {
-        Some(factor) => factor.round(weights, scale),
+        Some(factor) => factor.round(weights, scale, largest),
         None => nearest(weights, scale),
     });
     let values = rounded.collect();
@@ -147,21 +161,23 @@ fn has_high_records(weights: &Weights, row: usize, layer: &Layer<'_>) -> bool {
     fits_high(&factors, &biases) && weights.values.chunks(row).zip(&biases).all(fits_sums)
 }
 
-/// The scale with the least squared error: the largest weight becomes 127, or up to 127 / 0.7 and
-/// is clipped. 0 for a channel of zeros.
-fn best_scale(weights: &[f32]) -> f64 {
+/// The scale with the least squared error: the largest weight becomes the largest integer, or more and
+/// is clipped, up to 1 / 0.7 of it for int8 and 1 / 0.4 for int4. 0 for a channel of zeros.
+fn best_scale(weights: &[f32], integer: f32) -> f64 {
     let largest = weights.iter().fold(0.0f32, |m, w| m.max(w.abs()));
-    let whole = f64::from(largest) / 127.0;
+    let bound = f64::from(integer);
+    let whole = f64::from(largest) / bound;
     let error = |scale: f64| -> f64 {
         let miss = |w: &f32| {
             let w = f64::from(*w);
-            let q = (w / scale).round().clamp(-127.0, 127.0);
+            let q = (w / scale).round().clamp(-bound, bound);
             (w - q * scale).powi(2)
         };
         weights.iter().map(miss).sum()
     };
-    // Sixteen candidates from 0.7 to 1; the whole range wins ties.
-    let candidates = (0..16).map(|i| whole * (1.0 - 0.02 * f64::from(i)));
+    // Candidates 0.02 apart; the whole range wins ties.
+    let count = if integer < INT8 { 31 } else { 16 };
+    let candidates = (0..count).map(|i| whole * (1.0 - 0.02 * f64::from(i)));
     if whole < f64::from(f32::MIN_POSITIVE) {
         return 0.0;
     }
@@ -184,6 +200,7 @@ mod tests {
             output_scale: 1.0,
             bias,
             best,
+            largest: INT8,
         }
     }
 
@@ -191,7 +208,7 @@ mod tests {
         quantize(
             values,
             outputs,
-            &layer(bias, &best_scales(values, outputs)),
+            &layer(bias, &best_scales(values, outputs, INT8)),
             None,
         )
     }
@@ -219,6 +236,22 @@ mod tests {
                 "{real} became {back}"
             );
         }
+    }
+
+    /// Half of a wide channel's weights are small: they are worth clipping the large one.
+    #[test]
+    fn four_bits_hold_seven_steps_to_each_side() {
+        let mut values = vec![0.1; 30];
+        values.extend([-0.1, 1.0]);
+        let best = best_scales(&values, 1, INT4);
+        assert!(best[0] < 1.0 / 7.0, "{best:?}");
+        let layer = Layer {
+            largest: INT4,
+            ..layer(&[], &best)
+        };
+        let weights = quantize(&values, 1, &layer, None);
+        assert_eq!(weights.values[31], 7);
+        assert_eq!(weights.values[0], -weights.values[30]);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use compile::{Options as CompileOptions, compile};
 use graph::{DType, Data, Graph, Kind, Shape, ValueId};
-use optimize::quantize::{self, Activations, FloatNode, Method, Options, Quantized, Sample};
+use optimize::quantize::{
+    self, Activations, FloatNode, Method, Options, Quantized, Sample, WeightType,
+};
 use runtime::host::{Activation, Runner};
 use runtime::ops::binary::{Binary, Function};
 use runtime::ops::reduce::{Function as Fold, Reduce};
@@ -122,13 +124,24 @@ pub(crate) fn samples(graph: &Graph, count: u64) -> Vec<Sample> {
 }
 
 pub(crate) fn quantized(graph: &Graph, activations: Activations) -> Quantized {
+    quantized_with(graph, activations, &|_| false)
+}
+
+/// With some nodes in int16 in any case.
+pub(crate) fn quantized_with(
+    graph: &Graph,
+    activations: Activations,
+    int16: &(dyn Fn(&str) -> bool + Sync),
+) -> Quantized {
     let samples = samples(graph, 24);
     let options = Options {
         activations,
+        weights: WeightType::Int8,
         method: Method::MinMax,
         bias_correction: false,
         reconstruct: false,
         equalize: false,
+        int16,
         keep_float: &|_| false,
     };
     let mut all = samples.iter().cloned().map(Ok);

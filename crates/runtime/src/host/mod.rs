@@ -7,6 +7,7 @@
 mod data;
 mod lower;
 mod runner;
+mod spread;
 mod tflm;
 
 pub use data::{Data, Tensor};
@@ -134,8 +135,8 @@ pub trait Operator {
         None
     }
 
-    /// Whether the outputs are kept from run to run.
-    fn keeps_state(&self) -> bool {
+    /// Whether an output is kept from run to run.
+    fn keeps_state(&self, _output: usize) -> bool {
         false
     }
 
@@ -157,6 +158,13 @@ pub fn required<'a, 'b>(
     operand.ok_or_else(|| std::format!("input {index} is missing"))
 }
 
+/// int4 weights of a file as bytes of int8; 0 where there are fewer of them.
+pub fn widened_i4(packed: &[u8], elements: usize) -> Vec<u8> {
+    let mut wide = std::vec![0; elements.min(packed.len() * 2)];
+    kernels::narrow::widen_i4(packed, &mut wide);
+    wide
+}
+
 /// Multiply-accumulate operations of a node of a plan: for models that are only there as a
 /// file. Windows of convolutions are counted whole, padding included.
 pub fn node_macs(node: &format::Node<'_>) -> u64 {
@@ -164,6 +172,8 @@ pub fn node_macs(node: &format::Node<'_>) -> u64 {
         &crate::ops::conv_2d::I8,
         &crate::ops::conv_2d::I16,
         &crate::ops::conv_2d::F32,
+        &crate::ops::conv_2d::NARROW_I8,
+        &crate::ops::conv_2d::NARROW_F32,
     ]
     .map(|op| op.code);
     let (Some(weights), Some(output)) = (node.input(1), node.output(0)) else {

@@ -1,12 +1,15 @@
 //! A session that owns its model and its memory, for hosts.
 
+use super::spread::spread;
 use super::{Data, Lowered, LoweredOperand, Operand, Operator, Tensor};
 use crate::session::LINE_BYTES;
 use crate::{Error, Model, Op, Reason, Session};
 use format::fixed::Rounding;
 use format::meta::{Meta, Port};
-use format::{ABSENT, ALIGNMENT, NodeRecord, Place, TensorRecord, Writer};
+use format::{ABSENT, ALIGNMENT, Node, NodeRecord, Place, TensorRecord, Writer};
+use kernels::Threads;
 use kernels::memory::{as_bytes, as_bytes_mut};
+use kernels::threads::ThreadPool;
 use std::string::String;
 use std::vec::Vec;
 
@@ -72,6 +75,8 @@ pub struct Runner {
     ops: &'static [&'static Op],
     working: AlignedBytes,
     prepared: AlignedBytes,
+    /// The threads that help, and the file that they run.
+    helped: Option<(ThreadPool, AlignedBytes)>,
 }
 
 impl Runner {
@@ -85,22 +90,56 @@ impl Runner {
         let file = AlignedBytes::copy_of(file);
         let model = Model::new(file.bytes())?;
         let meta = Meta::of(&model)?;
-        let [working_bytes, prepared_bytes] = Session::memory_parts(&model, ops)?;
-        let bytes = working_bytes.saturating_add(prepared_bytes);
-        if bytes > MEMORY_BYTES_MAX {
-            return Err(Error::new(Reason::Memory, bytes));
-        }
-        let mut memory = AlignedBytes::zeroed(bytes);
-        Session::new(model, ops, memory.bytes_mut())?;
-        let working = AlignedBytes::copy_of(&memory.bytes()[..working_bytes]);
-        let prepared = AlignedBytes::copy_of(&memory.bytes()[working_bytes..]);
+        let [working, prepared] = memory(model, ops)?;
         Ok(Runner {
             file,
             meta,
             ops,
             working,
             prepared,
+            helped: None,
         })
+    }
+
+    /// The same model on so many threads, the calling one included. Layers are divided among them
+    /// where that gains time, and the answers are the same, to the bit. State starts anew. 0 is 1.
+    ///
+    /// # Errors
+    ///
+    /// The system has no more threads to give.
+    pub fn with_threads(mut self, threads: usize) -> std::io::Result<Self> {
+        if threads < 2 {
+            self.helped = None;
+            return Ok(self);
+        }
+        let Ok(model) = self.model() else {
+            return Ok(self);
+        };
+        let ops = self.ops;
+        let scratch_bytes = |node: Node<'_>| {
+            let op = ops.iter().find(|op| op.code == node.code())?;
+            Some((op.scratch_bytes)(&node, kernels::Architecture::current()))
+        };
+        let scratch_bytes = model.nodes().filter_map(scratch_bytes).max().unwrap_or(0);
+        let pool = ThreadPool::new(threads, scratch_bytes)?;
+        let roomy = spread(&model, &self.meta, MEMORY_BYTES_MAX / 2);
+        let mut file = AlignedBytes::copy_of(roomy.as_deref().unwrap_or(self.file.bytes()));
+        let mut made = Model::new(file.bytes()).and_then(|model| memory(model, ops));
+        if made.is_err() {
+            // There is not enough memory for more room.
+            file = self.file.clone();
+            made = Model::new(file.bytes()).and_then(|model| memory(model, ops));
+        }
+        if let Ok([working, prepared]) = made {
+            (self.working, self.prepared) = (working, prepared);
+            self.helped = Some((pool, file));
+        }
+        Ok(self)
+    }
+
+    /// How many threads a session computes on.
+    pub fn threads(&self) -> usize {
+        self.helped.as_ref().map_or(1, |(pool, _)| pool.threads())
     }
 
     /// Names, layouts, labels and the manifest.
@@ -120,15 +159,26 @@ impl Runner {
 
     /// A session over the memory; state is kept between calls.
     pub fn session(&mut self) -> Result<Session<'_>, Error> {
-        let model = Model::resume(self.file.bytes())?;
+        let file = self.helped.as_ref().map_or(&self.file, |(_, file)| file);
+        let threads = self.helped.as_ref().map(|(pool, _)| Threads::of(pool));
+        let model = Model::resume(file.bytes())?;
         let working = self.working.bytes_mut();
-        Ok(Session::resume(
-            model,
-            self.ops,
-            working,
-            self.prepared.bytes(),
-        ))
+        let session = Session::resume(model, self.ops, working, self.prepared.bytes());
+        Ok(session.with_threads(threads.unwrap_or(Threads::ALONE)))
     }
+}
+
+/// The working and the prepared part of a session's memory, made by a first session.
+fn memory(model: Model<'_>, ops: &[&'static Op]) -> Result<[AlignedBytes; 2], Error> {
+    let [working_bytes, prepared_bytes] = Session::memory_parts(&model, ops)?;
+    let bytes = working_bytes.saturating_add(prepared_bytes);
+    if bytes > MEMORY_BYTES_MAX {
+        return Err(Error::new(Reason::Memory, bytes));
+    }
+    let mut memory = AlignedBytes::zeroed(bytes);
+    Session::new(model, ops, memory.bytes_mut())?;
+    let (working, prepared) = memory.bytes().split_at(working_bytes);
+    Ok([working, prepared].map(AlignedBytes::copy_of))
 }
 
 /// Runs one operator on host tensors, through the same lowering and kernels as a whole model.

@@ -29,7 +29,8 @@ pub(crate) fn tflm_unary(function: Function, from: Affine, to: Affine, input: i8
             leaky(steps, factor, to.1)
         }
         Function::Abs if from.0 == to.0 => steps.abs() + to.1,
-        Function::Abs => rescaled(steps.abs(), f64::from(from.0 / to.0), to.1),
+        // The one ratio that is not of single precision there.
+        Function::Abs => rescaled(steps.abs(), f64::from(from.0) / f64::from(to.0), to.1),
         // Limits that are applied to the integers as they are.
         Function::Clip(low, high) if from == to => {
             let bound = |real: f32| quantize(real, from.0, from.1, -128, 127);

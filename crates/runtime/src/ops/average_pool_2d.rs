@@ -2,10 +2,11 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | input | `[N, H, W, C]` | int8, f32 | per tensor |
+//! | input | `[N, H, W, C]` | int8, int16, f32 | per tensor |
 //! | output | `[N, OH, OW, C]` | as the input | the input's, or its own |
 //!
-//! int8: the sum divided by the count, halves away from zero. Without padding the output may
+//! int8: the sum divided by the count, halves away from zero, or up where asked for (`halves_up`, as
+//! means of unsigned bytes are rounded). Without padding the output may
 //! have a scale of its own, as a mean has a smaller range than its parts: the sum is then
 //! requantized with one 31-bit multiplier (single rounding). f32 can count padding as zeros
 //! instead (`count_include_pad`).
@@ -13,11 +14,15 @@
 use super::window;
 use crate::{Op, Run};
 use format::fixed::requantize_single;
-use format::{DType, Node};
-use kernels::{Geometry, PoolI8};
+use format::{DType, Node, Params};
+use kernels::{Geometry, Integer, PoolInteger};
 
 /// int8 in, int8 out.
 pub static I8: Op = Op::new(5, "average_pool_2d", |node| check(node, DType::I8), run_i8);
+
+/// int16 in, int16 out.
+pub static I16: Op =
+    Op::new(132, "average_pool_2d_i16", |node| check(node, DType::I16), run_i16);
 
 /// Float in, float out.
 pub static F32: Op = Op::new(6, "average_pool_2d_f32", |node| check(node, DType::F32), run_f32);
@@ -25,6 +30,62 @@ pub static F32: Op = Op::new(6, "average_pool_2d_f32", |node| check(node, DType:
 /// int8 in, int8 out with a scale of its own; no padding.
 pub static SCALED_I8: Op =
     Op::new(18, "average_pool_2d_scaled", |node| check(node, DType::I8), run_scaled);
+
+/// int16 in, int16 out with a scale of its own; no padding.
+pub static SCALED_I16: Op = Op::new(
+    141,
+    "average_pool_2d_scaled_i16",
+    |node| check(node, DType::I16),
+    run_scaled_i16,
+);
+
+/// int8 in, int8 out; halves go up.
+pub static UP_I8: Op =
+    Op::new(142, "average_pool_2d_up", |node| check(node, DType::I8), run_up);
+
+fn run_up(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
+        return;
+    };
+    let [low, high] = super::limits_i8(&mut params).map(i32::from);
+    let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
+    let [_, columns, channels] = geometry.output.map(|size| size.max(1));
+    for (start, length, range) in images(&run.node, &geometry) {
+        let (image, cells) = (input.part(start, length), output.get(range).unwrap_or(&[]));
+        for (at, pixel) in cells.chunks(channels).enumerate() {
+            let at = [at / columns, at % columns];
+            // A window that lies in the padding alone has no elements.
+            let count = kernels::pool_taps(&geometry, at[0], at[1]).count().max(1) as i32;
+            for (block, cells) in pixel.chunks(8).enumerate() {
+                let sums = kernels::i8::window_sums(&geometry, &image, at, block * 8);
+                for (cell, sum) in cells.iter().zip(sums) {
+                    cell.set((sum + count / 2).div_euclid(count).clamp(low, high) as i8);
+                }
+            }
+        }
+    }
+}
+
+fn run_scaled_i16(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
+        return;
+    };
+    let (multiplier, shift) = (params.i32(), params.i32().clamp(-31, 30));
+    let [low, high] = super::limits_i16(&mut params).map(i32::from);
+    let (input, output) = (run.input::<i16>(0), run.output::<i16>(0));
+    let [_, columns, channels] = geometry.output.map(|size| size.max(1));
+    for (start, length, range) in images(&run.node, &geometry) {
+        let (image, cells) = (input.part(start, length), output.get(range).unwrap_or(&[]));
+        for (i, cell) in cells.iter().enumerate() {
+            let (pixel, channel) = (i / channels, i % channels);
+            let taps = kernels::pool_taps(&geometry, pixel / columns, pixel % columns);
+            let scaled = requantize_single(taps.sum(&image, channel), multiplier, shift);
+            cell.set(scaled.clamp(low, high) as i16);
+        }
+    }
+}
 
 fn run_scaled(run: &Run<'_>) {
     let mut params = run.node.params();
@@ -59,8 +120,9 @@ pub(crate) fn check(node: &Node<'_>, dtype: DType) -> Option<()> {
     let geometry = geometry(node)?;
     window::check(node, &geometry)?;
     let types = node.input(0)?.dtype == dtype && node.output(0)?.dtype == dtype;
-    // 2^16 * 128 stays far below 2^31.
-    let small = geometry.window.kernel[0].checked_mul(geometry.window.kernel[1])? <= 1 << 16;
+    // 2^16 * 128 stays far below 2^31, as 2^15 * 2^15 does.
+    let most = if dtype == DType::I16 { 1 << 15 } else { 1 << 16 };
+    let small = geometry.window.kernel[0].checked_mul(geometry.window.kernel[1])? <= most;
     (types && small && geometry.input[2] == geometry.output[2]).then_some(())
 }
 
@@ -80,20 +142,28 @@ pub(crate) fn images(
 }
 
 fn run_i8(run: &Run<'_>) {
-    run_pool(run, kernels::i8::average_pool_2d);
+    run_pool(run, kernels::i8::average_pool_2d, super::limits_i8);
 }
 
-/// Runs an int8 pool over every image.
-pub(crate) fn run_pool(run: &Run<'_>, pool: fn(&PoolI8<'_>)) {
+fn run_i16(run: &Run<'_>) {
+    run_pool(run, kernels::i16::average_pool_2d, super::limits_i16);
+}
+
+/// Runs an integer pool over every image.
+pub(crate) fn run_pool<T: Integer>(
+    run: &Run<'_>,
+    pool: fn(&PoolInteger<'_, T>),
+    limits: fn(&mut Params<'_>) -> [T; 2],
+) {
     let mut params = run.node.params();
     let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
         return;
     };
-    let limits = super::limits_i8(&mut params);
-    let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
+    let limits = limits(&mut params);
+    let (input, output) = (run.input::<T>(0), run.output::<T>(0));
     for (start, length, range) in images(&run.node, &geometry) {
         let output = output.get(range).unwrap_or(&[]);
-        pool(&PoolI8 { geometry, input: input.part(start, length), output, limits });
+        pool(&PoolInteger { geometry, input: input.part(start, length), output, limits });
     }
 }
 
@@ -164,6 +234,8 @@ pub(crate) mod host {
         pub window: Window2d,
         /// Whether padding counts as zeros.
         pub count_include_pad: bool,
+        /// Whether halves of int8 means go up instead of away from zero, as those of unsigned bytes do.
+        pub halves_up: bool,
         /// Fused activation.
         pub activation: Activation,
     }
@@ -195,15 +267,16 @@ pub(crate) mod host {
         ) -> Result<Lowered, String> {
             let padded = self.window.padding != [0; 4];
             let input = required(inputs, 0)?;
-            if input.dtype == DType::I8 && self.count_include_pad && padded {
-                return Err("count_include_pad with padding has no int8 form".into());
+            if input.dtype != DType::F32 && self.count_include_pad && padded {
+                return Err("count_include_pad with padding has no integer form".into());
             }
             let output = outputs.first().ok_or("there is no output")?;
-            let int8 = input.dtype == DType::I8 && output.dtype == DType::I8;
-            if int8 && !padded && input.affine()? != output.affine()? {
+            let is_integer = input.dtype != DType::F32 && input.dtype == output.dtype;
+            if is_integer && !padded && !self.halves_up && input.affine()? != output.affine()? {
                 return self.lower_scaled(input, output);
             }
-            let codes = [super::I8.code, super::F32.code];
+            let of_bytes = if self.halves_up { super::UP_I8.code } else { super::I8.code };
+            let codes = [of_bytes, super::I16.code, super::F32.code];
             lower_pool(&self.window, input, outputs, self.activation, self.count_include_pad, codes)
         }
     }
@@ -225,7 +298,9 @@ pub(crate) mod host {
             self.window.encode(&mut params);
             params.i32(multiplier).i32(shift).i16(low).i16(high);
             let operands = std::vec![LoweredOperand::Input(0)];
-            Ok(Lowered { code: super::SCALED_I8.code, operands, params: params.finish() })
+            let is_wide = input.dtype == DType::I16;
+            let code = if is_wide { super::SCALED_I16.code } else { super::SCALED_I8.code };
+            Ok(Lowered { code, operands, params: params.finish() })
         }
     }
 
@@ -243,14 +318,14 @@ pub(crate) mod host {
         Ok(std::vec![(input.dtype, Shape::new(&dims).ok_or("too many dimensions")?)])
     }
 
-    /// `codes` are those of the int8 and of the float operator.
+    /// `codes` are those of the int8, the int16 and the float operator.
     pub(crate) fn lower_pool(
         window: &Window2d,
         input: &Operand<'_>,
         outputs: &[Operand<'_>],
         activation: Activation,
         count_include_pad: bool,
-        codes: [u16; 2],
+        codes: [u16; 3],
     ) -> Result<Lowered, String> {
         let output = outputs.first().ok_or("there is no output")?;
         window.fits_u16()?;
@@ -265,12 +340,20 @@ pub(crate) mod host {
                 params.u8(low as i8 as u8).u8(high as i8 as u8).u16(0);
                 codes[0]
             }
+            (DType::I16, DType::I16) => {
+                if input.affine()? != output.affine()? {
+                    return Err("an int16 pool keeps its input's scale".into());
+                }
+                let [low, high] = activation_limits(activation, output)?;
+                params.i16(low).i16(high);
+                codes[1]
+            }
             (DType::F32, DType::F32) => {
                 let [low, high] = activation.limits();
                 params.u16(0).u16(u16::from(count_include_pad)).f32(low).f32(high);
                 let [_, _, bottom, right] = window.padding;
                 params.u16(bottom as u16).u16(right as u16);
-                codes[1]
+                codes[2]
             }
             (from, to) => return Err(std::format!("there is no pool from {from} to {to}")),
         };
@@ -295,7 +378,7 @@ mod tests {
         let window = Window2d { padding: [0, 1, 0, 0], ..Window2d::dense([1, 2]) };
         for (count_include_pad, first) in [(false, 2.0), (true, 1.0)] {
             let pool =
-                AveragePool2d { window, count_include_pad, activation: Activation::None };
+                AveragePool2d { window, count_include_pad, halves_up: false, activation: Activation::None };
             let outputs = evaluate(&pool, &input, &[], Rounding::High).unwrap();
             assert_eq!(outputs[0].data, Data::F32(vec![first, 3.0]));
         }
@@ -309,21 +392,29 @@ mod tests {
         let input = [Some((tensor, Some(Quantization::per_tensor(1.0, 7))))];
         let window = Window2d { stride: [1, 2], ..Window2d::dense([1, 2]) };
         let pool =
-            AveragePool2d { window, count_include_pad: false, activation: Activation::None };
+            AveragePool2d { window, count_include_pad: false, halves_up: false, activation: Activation::None };
         let output = [Some(Quantization::per_tensor(0.25, 10))];
         let outputs = evaluate(&pool, &input, &output, Rounding::High).unwrap();
         assert_eq!(outputs[0].data, Data::I8(vec![16, 4]));
+        // Of int16 around zero: 1.5 and -1.5 are 6 and -6 quarters.
+        let tensor = Tensor { shape, data: Data::I16(vec![1, 2, -1, -2]) };
+        let input = [Some((tensor, Some(Quantization::per_tensor(1.0, 0))))];
+        let output = [Some(Quantization::per_tensor(0.25, 0))];
+        let outputs = evaluate(&pool, &input, &output, Rounding::High).unwrap();
+        assert_eq!(outputs[0].data, Data::I16(vec![6, -6]));
     }
 
+    /// The means 1.5 and -1.5.
     #[test]
-    fn int8_halves_go_away_from_zero() {
+    fn int8_halves_go_away_from_zero_or_up() {
         let shape = Shape::new(&[1, 1, 4, 1]).unwrap();
         let q = Some(Quantization::per_tensor(0.1, 7));
         let input = [Some((Tensor { shape, data: Data::I8(vec![1, 2, -1, -2]) }, q.clone()))];
         let window = Window2d { stride: [1, 2], ..Window2d::dense([1, 2]) };
-        let pool =
-            AveragePool2d { window, count_include_pad: false, activation: Activation::None };
-        let outputs = evaluate(&pool, &input, &[q], Rounding::High).unwrap();
-        assert_eq!(outputs[0].data, Data::I8(vec![2, -2]));
+        for (halves_up, second) in [(false, -2), (true, -1)] {
+            let pool = AveragePool2d { window, count_include_pad: false, halves_up, activation: Activation::None };
+            let outputs = evaluate(&pool, &input, core::slice::from_ref(&q), Rounding::High).unwrap();
+            assert_eq!(outputs[0].data, Data::I8(vec![2, second]));
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
 use format::{DType, Node};
 use kernels::f32::combine;
-use kernels::{AddI8, AddI16};
+use kernels::{AddI8, AddI16, Integer};
 
 pub use super::broadcast::broadcast;
 use super::binary_i16;
@@ -35,7 +35,20 @@ pub static ADD_I16: Op =
 pub static WIDE_I16: Op = Op::new(66, "binary_i16", binary_i16::check, binary_i16::run);
 
 /// int8 operators with the rounding of TensorFlow Lite and broadcasting.
-pub static STEPWISE_I8: Op = Op::new(40, "binary_stepwise", check_stepwise, run_stepwise);
+pub static STEPWISE_I8: Op = Op::new(
+    40,
+    "binary_stepwise",
+    |node| check_stepwise(node, DType::I8),
+    run_stepwise::<i8>,
+);
+
+/// int16 operators with the rounding of TensorFlow Lite and broadcasting.
+pub static STEPWISE_I16: Op = Op::new(
+    131,
+    "binary_stepwise_i16",
+    |node| check_stepwise(node, DType::I16),
+    run_stepwise::<i16>,
+);
 
 /// Float operators with broadcasting.
 pub static F32: Op = Op::new(4, "binary_f32", check_f32, run_f32);
@@ -148,24 +161,30 @@ fn run_f32(run: &Run<'_>) {
 /// A sum or a difference that is rounded once: factors, then an offset and a shift.
 const SINGLE_SUM: u8 = 6;
 
-fn check_stepwise(node: &Node<'_>) -> Option<()> {
+fn check_stepwise(node: &Node<'_>, dtype: DType) -> Option<()> {
     let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
-    let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == DType::I8);
-    // Then (x - zero_point) * 2^20 fits 32 bits.
-    let small = [a, b].iter().all(|tensor| (-128..=127).contains(&tensor.zero_point));
+    let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == dtype);
+    // Then (x - zero_point) * 2^20 fits 32 bits, and so does x * 2^15 of int16.
+    let zeros = if dtype == DType::I16 { 0..=0 } else { -128..=127 };
+    let small = [a, b].iter().all(|tensor| zeros.contains(&tensor.zero_point));
     let shape = broadcast(&a.shape, &b.shape)?;
     let known = matches!(node.params().u8(), 0 | 1 | 2 | 4 | 5 | SINGLE_SUM);
     (types && small && known && shape == output.shape).then_some(())
 }
 
-fn run_stepwise(run: &Run<'_>) {
+fn run_stepwise<T: Integer>(run: &Run<'_>) {
     let (Some(a), Some(b), Some(to)) = (run.node.input(0), run.node.input(1), run.node.output(0))
     else {
         return;
     };
     let mut params = run.node.params();
     let (function, rounding) = (params.u8(), Rounding::from_code(params.u8()));
-    let [low, high] = super::limits_i8(&mut params).map(i32::from);
+    let is_wide = to.dtype == DType::I16;
+    let [low, high] = match is_wide {
+        true => super::limits_i16(&mut params).map(i32::from),
+        false => super::limits_i8(&mut params).map(i32::from),
+    };
+    let bits = if is_wide { 15 } else { 20 };
     let mut factor = || (params.i32(), params.i32().clamp(-31, 30));
     let [of_a, of_b, of_output] = [factor(), factor(), factor()];
     let requantize = match rounding {
@@ -176,8 +195,8 @@ fn run_stepwise(run: &Run<'_>) {
     let combine = |x: i32, y: i32| {
         let (dx, dy) = (x - a.zero_point, y - b.zero_point);
         let sum = match function {
-            0 => scaled(dx << 20, of_a).wrapping_add(scaled(dy << 20, of_b)),
-            1 => scaled(dx << 20, of_a).wrapping_sub(scaled(dy << 20, of_b)),
+            0 => scaled(dx << bits, of_a).wrapping_add(scaled(dy << bits, of_b)),
+            1 => scaled(dx << bits, of_a).wrapping_sub(scaled(dy << bits, of_b)),
             2 => dx * dy,
             SINGLE_SUM => {
                 let products = x.wrapping_mul(of_a.0).wrapping_add(y.wrapping_mul(of_b.0));
@@ -189,13 +208,13 @@ fn run_stepwise(run: &Run<'_>) {
         };
         scaled(sum, of_output).saturating_add(to.zero_point)
     };
-    let (x, y, output) = (run.input::<i8>(0), run.input::<i8>(1), run.output::<i8>(0));
+    let (x, y, output) = (run.input::<T>(0), run.input::<T>(1), run.output::<T>(0));
     let mut pairs = Places::new([&a.shape, &b.shape], to.shape);
     let is_plain = a.shape == b.shape;
     for (i, cell) in output.iter().enumerate() {
         let at = if is_plain { [i; 2] } else { pairs.advance() };
-        let value = combine(i32::from(x.get(at[0])), i32::from(y.get(at[1])));
-        cell.set(value.clamp(low, high) as i8);
+        let value = combine(x.get(at[0]).into(), y.get(at[1]).into());
+        cell.set(T::from_clamped(value.max(low).min(high)));
     }
 }
 
@@ -318,6 +337,11 @@ mod host {
                     let params = add_params(a, b, output, self.activation)?;
                     Ok(Lowered { code: super::ADD_I8.code, operands, params })
                 }
+                (DType::I16, _) if rounding == Rounding::Double => {
+                    let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
+                    let params = self.stepwise_params(operands_of, output, rounding)?;
+                    Ok(Lowered { code: super::STEPWISE_I16.code, operands, params })
+                }
                 (DType::I16, function) if function != Function::Add || !is_plain(inputs) => {
                     let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
                     let params = crate::ops::binary_i16::params(self, operands_of, output)?;
@@ -347,14 +371,19 @@ mod host {
             rounding: Rounding,
         ) -> Result<Vec<u8>, String> {
             let [a, b] = inputs;
-            let [(a, _), (b, _), (to, _)] = [a.affine()?, b.affine()?, output.affine()?];
+            let [(a, a_zero), (b, b_zero), (to, to_zero)] = [a.affine()?, b.affine()?, output.affine()?];
+            let is_wide = output.dtype == DType::I16;
+            if is_wide && [a_zero, b_zero, to_zero] != [0; 3] {
+                return Err("int16 tensors have the zero point 0".into());
+            }
+            let unit = if is_wide { 1u32 << 15 } else { 1 << 20 };
             let twice = 2.0 * f64::from(a.max(b));
             let to_double = f64::from(to);
             let factors = match self.function {
                 Function::Add | Function::Sub => [
                     f64::from(a) / twice,
                     f64::from(b) / twice,
-                    twice / (f64::from(1u32 << 20) * to_double),
+                    twice / (f64::from(unit) * to_double),
                 ],
                 Function::Mul => [0.0, 0.0, f64::from(a) * f64::from(b) / to_double],
                 Function::Min | Function::Max if a == to && b == to => [0.0; 3],
@@ -362,7 +391,7 @@ mod host {
                     return Err("its inputs and its output need one scale".into());
                 }
                 Function::Div | Function::Pow | Function::Remainder => {
-                    return Err(std::format!("there is no {} of int8", self.name()));
+                    return Err(std::format!("there is no {} of {}", self.name(), output.dtype));
                 }
             };
             let [low, high] = activation_limits(self.activation, output)?;
@@ -376,7 +405,10 @@ mod host {
                 return Ok(params.finish());
             }
             params.u8(self.function as u8).u8(rounding as u8);
-            params.u8(low as i8 as u8).u8(high as i8 as u8);
+            match is_wide {
+                true => params.i16(low).i16(high),
+                false => params.u8(low as i8 as u8).u8(high as i8 as u8),
+            };
             for (multiplier, shift) in factors.map(quantize_multiplier) {
                 params.i32(multiplier).i32(shift);
             }

@@ -5,14 +5,18 @@
 //! |---|---|---|---|
 //! | input | `[N, H, W, I]` | int8, int16, f32 | per tensor, int16 symmetric |
 //! | weights | `[O, KH, KW, I / groups]`, depthwise on the device `[KH, KW, O]` | int8 (for int16 too), f32 | per output channel, symmetric |
-//! | bias | `[O]` | f32, int32 (graph); channel records (device) | |
+//! | bias | `[O]` | f32, int32, int64 (graph); channel records (device) | |
 //! | output | `[N, OH, OW, O]` | as the input | per tensor |
 //!
 //! Integer results are exact: see [`format::fixed`]. Padded taps count as real zero. Sums are of 32
 //! bits: with int16 activations, lowering checks that a channel's weights and bias cannot exceed
-//! them.
+//! them. Where biases of int16 layers are int64, as in TensorFlow Lite, sums have 64 bits: see [`LONG_I16`].
 
-use super::window;
+mod narrow;
+
+pub use narrow::{NARROW_F32, NARROW_I8};
+
+use super::{conv_2d_long, window};
 use crate::{Architecture, Op, Run};
 use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
@@ -44,6 +48,10 @@ pub static I16: Op = Op::new(
     |node| check_integer(node, DType::I16),
     |run| run_integer(run, kernels::i16::conv_2d),
 );
+
+/// int16 activations, int8 weights and biases of 64 bits.
+pub static LONG_I16: Op =
+    Op::new(130, "conv_2d_long", conv_2d_long::check, conv_2d_long::run);
 
 /// Float activations and weights.
 pub static F32: Op = Op {
@@ -117,6 +125,11 @@ fn check_shapes(node: &Node<'_>, dtype: DType, weight_type: DType) -> Option<()>
 
 fn check_integer(node: &Node<'_>, dtype: DType) -> Option<()> {
     check_shapes(node, dtype, DType::I8)?;
+    channels_fit(node, dtype)
+}
+
+/// Whether there is a record for each channel, of the rule's kind.
+fn channels_fit(node: &Node<'_>, dtype: DType) -> Option<()> {
     let geometry = geometry(node)?;
     let channels = node.input(2)?;
     let kind = match requantize(node, dtype).rounding {
@@ -130,6 +143,11 @@ fn check_integer(node: &Node<'_>, dtype: DType) -> Option<()> {
 
 fn check_f32(node: &Node<'_>) -> Option<()> {
     check_shapes(node, DType::F32, DType::F32)?;
+    bias_fits(node)
+}
+
+/// Whether there is a real bias for each channel, or none.
+fn bias_fits(node: &Node<'_>) -> Option<()> {
     match node.input(2) {
         Some(bias) => {
             let outputs = node.output(0)?.shape.last();
@@ -213,7 +231,7 @@ impl Convolution {
         &self,
         elements: &Elements<'_, T>,
         binding: Binding<'_>,
-        kernel: fn(&Conv2dInteger<'_, T>),
+        kernel: impl Fn(&Conv2dInteger<'_, T>),
     ) {
         let channels = channels(&self.requantize, elements.channels);
         let geometry = self.geometry;
@@ -247,6 +265,11 @@ fn run_integer<T: Integer>(run: &Run<'_>, kernel: fn(&Conv2dInteger<'_, T>)) {
 }
 
 fn run_f32(run: &Run<'_>) {
+    run_images_f32(run, kernels::f32::conv_2d);
+}
+
+/// Runs a kernel over every image.
+fn run_images_f32(run: &Run<'_>, kernel: impl Fn(&Conv2dF32<'_>)) {
     let mut params = run.node.params();
     let Some(geometry) = geometry_from(&run.node, &mut params) else { return };
     params.u16();
@@ -256,7 +279,7 @@ fn run_f32(run: &Run<'_>) {
     let output_elements: usize = geometry.output.iter().product();
     for batch in 0..run.node.input(0).map_or(0, |tensor| window::image(&tensor.shape)[0]) {
         let rows = batch * output_elements..(batch + 1) * output_elements;
-        kernels::f32::conv_2d(&Conv2dF32 {
+        kernel(&Conv2dF32 {
             geometry,
             input: input.part(batch * input_elements, input_elements),
             output: output.get(rows).unwrap_or(&[]),
@@ -277,7 +300,7 @@ pub(crate) mod host {
         Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, channel_operand,
         required,
     };
-    use crate::ops::Window2d;
+    use crate::ops::{Window2d, conv_2d_long};
     use format::fixed::{Requantize, Rounding};
     use format::{DType, ParamsWriter, Shape};
     use kernels::memory::as_bytes;
@@ -379,6 +402,10 @@ pub(crate) mod host {
         let bias = inputs.get(2).and_then(Option::as_ref);
         let data = weights.data.ok_or("the weights must be constant")?;
         let outer = weights.shape.dim(0);
+        let is_long = bias.is_some_and(|bias| bias.dtype == DType::I64);
+        if is_long && [input.dtype, output.dtype] == [DType::I16; 2] {
+            return conv_2d_long::lower(params, inputs, output, activation);
+        }
         match (input.dtype, output.dtype) {
             (DType::I8, DType::I8) | (DType::I16, DType::I16) => {
                 let (channels, requantize) =

@@ -96,7 +96,7 @@ mod host {
             Ok(std::vec![(input.dtype, Shape::new(&dims).ok_or("too many dimensions")?)])
         }
 
-        fn keeps_state(&self) -> bool {
+        fn keeps_state(&self, _output: usize) -> bool {
             true
         }
 

@@ -3,12 +3,13 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | a | `[…, M, K]` | int8, f32 | per tensor |
+//! | a | `[…, M, K]` | int8, int16, f32 | per tensor, int16 symmetric |
 //! | b | `[…, K, N]` | as a | per tensor |
 //! | output | the leading axes broadcast, `[…, M, N]` | as a | per tensor |
 //!
 //! int8: sums of products without zero points, `K` of them and 32,768 at most, in 32 bits; each is
-//! requantized once with one 31-bit multiplier, by the rounding of the file.
+//! requantized once with one 31-bit multiplier, by the rounding of the file. int16: sums of 64 bits times
+//! a multiplier of 15, halves up, as TensorFlow Lite has them.
 
 use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
@@ -16,6 +17,9 @@ use format::{DType, MAX_RANK, Node, Shape};
 
 /// int8 in, int8 out.
 pub static I8: Op = Op::new(60, "mat_mul", check_i8, run_i8);
+
+/// int16 in, int16 out.
+pub static I16: Op = Op::new(135, "mat_mul_i16", check_i16, run_i16);
 
 /// Float in, float out.
 pub static F32: Op = Op::new(84, "mat_mul_f32", |node| check(node, DType::F32), run);
@@ -128,13 +132,41 @@ fn run_i8(run: &Run<'_>) {
     }
 }
 
+fn check_i16(node: &Node<'_>) -> Option<()> {
+    check(node, DType::I16)?;
+    let tensors = [node.input(0)?, node.input(1)?, node.output(0)?];
+    tensors.iter().all(|tensor| tensor.zero_point == 0).then_some(())
+}
+
+fn run_i16(run: &Run<'_>) {
+    let (Some(from_a), Some(from_b)) = (run.node.input(0), run.node.input(1)) else { return };
+    let Some(to) = run.node.output(0) else { return };
+    let mut params = run.node.params();
+    let (multiplier, shift) = (i64::from(params.i32()), params.i32().clamp(1, 62));
+    let (inner, columns) = (from_a.shape.last(), to.shape.last().max(1));
+    let rows = to.shape.dim(to.shape.rank().saturating_sub(2)).max(1);
+    let (a, b) = (run.input::<i16>(0), run.input::<i16>(1));
+    for (i, cell) in run.output::<i16>(0).iter().enumerate() {
+        let (row, n) = (i / columns, i % columns);
+        let a_matrix = matrix_of(&from_a.shape, &to.shape, row / rows);
+        let a_start = (a_matrix * rows + row % rows) * inner;
+        let b_start = matrix_of(&from_b.shape, &to.shape, row / rows) * inner * columns + n;
+        let products = (0..inner).map(|k| {
+            i64::from(i32::from(a.get(a_start + k)) * i32::from(b.get(b_start + k * columns)))
+        });
+        let sum = products.fold(0i64, i64::wrapping_add).wrapping_mul(multiplier);
+        let scaled = sum.wrapping_add(1 << (shift - 1)) >> shift;
+        cell.set(scaled.clamp(-32_768, 32_767) as i16);
+    }
+}
+
 #[cfg(feature = "host")]
 pub use host::MatMul;
 
 #[cfg(feature = "host")]
 mod host {
     use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
-    use format::fixed::{Rounding, quantize_multiplier};
+    use format::fixed::{Rounding, quantize_multiplier, reduced_multiplier};
     use format::{DType, ParamsWriter};
     use std::string::String;
     use std::vec::Vec;
@@ -173,15 +205,26 @@ mod host {
             if types == [DType::F32; 3] {
                 return Ok(Lowered { code: super::F32.code, operands, params: Vec::new() });
             }
-            if types != [DType::I8; 3] {
+            if types != [DType::I8; 3] && types != [DType::I16; 3] {
                 return Err(std::format!("there is no product of {} and {}", a.dtype, b.dtype));
             }
-            if a.shape.last() > super::MOST_PRODUCTS {
+            let is_wide = a.dtype == DType::I16;
+            if !is_wide && a.shape.last() > super::MOST_PRODUCTS {
                 return Err(std::format!("sums of {} products are too long", a.shape.last()));
             }
             let scale = f64::from(a.affine()?.0) * f64::from(b.affine()?.0);
             let (multiplier, shift) = quantize_multiplier(scale / f64::from(output.affine()?.0));
             let mut params = ParamsWriter::default();
+            if is_wide {
+                let zeros = [a, b, output].map(|operand| operand.affine().map(|affine| affine.1));
+                if zeros.iter().any(|zero| *zero != Ok(0)) {
+                    return Err("int16 tensors have the zero point 0".into());
+                }
+                let reduced = reduced_multiplier((multiplier, shift));
+                let [multiplier, right] = reduced.ok_or("its output's scale is far too small")?;
+                params.i32(multiplier).i32(right);
+                return Ok(Lowered { code: super::I16.code, operands, params: params.finish() });
+            }
             params.i32(multiplier).i32(shift).u8(rounding as u8);
             Ok(Lowered { code: super::I8.code, operands, params: params.finish() })
         }

@@ -2,7 +2,7 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | input | `[N, H, W, C]` | int8, f32 | per tensor |
+//! | input | `[N, H, W, C]` | int8, int16, f32 | per tensor |
 //! | output | `[N, OH, OW, C]` | as the input | the input's |
 //!
 //! Padding never wins: a window that lies in the padding altogether gives the smallest value.
@@ -14,11 +14,18 @@ use format::DType;
 /// int8 in, int8 out.
 pub static I8: Op = Op::new(7, "max_pool_2d", |node| check(node, DType::I8), run_i8);
 
+/// int16 in, int16 out.
+pub static I16: Op = Op::new(133, "max_pool_2d_i16", |node| check(node, DType::I16), run_i16);
+
 /// Float in, float out.
 pub static F32: Op = Op::new(8, "max_pool_2d_f32", |node| check(node, DType::F32), run_f32);
 
 fn run_i8(run: &Run<'_>) {
-    run_pool(run, kernels::i8::max_pool_2d);
+    run_pool(run, kernels::i8::max_pool_2d, super::limits_i8);
+}
+
+fn run_i16(run: &Run<'_>) {
+    run_pool(run, kernels::i16::max_pool_2d, super::limits_i16);
 }
 
 fn run_f32(run: &Run<'_>) {
@@ -71,7 +78,7 @@ mod host {
             outputs: &[Operand<'_>],
             _rounding: Rounding,
         ) -> Result<Lowered, String> {
-            let codes = [super::I8.code, super::F32.code];
+            let codes = [super::I8.code, super::I16.code, super::F32.code];
             let input = required(inputs, 0)?;
             lower_pool(&self.window, input, outputs, self.activation, false, codes)
         }

@@ -3,7 +3,7 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | input | any | int8, f32 | per tensor |
+//! | input | any | int8, int16, f32 | per tensor |
 //! | output | the axes that go are 1 | as the input | per tensor |
 //!
 //! int8: the sum, its zero points taken off, is requantized with one 31-bit multiplier, by the
@@ -12,9 +12,13 @@
 use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
 use format::{DType, Node, Shape};
+use kernels::Integer;
 
 /// int8 in, int8 out.
-pub static I8: Op = Op::new(41, "mean", |node| check(node, DType::I8), run_i8);
+pub static I8: Op = Op::new(41, "mean", |node| check(node, DType::I8), run_integer::<i8>);
+
+/// int16 in, int16 out.
+pub static I16: Op = Op::new(134, "mean_i16", |node| check(node, DType::I16), run_integer::<i16>);
 
 /// Float in, float out.
 pub static F32: Op = Op::new(42, "mean_f32", |node| check(node, DType::F32), run_f32);
@@ -36,12 +40,13 @@ fn check(node: &Node<'_>, dtype: DType) -> Option<()> {
     let (input, output) = (node.input(0)?, node.output(0)?);
     let [outer, size, inner] = geometry(node, &mut node.params())?;
     let types = input.dtype == dtype && output.dtype == dtype;
-    // Sums of up to 2^22 differences below 2^9 fit 32 bits.
-    let small = (1..=1 << 22).contains(&size) && input.zero_point.unsigned_abs() <= 128;
+    // Sums of up to 2^22 differences below 2^9 fit 32 bits, and so do 2^15 of int16.
+    let (most, zero) = if dtype == DType::I16 { (1 << 15, 0) } else { (1 << 22, 128) };
+    let small = (1..=most).contains(&size) && input.zero_point.unsigned_abs() <= zero;
     (types && small && output.shape.elements() == outer.checked_mul(inner)?).then_some(())
 }
 
-fn run_i8(run: &Run<'_>) {
+fn run_integer<T: Integer>(run: &Run<'_>) {
     let mut params = run.node.params();
     let Some([_, size, inner]) = geometry(&run.node, &mut params) else { return };
     let (multiplier, shift) = (params.i32(), params.i32().clamp(-31, 30));
@@ -50,12 +55,13 @@ fn run_i8(run: &Run<'_>) {
         _ => requantize_single,
     };
     let (Some(from), Some(to)) = (run.node.input(0), run.node.output(0)) else { return };
-    let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
+    let (input, output) = (run.input::<T>(0), run.output::<T>(0));
+    let (low, high) = (T::SMALLEST, -1 - T::SMALLEST);
     for (i, cell) in output.iter().enumerate() {
         let start = i / inner.max(1) * size * inner + i % inner.max(1);
-        let sum: i32 = (0..size).map(|s| i32::from(input.get(start + s * inner))).sum();
+        let sum: i32 = (0..size).map(|s| -> i32 { input.get(start + s * inner).into() }).sum();
         let scaled = requantize(sum - size as i32 * from.zero_point, multiplier, shift);
-        cell.set(scaled.saturating_add(to.zero_point).clamp(-128, 127) as i8);
+        cell.set(T::from_clamped(scaled.saturating_add(to.zero_point).clamp(low, high)));
     }
 }
 
@@ -116,7 +122,7 @@ mod host {
             params.u8(self.first as u8).u8(self.last as u8).u16(0);
             let code = match (input.dtype, output.dtype) {
                 (DType::F32, DType::F32) => super::F32.code,
-                (DType::I8, DType::I8) => {
+                (DType::I8, DType::I8) | (DType::I16, DType::I16) => {
                     return self.lower_integers(input, output, rounding, true);
                 }
                 (from, to) => return Err(std::format!("there is no mean from {from} to {to}")),
@@ -127,7 +133,7 @@ mod host {
     }
 
     impl Mean {
-        /// The int8 node of a mean, or of a sum.
+        /// The integer node of a mean, or of a sum.
         pub(crate) fn lower_integers(
             &self,
             input: &Operand<'_>,
@@ -135,9 +141,11 @@ mod host {
             rounding: Rounding,
             is_mean: bool,
         ) -> Result<Lowered, String> {
-            if [input.dtype, output.dtype] != [DType::I8; 2] {
-                return Err(std::format!("there is no sum from {} to {}", input.dtype, output.dtype));
-            }
+            let code = match [input.dtype, output.dtype] {
+                [DType::I8, DType::I8] => super::I8.code,
+                [DType::I16, DType::I16] => super::I16.code,
+                [from, to] => return Err(std::format!("there is no sum from {from} to {to}")),
+            };
             let [_, size, _] = super::parts(&input.shape, self.first, self.last);
             let size = if is_mean { size } else { 1 };
             let ratio = f64::from(input.affine()?.0) / f64::from(output.affine()?.0);
@@ -149,7 +157,7 @@ mod host {
             params.u8(self.first as u8).u8(self.last as u8).u16(0);
             params.i32(multiplier).i32(shift).u8(rounding as u8);
             let operands = std::vec![LoweredOperand::Input(0)];
-            Ok(Lowered { code: super::I8.code, operands, params: params.finish() })
+            Ok(Lowered { code, operands, params: params.finish() })
         }
     }
 

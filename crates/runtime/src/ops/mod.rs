@@ -9,7 +9,10 @@ mod binary_i16;
 #[cfg(feature = "host")]
 mod binary_scalar;
 mod broadcast;
+mod conv_2d_long;
 mod indices;
+mod softmax_i16;
+mod unary_i16;
 mod walk;
 mod window;
 pub use window::Window2d;
@@ -71,18 +74,18 @@ macro_rules! operators {
 }
 
 operators! {
-    conv_2d: Conv2d [I8, I16, F32];
+    conv_2d: Conv2d [I8, I16, LONG_I16, F32, NARROW_I8, NARROW_F32];
     fully_connected: FullyConnected [];
-    binary: Binary [ADD_I8, ADD_I16, WIDE_I16, STEPWISE_I8, F32];
-    average_pool_2d: AveragePool2d [I8, SCALED_I8, F32];
-    max_pool_2d: MaxPool2d [I8, F32];
-    unary: Unary [I8, I16, F32];
-    softmax: Softmax [I8, F32];
+    binary: Binary [ADD_I8, ADD_I16, WIDE_I16, STEPWISE_I8, STEPWISE_I16, F32];
+    average_pool_2d: AveragePool2d [I8, I16, SCALED_I8, SCALED_I16, UP_I8, F32];
+    max_pool_2d: MaxPool2d [I8, I16, F32];
+    unary: Unary [I8, I16, SIGMOID_I16, BENT_I16, F32];
+    softmax: Softmax [I8, I16, F32];
     concat: Concat [ANY];
     transpose: Transpose [ANY];
     pad: Pad [ANY];
     slice: Slice [ANY];
-    mean: Mean [I8, F32];
+    mean: Mean [I8, I16, F32];
     reduce: Reduce [F32, WHOLE];
     reshape: Reshape [];
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
@@ -90,14 +93,15 @@ operators! {
     history: History [ANY];
     svdf_features: SvdfFeatures [I8];
     svdf_time: SvdfTime [I16];
+    lstm: Lstm [I8, F32];
     log_mel: LogMel [I16];
     gather: Gather [ANY];
     gather_elements: GatherElements [ANY];
     scatter: Scatter [ANY, F32];
-    mat_mul: MatMul [I8, F32];
+    mat_mul: MatMul [I8, I16, F32];
     layer_norm: LayerNorm [I8, F32];
-    resample: Resample [I8, F32];
-    resample_2d: Resample2d [I8, F32];
+    resample: Resample [I8, I16, F32];
+    resample_2d: Resample2d [I8, I16, F32];
     cumulate: Cumulate [ANY];
     extreme: Extreme [ANY];
     top_k: TopK [ANY];

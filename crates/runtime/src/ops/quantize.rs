@@ -12,6 +12,7 @@
 use crate::{Op, Run};
 use format::fixed::{Rounding, requantize_double, requantize_single};
 use format::{DType, Node, fixed};
+use kernels::QuantizeI8;
 
 /// Float in, int8 out.
 pub static F32_TO_I8: Op =
@@ -33,11 +34,12 @@ fn check(node: &Node<'_>, to: DType) -> Option<()> {
 
 fn run_i8(run: &Run<'_>) {
     let Some(tensor) = run.node.output(0) else { return };
-    let (input, output) = (run.input::<f32>(0), run.output::<i8>(0));
-    let (scale, zero) = (tensor.scale, tensor.zero_point);
-    for (i, cell) in output.iter().enumerate() {
-        cell.set(fixed::quantize(input.get(i), scale, zero, -128, 127) as i8);
-    }
+    kernels::i8::quantize(&QuantizeI8 {
+        input: run.input(0),
+        output: run.output(0),
+        scale: tensor.scale,
+        zero_point: tensor.zero_point,
+    });
 }
 
 fn run_i16(run: &Run<'_>) {

@@ -3,21 +3,26 @@
 //!
 //! | operand | shape | types |
 //! |---|---|---|
-//! | input | any | int8, f32 |
+//! | input | any | int8, int16, f32 |
 //! | positions | `[J, K]`, constant, inside the axis | int32 |
-//! | weights | `[J, K]`, constant | f32; int16 on the device for int8 |
+//! | weights | `[J, K]`, constant | f32; int16 on the device for integers |
 //! | output | the input's, with `J` along the axis | the input's, its scale too |
 //!
-//! int8: weights have 10 binary places, and those of a row add up to exactly 1, so that zero points need
+//! Integers: weights have 10 binary places, and those of a row add up to exactly 1, so that zero points need
 //! no care; the sum is rounded once, halves away from zero.
 
 use super::mean::parts;
 use crate::{Op, Run};
 use format::fixed::rounding_divide_by_power_of_two;
 use format::{DType, Node};
+use kernels::Integer;
 
 /// int8 in, int8 out.
-pub static I8: Op = Op::new(63, "resample", |node| check(node, [DType::I8, DType::I16]), run_i8);
+pub static I8: Op = Op::new(63, "resample", |node| check(node, [DType::I8, DType::I16]), run_integer::<i8>);
+
+/// int16 in, int16 out.
+pub static I16: Op =
+    Op::new(136, "resample_i16", |node| check(node, [DType::I16; 2]), run_integer::<i16>);
 
 /// Float in, float out.
 pub static F32: Op = Op::new(85, "resample_f32", |node| check(node, [DType::F32; 2]), run);
@@ -63,25 +68,26 @@ fn run(run: &Run<'_>) {
     }
 }
 
-fn run_i8(run: &Run<'_>) {
+fn run_integer<T: Integer>(run: &Run<'_>) {
     let axis = usize::from(run.node.params().u8());
     let (Some(from), Some(table)) = (run.node.input(0), run.node.input(1)) else { return };
     let [_, size, inner] = parts(&from.shape, axis, axis);
     let (count, taps) = (table.shape.dim(0), table.shape.dim(1));
     let (positions, weights) = (run.input::<i32>(1), run.input::<i16>(2));
-    let input = run.input::<i8>(0);
-    for (row, cells) in run.output::<i8>(0).chunks_exact(inner.max(1)).enumerate() {
+    let (low, high) = (T::SMALLEST, -1 - T::SMALLEST);
+    let input = run.input::<T>(0);
+    for (row, cells) in run.output::<T>(0).chunks_exact(inner.max(1)).enumerate() {
         let (o, j) = (row / count.max(1), row % count.max(1));
         for (i, cell) in cells.iter().enumerate() {
             let product = |k: usize| {
                 // A damaged table must not reach outside.
                 let at = usize::try_from(positions.get(k)).ok().filter(|&at| at < size);
-                let value = at.map_or(0, |at| input.get((o * size + at) * inner + i));
-                i32::from(weights.get(k)) * i32::from(value)
+                let value = at.map_or(0, |at| input.get((o * size + at) * inner + i).into());
+                i32::from(weights.get(k)) * value
             };
             let sum = (j * taps..(j + 1) * taps).fold(0, |sum: i32, k| sum.wrapping_add(product(k)));
             let rounded = rounding_divide_by_power_of_two(sum, PLACES.into());
-            cell.set(rounded.clamp(-128, 127) as i8);
+            cell.set(T::from_clamped(rounded.clamp(low, high)));
         }
     }
 }
@@ -155,11 +161,11 @@ mod host {
             let mut operands: Vec<LoweredOperand> = (0..3).map(LoweredOperand::Input).collect();
             let code = match input.dtype {
                 DType::F32 => super::F32.code,
-                DType::I8 if input.quantization == output.quantization => {
+                DType::I8 | DType::I16 if input.quantization == output.quantization => {
                     operands[2] = fixed_weights(required(inputs, 2)?)?;
-                    super::I8.code
+                    if input.dtype == DType::I16 { super::I16.code } else { super::I8.code }
                 }
-                DType::I8 => return Err("an interpolation keeps scale and zero point".into()),
+                DType::I8 | DType::I16 => return Err("an interpolation keeps scale and zero point".into()),
                 other => return Err(std::format!("there is no interpolation of {other}")),
             };
             let mut params = ParamsWriter::default();

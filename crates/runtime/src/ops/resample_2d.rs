@@ -3,12 +3,12 @@
 //!
 //! | operand | shape | types |
 //! |---|---|---|
-//! | input | any | int8, f32 |
-//! | positions and weights of the first axis | `[J, K]`, constant, inside the axis | int32; f32, or int16 on the device for int8 |
+//! | input | any | int8, int16, f32 |
+//! | positions and weights of the first axis | `[J, K]`, constant, inside the axis | int32; f32, or int16 on the device for integers |
 //! | positions and weights of the second axis | `[L, N]`, constant, inside the axis | as those of the first |
 //! | output | the input's, with `J` and `L` along the axes | the input's, its scale too |
 //!
-//! int8: weights have 10 binary places, and those of a row add up to exactly 1, so that zero points need
+//! Integers: weights have 10 binary places, and those of a row add up to exactly 1, so that zero points need
 //! no care; the sum has 20 places and is rounded once, halves away from zero. With the positions and
 //! weights of TensorFlow Lite this is its bilinear resizing.
 
@@ -21,6 +21,10 @@ use kernels::memory::In;
 
 /// int8 in, int8 out.
 pub static I8: Op = Op::new(64, "resample_2d", |node| check(node, [DType::I8, DType::I16]), run_i8);
+
+/// int16 in, int16 out.
+pub static I16: Op =
+    Op::new(137, "resample_2d_i16", |node| check(node, [DType::I16; 2]), run_i16);
 
 /// Float in, float out.
 pub static F32: Op = Op::new(65, "resample_2d_f32", |node| check(node, [DType::F32; 2]), run_f32);
@@ -127,6 +131,22 @@ fn run_i8(run: &Run<'_>) {
     });
 }
 
+fn run_i16(run: &Run<'_>) {
+    each::<i16, i16>(run, |input, [first, second], [j, l, start, row_step, step]| {
+        let mut sum = 0i64;
+        for (row, above) in first.row(j) {
+            let line = second.row(l).fold(0i64, |line, (column, weight)| {
+                let value = input.get(start + row * row_step + column * step);
+                line + i64::from(i32::from(weight) * i32::from(value))
+            });
+            sum = sum.wrapping_add(line.wrapping_mul(above.into()));
+        }
+        // Halves away from zero.
+        let half = (1i64 << (2 * PLACES - 1)) - i64::from(sum < 0);
+        (sum.wrapping_add(half) >> (2 * PLACES)).clamp(-32_768, 32_767) as i16
+    });
+}
+
 fn run_f32(run: &Run<'_>) {
     each::<f32, f32>(run, |input, [first, second], [j, l, start, row_step, step]| {
         let line = |row: usize| {
@@ -190,12 +210,12 @@ mod host {
             let mut operands: Vec<LoweredOperand> = (0..5).map(LoweredOperand::Input).collect();
             let code = match input.dtype {
                 DType::F32 => super::F32.code,
-                DType::I8 if input.quantization == output.quantization => {
+                DType::I8 | DType::I16 if input.quantization == output.quantization => {
                     operands[2] = fixed_weights(required(inputs, 2)?)?;
                     operands[4] = fixed_weights(required(inputs, 4)?)?;
-                    super::I8.code
+                    if input.dtype == DType::I16 { super::I16.code } else { super::I8.code }
                 }
-                DType::I8 => return Err("an interpolation keeps scale and zero point".into()),
+                DType::I8 | DType::I16 => return Err("an interpolation keeps scale and zero point".into()),
                 other => return Err(std::format!("there is no interpolation of {other}")),
             };
             let mut params = ParamsWriter::default();

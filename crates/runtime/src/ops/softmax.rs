@@ -2,18 +2,22 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | input | `[..., C]` | int8, f32 | per tensor |
-//! | output | the input's | as the input | scale 1/256, zero point -128 |
+//! | input | `[..., C]` | int8, int16, f32 | per tensor |
+//! | output | the input's | as the input | scale 1/256, zero point -128; of int16 1/32768 and 0 |
 //!
 //! int8 uses the fixed-point exponential and reciprocal of gemmlowp, as TensorFlow Lite Micro
 //! does: no table, no float, the same bits everywhere.
 
+use super::softmax_i16;
 use crate::{Op, Run};
 use format::fixed::{doubling_high_multiply as multiply, rounding_divide_by_power_of_two as divide};
 use format::{DType, Node};
 
 /// int8 in, int8 out.
 pub static I8: Op = Op::new(11, "softmax", |node| check(node, DType::I8), run_i8);
+
+/// int16 in, int16 out.
+pub static I16: Op = Op::new(140, "softmax_i16", softmax_i16::check, softmax_i16::run);
 
 /// Float in, float out.
 pub static F32: Op = Op::new(12, "softmax_f32", |node| check(node, DType::F32), run_f32);
@@ -136,6 +140,7 @@ pub use host::Softmax;
 #[cfg(feature = "host")]
 mod host {
     use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
+    use crate::ops::softmax_i16;
     use format::fixed::{Rounding, quantize_multiplier};
     use format::{DType, ParamsWriter};
     use std::string::String;
@@ -176,6 +181,7 @@ mod host {
                     params.i32(multiplier).i32(shift.max(0)).i32(-(radius.floor() as i32));
                     super::I8.code
                 }
+                (DType::I16, DType::I16) => return softmax_i16::lower(input, output),
                 (from, to) => return Err(std::format!("there is no softmax from {from} to {to}")),
             };
             Ok(Lowered { code, operands, params: params.finish() })

@@ -9,9 +9,11 @@
 //! is exact on every target and the function costs nothing on the device. In files that follow
 //! TensorFlow Lite Micro the table holds what its fixed-point functions give.
 //!
-//! int16: a table of 513 outputs and straight lines between them, equal on every target too. Functions
-//! that bend only at zero are exact; others are off where they curve within 1/512 of the range.
+//! int16: functions of two lines that meet at zero are exact. Others are a table of 513 outputs and
+//! straight lines between them, equal on every target too, and off where they curve within 1/512 of the
+//! range. In files that follow TensorFlow Lite sigmoid and tanh are its own.
 
+use super::unary_i16;
 use crate::{Op, Run};
 use format::{DType, Node};
 use kernels::{LineI8, LineI16};
@@ -21,6 +23,13 @@ pub static I8: Op = Op::new(9, "lookup", check_i8, run_i8);
 
 /// int16 through a table with straight lines.
 pub static I16: Op = Op::new(21, "lookup_i16", check_i16, run_i16);
+
+/// int16 sigmoid and tanh as TensorFlow Lite has them.
+pub static SIGMOID_I16: Op =
+    Op::new(138, "sigmoid_i16", unary_i16::check_sigmoid, unary_i16::run_sigmoid);
+
+/// int16 functions of two lines that meet at zero.
+pub static BENT_I16: Op = Op::new(139, "bent_i16", unary_i16::check_bent, unary_i16::run_bent);
 
 /// Float functions.
 pub static F32: Op = Op::new(10, "unary_f32", check_f32, run_f32);
@@ -414,6 +423,10 @@ mod host {
                     Ok(Lowered { code: super::F32.code, operands, params: params.finish() })
                 }
                 (DType::I16, DType::I16) => {
+                    let own = crate::ops::unary_i16::lower(self.function, input, output, rounding)?;
+                    if let Some(lowered) = own {
+                        return Ok(lowered);
+                    }
                     let (from, to) = (input.affine()?.0, output.affine()?.0);
                     let table = (0..513).flat_map(|point| {
                         let real = (point as f32 * 128.0 - 32_768.0) * from;

@@ -100,6 +100,7 @@ pub(super) fn local_response(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> 
     let pool = AveragePool2d {
         window,
         count_include_pad: true,
+        halves_up: false,
         activation: Activation::None,
     };
     let means = call.push(pool, &[image])?;

@@ -50,6 +50,7 @@ fn means(
     let pool = AveragePool2d {
         window,
         count_include_pad,
+        halves_up: false,
         activation: Activation::None,
     };
     call.push(pool, &[image])
@@ -98,6 +99,7 @@ pub(super) fn lp(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         let pool = AveragePool2d {
             window,
             count_include_pad: false,
+            halves_up: false,
             activation: Activation::None,
         };
         call.push(pool, &[image])
@@ -157,6 +159,7 @@ pub(super) fn global_average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> 
     let pool = AveragePool2d {
         window,
         count_include_pad,
+        halves_up: false,
         activation: Activation::None,
     };
     let result = call.push(pool, &[image])?;

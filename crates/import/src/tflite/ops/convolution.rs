@@ -1,9 +1,10 @@
 //! Convolutions: weights are `[O, KH, KW, I]`, those of depthwise ones `[1, KH, KW, O]`.
 
 use super::pool::padding;
+use super::symmetric::symmetric;
 use crate::tflite::call::{Call, Refusal};
 use crate::tflite::tensor::Held;
-use graph::{Data, Quantization, Shape, ValueId};
+use graph::{DType, Data, Quantization, Shape, ValueId};
 use runtime::ops::Window2d;
 use runtime::ops::conv_2d::Conv2d;
 
@@ -50,12 +51,30 @@ fn finish(
     [input, weights]: [ValueId; 2],
 ) -> Result<(), Refusal> {
     call.refuse_hybrid(input, weights)?;
-    let weights = symmetric(call, weights)?;
+    let [input, weights] = symmetric(call, [input, weights], convolution.groups)?;
     let mut inputs = vec![input, weights];
-    if call.optional(2)?.is_some() {
-        inputs.push(call.constant(2, "biases")?);
-    }
+    inputs.extend(biases(call, 2, input, weights)?);
     call.finish(convolution, &inputs)
+}
+
+/// The biases, operand `index`, of a layer with these weights. Where int16 layers have none, sums are
+/// of 64 bits, as those with int64 biases are, and zeros of that type say so.
+pub(super) fn biases(
+    call: &mut Call<'_, '_>,
+    index: usize,
+    input: ValueId,
+    weights: ValueId,
+) -> Result<Option<ValueId>, Refusal> {
+    if call.optional(index)?.is_some() {
+        return call.constant(index, "biases").map(Some);
+    }
+    if call.value(input).dtype != DType::I16 {
+        return Ok(None);
+    }
+    let outputs = call.shape(weights).dim(0);
+    let shape = Shape::new(&[outputs as u32]).ok_or("too many dimensions")?;
+    let (data, quantization) = (Data::I64(vec![0; outputs]), None);
+    Ok(Some(call.held(weights, shape, Held { data, quantization })))
 }
 
 /// `[1, KH, KW, O]` as `[O, KH, KW, 1]`.
@@ -87,31 +106,5 @@ fn outputs_first(call: &mut Call<'_, '_>, weights: ValueId) -> Result<ValueId, R
         None => None,
     };
     let shape = Shape::new(&[outputs, rows, columns, 1]).ok_or("too many dimensions")?;
-    Ok(call.held(weights, shape, Held { data, quantization }))
-}
-
-/// Weights around zero: those with another zero point, as old files have them, are moved where they
-/// then fit.
-pub(super) fn symmetric(call: &mut Call<'_, '_>, weights: ValueId) -> Result<ValueId, Refusal> {
-    let value = call.value(weights);
-    let zero = value.quantization.as_ref().map_or(0, |q| q.zero_point);
-    let (Some(Data::I8(values)), 1..) = (&value.data, zero.unsigned_abs()) else {
-        return Ok(weights);
-    };
-    let moved: Result<Vec<i8>, _> = values
-        .iter()
-        .map(|&weight| i8::try_from(i32::from(weight) - zero))
-        .collect();
-    let moved = moved.map_err(|_| {
-        Refusal::new(
-            "its weights are not symmetric, and do not fit int8 once they are",
-            "convert the model again with a converter of today, which writes int8 weights",
-        )
-    })?;
-    let quantization = value.quantization.clone().map(|quantization| Quantization {
-        zero_point: 0,
-        ..quantization
-    });
-    let (shape, data) = (value.shape, Data::I8(moved));
     Ok(call.held(weights, shape, Held { data, quantization }))
 }

@@ -1,6 +1,7 @@
 //! Fully connected layers: weights are `[O, I]`, and the input is as many rows of `I` as it holds.
 
-use super::convolution::symmetric;
+use super::convolution::biases;
+use super::symmetric::symmetric;
 use crate::tflite::call::{Call, Refusal};
 use graph::Shape;
 use runtime::ops::fully_connected::FullyConnected;
@@ -26,10 +27,9 @@ pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
             call.push(Reshape { shape: rows }, &[input], quantization)?
         }
     };
-    let mut inputs = vec![flat, symmetric(call, weights)?];
-    if call.optional(2)?.is_some() {
-        inputs.push(call.constant(2, "biases")?);
-    }
+    let [flat, weights] = symmetric(call, [flat, weights], 1)?;
+    let mut inputs = vec![flat, weights];
+    inputs.extend(biases(call, 2, input, weights)?);
     let activation = call.activation(0)?;
     call.finish(FullyConnected { activation }, &inputs)
 }

@@ -6,6 +6,7 @@ mod concatenation;
 mod convolution;
 mod fully_connected;
 mod gather;
+mod lstm;
 mod mean;
 mod pad;
 mod pool;
@@ -17,6 +18,7 @@ mod slice;
 mod softmax;
 mod split;
 mod svdf;
+mod symmetric;
 mod transpose;
 mod transpose_conv;
 mod unary;
@@ -113,6 +115,8 @@ static TABLE: &[Row] = &[
     ("TANH", 28, 1, |call| unary::import(call, Unary::Tanh)),
     ("TRANSPOSE", 39, 2, transpose::import),
     ("TRANSPOSE_CONV", 67, 4, transpose_conv::import),
+    // Its states are read where they are kept.
+    ("UNIDIRECTIONAL_SEQUENCE_LSTM", 44, 18, lstm::import),
     ("UNPACK", 88, 1, split::unpack),
 ];
 

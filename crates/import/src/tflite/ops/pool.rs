@@ -1,6 +1,7 @@
 //! Pools, and the padding that they share with convolutions.
 
 use crate::tflite::call::{Call, Refusal};
+use crate::tflite::schema::Element;
 use graph::Shape;
 use runtime::ops::Window2d;
 use runtime::ops::average_pool_2d::AveragePool2d;
@@ -44,6 +45,8 @@ pub(super) fn average(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let pool = AveragePool2d {
         window: window(call)?,
         count_include_pad: false,
+        // Means of unsigned bytes are never below zero, and round as such.
+        halves_up: call.output()?.element == Element::U8,
         activation: call.activation(5)?,
     };
     let input = call.input(0)?;

@@ -1,7 +1,8 @@
 //! Transposed convolutions: weights are `[O, KH, KW, I]`. They become convolutions that make squares of
 //! pixels as channels, and a rearrangement of those.
 
-use super::convolution::symmetric;
+use super::convolution::biases;
+use super::symmetric::symmetric;
 use crate::tflite::call::{Call, Refusal};
 use crate::tflite::tensor::Held;
 use crate::transposed::{self, LONGEST_STRIDE, Phases, Spread};
@@ -21,7 +22,7 @@ const MOST_WEIGHTS: usize = 1 << 23;
 pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let (weights, input) = (call.constant(1, "weights")?, call.input(2)?);
     call.refuse_hybrid(input, weights)?;
-    let weights = symmetric(call, weights)?;
+    let [input, weights] = symmetric(call, [input, weights], 1)?;
     let (shape, dims) = (call.shape(input), call.shape(weights));
     let sizes = call.numbers(0, "output shape")?;
     let sizes: Result<Vec<usize>, _> = sizes.iter().map(|&size| usize::try_from(size)).collect();
@@ -76,8 +77,7 @@ fn convolved(
     let dims = call.shape(weights);
     let outputs = dims.dim(0);
     let mut inputs = vec![input, all_phases(call, weights, &phases)?];
-    if call.optional(3)?.is_some() {
-        let bias = call.constant(3, "biases")?;
+    if let Some(bias) = biases(call, 3, input, weights)? {
         inputs.push(repeated(call, bias, down * right)?);
     }
     let mut window = Window2d::dense([phases[0].kernel, phases[1].kernel]);
@@ -185,8 +185,9 @@ fn repeated(call: &mut Call<'_, '_>, bias: ValueId, times: usize) -> Result<Valu
     let value = call.value(bias);
     let data = match &value.data {
         Some(Data::I32(values)) => Data::I32(values.repeat(times)),
+        Some(Data::I64(values)) => Data::I64(values.repeat(times)),
         Some(Data::F32(values)) => Data::F32(values.repeat(times)),
-        _ => return Err("its biases are neither int32 nor float".into()),
+        _ => return Err("its biases are neither int32, int64 nor float".into()),
     };
     let quantization = value.quantization.clone();
     let shape = Shape::new(&[data.len() as u32]).ok_or("too many dimensions")?;

@@ -2,7 +2,7 @@
 
 use super::finish::{Block, Finish, Scale, with_rule};
 use crate::tiled::i8::{Strip, Weights};
-use crate::tiled::plan::{DEPTHWISE_TAPS_MAX, tiles};
+use crate::tiled::plan::DEPTHWISE_TAPS_MAX;
 use crate::tiled::unrolled;
 use core::arch::wasm32::*;
 
@@ -57,14 +57,14 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i8>, strip: &Strip<'_>) {
 ///
 /// As [`strip`].
 unsafe fn row<S: Scale>(lanes: &Lanes<'_>) {
-    for (x, size) in tiles(lanes.strip.pixels, 4) {
-        // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
+    for (from, x, size) in lanes.strip.tiles(4) {
+        // SAFETY: the pixels of the tile exist; the rest is the caller's promise.
         unsafe {
             match size {
-                1 => lanes.pixels::<1, S>(x),
-                2 => lanes.pixels::<2, S>(x),
-                3 => lanes.pixels::<3, S>(x),
-                _ => lanes.pixels::<4, S>(x),
+                1 => lanes.pixels::<1, S>(from, x),
+                2 => lanes.pixels::<2, S>(from, x),
+                3 => lanes.pixels::<3, S>(from, x),
+                _ => lanes.pixels::<4, S>(from, x),
             }
         }
     }
@@ -84,9 +84,10 @@ struct Lanes<'a> {
 impl Lanes<'_> {
     /// # Safety
     ///
-    /// As [`strip`]; pixels `x..x + M` are in the strip.
-    unsafe fn pixels<const M: usize, S: Scale>(&self, x: usize) {
-        let start = x * self.strip.step + self.channel;
+    /// As [`strip`]; pixels `x..x + M` are in the strip, the first window of them starts `from`
+    /// elements behind the strip's.
+    unsafe fn pixels<const M: usize, S: Scale>(&self, from: usize, x: usize) {
+        let start = from + self.channel;
         let mut weights = self.weights;
         // SAFETY: the record is whole.
         let mut sums = [unsafe { self.block.bias() }; M];

@@ -1,6 +1,6 @@
-//! Element by element: sums.
+//! Element by element: sums, and real numbers to integers.
 
-use crate::{AddI8, scalar};
+use crate::{AddI8, QuantizeI8, scalar};
 use core::arch::wasm32::*;
 
 /// See [`crate::i8::add`].
@@ -44,4 +44,55 @@ unsafe fn add_whole(operands: &AddI8<'_>, whole: usize) {
             v128_store64_lane::<0>(limited, to.add(i).cast());
         }
     }
+}
+
+/// See [`crate::i8::quantize`].
+pub(crate) fn quantize(operands: &QuantizeI8<'_>) {
+    let whole = operands.output.len().min(operands.input.len()) / 8 * 8;
+    // SAFETY: `whole` is within both operands.
+    unsafe { quantize_whole(operands, whole) };
+    scalar::i8::quantize(&QuantizeI8 {
+        input: operands.input.part(whole, operands.input.len()),
+        output: operands.output.get(whole..).unwrap_or(&[]),
+        ..*operands
+    });
+}
+
+/// # Safety
+///
+/// `whole` is a multiple of 8 and no more than either operand's length.
+unsafe fn quantize_whole(operands: &QuantizeI8<'_>, whole: usize) {
+    let from = operands.input.as_ptr();
+    let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
+    let scale = f32x4_splat(operands.scale);
+    let zero_point = i32x4_splat(operands.zero_point);
+    for i in (0..whole).step_by(8) {
+        // SAFETY: `i + 8 <= whole`. Elements are read before any of them is written, and those
+        // behind them lie behind what is written.
+        unsafe {
+            let [first, second] = [
+                v128_load(from.add(i).cast()),
+                v128_load(from.add(i + 4).cast()),
+            ]
+            .map(|values| i32x4_add(rounded(f32x4_div(values, scale)), zero_point));
+            let wide = i16x8_narrow_i32x4(first, second);
+            v128_store64_lane::<0>(i8x16_narrow_i16x8(wide, wide), to.add(i).cast());
+        }
+    }
+}
+
+/// The nearest integers, halves away from zero, where they are within 2^24, and that limit beyond;
+/// 0 for NaN: step by step what [`format::fixed::quantize`] does.
+#[inline(always)]
+fn rounded(values: v128) -> v128 {
+    let limit = f32x4_splat(16_777_216.0);
+    // NaN fails both comparisons, and so stays.
+    let raised = f32x4_pmax(values, f32x4_neg(limit));
+    let bounded = f32x4_pmin(raised, limit);
+    let truncated = i32x4_trunc_sat_f32x4(bounded);
+    let fraction = f32x4_sub(bounded, f32x4_convert_i32x4(truncated));
+    // True is -1.
+    let up = f32x4_ge(fraction, f32x4_splat(0.5));
+    let down = f32x4_le(fraction, f32x4_splat(-0.5));
+    i32x4_add(i32x4_sub(truncated, up), down)
 }

@@ -11,11 +11,14 @@ mod vector;
 use super::Simd128;
 use crate::tiled::i8::{Strip, Tiles, Weights};
 use core::arch::wasm32::*;
-pub(crate) use line::add;
+pub(crate) use line::{add, quantize};
 pub(crate) use pool::{average_pool_2d, max_pool_2d};
 
 impl Tiles for Simd128 {
+    type Input = i16;
     type Weight = i8;
+    const TAPS: usize = 2;
+    const CHANNEL_TAPS: usize = 2;
     const BLOCK: usize = 8;
     const SHIFTS_LANES: bool = false;
     const VECTOR_PACK: Option<[usize; 2]> = None;

@@ -1,8 +1,9 @@
 //! The register tile: up to 4 pixels by 8 outputs.
 
 use super::finish::{Block, Finish, Scale, with_rule};
+use crate::simd128::Simd128;
 use crate::tiled::i8::{Strip, Weights, weights_per_output};
-use crate::tiled::plan::{Runs, blocks, padded_outputs, tiles};
+use crate::tiled::plan::{Runs, blocks, padded_outputs};
 use crate::tiled::unrolled;
 use core::arch::wasm32::*;
 
@@ -26,7 +27,7 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i8>, strip: &Strip<'_>) {
     let geometry = &weights.operands.geometry;
     let channels = geometry.output[2];
     let group_outputs = channels / geometry.groups;
-    let each = weights_per_output(geometry, &weights.runs);
+    let each = weights_per_output::<Simd128>(geometry, &weights.runs);
     let finish = Finish::new(weights.operands);
     let mut index = 0;
     for group in 0..geometry.groups {
@@ -60,9 +61,9 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i8>, strip: &Strip<'_>) {
 ///
 /// As [`strip`], for one block of 8 outputs that starts at `output`.
 unsafe fn block_tiles<S: Scale>(strip: &Strip<'_>, product: &Product<'_>, output: *mut i8) {
-    for (first, size) in tiles(strip.pixels, 4) {
-        let from = first * strip.step + product.offset;
-        // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
+    for (from, first, size) in strip.tiles(4) {
+        let from = from + product.offset;
+        // SAFETY: the pixels of the tile exist; the rest is the caller's promise.
         unsafe {
             let to = output.add(first * product.channels);
             match size {

@@ -1,29 +1,55 @@
-//! int8 convolutions: sizes and the loop over rows. Inputs are widened to 16 bits while they
-//! are staged, and pairs of taps are multiplied and added by one instruction, which is exact for
-//! every pair of int8 products.
+//! int8 convolutions: sizes and the loop over rows. Neighbouring taps are multiplied and added by
+//! one instruction: pairs of inputs that are widened to 16 bits while they are staged, which is
+//! exact for every pair of int8 products, or fours of inputs that stay as they are.
 
+#[cfg(not(neon))]
 mod lookup;
 mod pack;
 mod records;
 mod stage;
+#[cfg(any(neon, target_arch = "x86_64"))]
+mod starts;
+mod whole;
 
-use super::plan::{KERNEL_ROWS_MAX, Kind, Runs, Staging};
+use super::plan::{KERNEL_ROWS_MAX, Kind, Runs, Staging, tiles};
 use crate::memory::{Plain, cells_as, slice_as};
 use crate::{Channels, Conv2dI8, Geometry, scalar};
+#[cfg(not(neon))]
 pub(crate) use lookup::lookup;
 pub(crate) use pack::{conv_2d_prepared_bytes, prepare_conv_2d, weights_per_output};
 pub(crate) use records::{Records, Rule};
+#[cfg(any(neon, target_arch = "x86_64"))]
+pub(crate) use starts::{STARTS_MAX, Starts};
+use whole::Whole;
 
-/// Consecutive pixels of one output row.
-pub(crate) struct Strip<'a> {
+/// Consecutive pixels of an output row, or of several whole rows.
+pub(crate) struct Strip<'a, I = i16> {
     /// The first pixel's staged row under each row of the window.
-    pub(crate) rows: &'a [*const i16],
+    pub(crate) rows: &'a [*const I],
     /// Elements between the windows of neighbours.
     pub(crate) step: usize,
-    /// Pixels.
+    /// Pixels of a row.
     pub(crate) pixels: usize,
+    /// Output rows.
+    pub(crate) lines: usize,
+    /// Elements between the windows of pixels below each other.
+    pub(crate) line_step: usize,
     /// The first pixel's outputs.
     pub(crate) output: *mut i8,
+}
+
+impl<I> Strip<'_, I> {
+    /// Tiles of no more than `most` pixels of a row: the elements before the first window, the
+    /// pixels before its outputs, and the size.
+    #[inline]
+    pub(crate) fn tiles(&self, most: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+        (0..self.lines).flat_map(move |line| {
+            tiles(self.pixels, most).map(move |(first, size)| {
+                let from = line * self.line_step + first * self.step;
+                (from, line * self.pixels + first, size)
+            })
+        })
+    }
 }
 
 /// Packed weights of a convolution and what they belong to.
@@ -38,8 +64,14 @@ pub(crate) struct Weights<'a, W> {
 
 /// The inner loops of an architecture; a value proves that this machine has it.
 pub(crate) trait Tiles: Copy {
-    /// A packed weight: as wide as the loops want it.
+    /// A staged input: as wide as the loops want it.
+    type Input: Plain + From<i8>;
+    /// A packed weight, likewise.
     type Weight: Plain;
+    /// Neighbouring taps of a run that are multiplied together.
+    const TAPS: usize;
+    /// Taps of a channel that are multiplied together by depthwise loops.
+    const CHANNEL_TAPS: usize;
     /// Outputs of a block, 8 or 16. The last block of a group has 8 where those are enough.
     const BLOCK: usize;
     /// Whether there are shifts by another distance in every lane.
@@ -52,12 +84,17 @@ pub(crate) trait Tiles: Copy {
     /// The output at `position` of a block of `width`.
     fn output_at(position: usize, width: usize) -> usize;
 
-    /// Widens `count` elements.
+    /// The channel at `position` of packed weights of a depthwise convolution's block.
+    fn channel_at(position: usize) -> usize {
+        Self::output_at(position, Self::BLOCK)
+    }
+
+    /// Stages `count` elements.
     ///
     /// # Safety
     ///
     /// `from` is readable and `to` writable for `count` elements.
-    unsafe fn widen(self, from: *const i8, to: *mut i16, count: usize);
+    unsafe fn widen(self, from: *const i8, to: *mut Self::Input, count: usize);
 
     /// Every output of a fully connected layer.
     ///
@@ -66,16 +103,16 @@ pub(crate) trait Tiles: Copy {
     /// Input, output and weights have the sizes of the geometry; `staged` has room for the
     /// inputs, rounded up to a multiple of 32; the packed weights are what [`prepare_conv_2d`]
     /// wrote for the geometry.
-    unsafe fn vector(self, weights: &Weights<'_, Self::Weight>, staged: *mut i16);
+    unsafe fn vector(self, weights: &Weights<'_, Self::Weight>, staged: *mut Self::Input);
 
     /// Every output channel of a strip of a pointwise or general convolution.
     ///
     /// # Safety
     ///
-    /// For every row, `row + (pixels - 1) * step` starts a window's runs of readable elements,
-    /// one element behind them included; `output` has room for all channels of the pixels;
-    /// the weights are what [`prepare_conv_2d`] wrote for the geometry.
-    unsafe fn strip(self, weights: &Weights<'_, Self::Weight>, strip: &Strip<'_>);
+    /// For every row and line, `row + line * line_step + (pixels - 1) * step` starts a window's
+    /// runs of readable elements, `TAPS - 1` elements behind them included; `output` has room for
+    /// all channels of the pixels of all lines; the weights are what [`prepare_conv_2d`] wrote for the geometry.
+    unsafe fn strip(self, weights: &Weights<'_, Self::Weight>, strip: &Strip<'_, Self::Input>);
 
     /// Every channel of a strip of a depthwise convolution.
     ///
@@ -84,13 +121,25 @@ pub(crate) trait Tiles: Copy {
     /// The windows of all pixels, with `SLACK` elements behind them, are readable in every row;
     /// `output` has room for all channels of the pixels; the weights are what
     /// [`prepare_conv_2d`] wrote for the geometry.
-    unsafe fn depthwise(self, weights: &Weights<'_, Self::Weight>, strip: &Strip<'_>);
+    unsafe fn depthwise(self, weights: &Weights<'_, Self::Weight>, strip: &Strip<'_, Self::Input>);
 }
 
 /// Bytes of staged input.
-pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
+pub(crate) fn conv_2d_scratch_bytes<T: Tiles>(geometry: &Geometry) -> usize {
     let geometry = &geometry.lying();
-    Kind::of(geometry).map_or(0, |kind| kind.staged_elements(geometry) * 2)
+    Kind::of(geometry).map_or(0, |kind| {
+        staged_elements(geometry, &kind) * size_of::<T::Input>()
+    })
+}
+
+/// Staged elements: all rows where they are few, otherwise those that a row's windows need.
+fn staged_elements(geometry: &Geometry, kind: &Kind) -> usize {
+    match kind {
+        Kind::Depthwise(staging) | Kind::General(staging) => {
+            Whole::of(geometry, staging).map_or(staging.elements(), |whole| whole.elements())
+        }
+        _ => kind.staged_elements(geometry),
+    }
 }
 
 /// Operands whose sizes were compared with the geometry.
@@ -98,14 +147,14 @@ struct Checked<'a, T: Tiles> {
     operands: &'a Conv2dI8<'a>,
     /// As [`pack`] lays it out.
     weights: Weights<'a, T::Weight>,
-    /// Room for `Kind::staged_elements`.
-    staged: *mut i16,
+    /// Room for [`staged_elements`].
+    staged: *mut T::Input,
 }
 
 impl<'a, T: Tiles> Checked<'a, T> {
     fn new(operands: &'a Conv2dI8<'a>, kind: &Kind) -> Option<Self> {
         let geometry = &operands.geometry;
-        let scratch = cells_as::<i16>(operands.binding.scratch)?;
+        let scratch = cells_as::<T::Input>(operands.binding.scratch)?;
         let prepared = slice_as::<i32>(operands.binding.prepared)?;
         let [input, output] = [geometry.input, geometry.output].map(|n| n[0] * n[1] * n[2]);
         let requantize = &operands.requantize;
@@ -120,7 +169,7 @@ impl<'a, T: Tiles> Checked<'a, T> {
             && requantize.bias_shift <= 11
             && requantize.multiplier_shift <= 19
             && size_of_val(prepared) >= pack::prepared_bytes::<T>(geometry, kind)
-            && scratch.len() >= kind.staged_elements(geometry);
+            && scratch.len() >= staged_elements(geometry, kind);
         let start = prepared.as_ptr();
         let records = start.wrapping_byte_add(pack::weight_bytes::<T>(geometry, kind));
         let weights = Weights {
@@ -156,8 +205,15 @@ fn run<T: Tiles>(tiles: T, kind: Kind, checked: &Checked<'_, T>) {
         // SAFETY: `Checked` compared the sizes with the geometry.
         Kind::Vector => unsafe { tiles.vector(&checked.weights, checked.staged) },
         Kind::Pointwise(chunk) => pointwise(tiles, checked, chunk),
-        Kind::Depthwise(staging) => rows(tiles, checked, staging, true),
-        Kind::General(staging) => rows(tiles, checked, staging, false),
+        Kind::Depthwise(staging) => windows(tiles, checked, staging, true),
+        Kind::General(staging) => windows(tiles, checked, staging, false),
+    }
+}
+
+fn windows<T: Tiles>(tiles: T, checked: &Checked<'_, T>, staging: Staging, depthwise: bool) {
+    match Whole::of(&checked.operands.geometry, &staging) {
+        Some(whole) => whole.run(tiles, checked, &staging, depthwise),
+        None => rows(tiles, checked, staging, depthwise),
     }
 }
 
@@ -188,6 +244,8 @@ fn pointwise<T: Tiles>(tiles: T, checked: &Checked<'_, T>, chunk: usize) {
                     rows: &rows,
                     step: channels,
                     pixels: count,
+                    lines: 1,
+                    line_step: 0,
                     output: to,
                 },
             );
@@ -207,10 +265,10 @@ fn rows<T: Tiles>(tiles: T, checked: &Checked<'_, T>, mut staging: Staging, dept
     let [rows, columns, outputs] = geometry.output;
     let channels = geometry.input[2] * staging.repeat;
     let weights = &checked.weights;
-    let mut pointers = [core::ptr::null::<i16>(); KERNEL_ROWS_MAX];
+    let mut pointers = [core::ptr::null::<T::Input>(); KERNEL_ROWS_MAX];
     let pointers = &mut pointers[..geometry.window.kernel[0]];
     let input_row = geometry.input[1] * geometry.input[2];
-    let zero = i16::from(input_zero_point);
+    let zero = T::Input::from(input_zero_point);
     // SAFETY: the staged memory holds `staging.elements()` (`Checked`), of which the padding row
     // is the first part; every slot and every start that `staging` gives leaves room for a whole
     // row. Input row `row` is below `geometry.input[0]`, so it is inside the input. Output row
@@ -243,6 +301,8 @@ fn rows<T: Tiles>(tiles: T, checked: &Checked<'_, T>, mut staging: Staging, dept
                 rows: pointers,
                 step,
                 pixels: columns,
+                lines: 1,
+                line_step: 0,
                 output: to,
             };
             if depthwise {

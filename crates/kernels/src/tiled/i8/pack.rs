@@ -1,12 +1,13 @@
-//! Weights packed in pairs of taps, for instructions that multiply pairs and add the products.
+//! Weights packed in pairs or fours of taps, for instructions that multiply them and add the
+//! products.
 //!
-//! * Pointwise and general: `[groups][blocks][runs][pairs of taps][8 or 16 outputs][2]`. A run
-//!   of odd length ends with a weight of zero.
+//! * Pointwise and general: `[groups][blocks][runs][steps of taps][8 or 16 outputs][taps]`. The
+//!   last step of a run ends with weights of zero.
 //! * Fully connected: see [`Tiles::VECTOR_PACK`].
-//! * Depthwise: `[blocks][pairs of taps][8 or 16 channels][2]`.
+//! * Depthwise: `[blocks][steps of taps][8 or 16 channels][taps]`.
 //!
-//! The architecture says how wide a block is, in which order its outputs are, and how many bytes
-//! a weight has.
+//! The architecture says how many taps are in a step, how wide a block is, in which order its
+//! outputs are, and how many bytes a weight has.
 
 use super::{Tiles, records};
 use crate::tiled::plan::{Kind, Runs, blocks, padded_outputs};
@@ -16,8 +17,8 @@ use crate::{Conv2dConstants, Geometry};
 const RECORD_ALIGNMENT: usize = 16;
 
 /// Weights of every output of a block of a pointwise or general convolution.
-pub(crate) fn weights_per_output(geometry: &Geometry, runs: &Runs) -> usize {
-    geometry.window.kernel[0] * runs.per_row * runs.length.next_multiple_of(2)
+pub(crate) fn weights_per_output<T: Tiles>(geometry: &Geometry, runs: &Runs) -> usize {
+    geometry.window.kernel[0] * runs.per_row * runs.length.next_multiple_of(T::TAPS)
 }
 
 /// Bytes that [`prepare_conv_2d`] writes: weights, and the records behind them.
@@ -36,11 +37,11 @@ pub(super) fn weight_bytes<T: Tiles>(geometry: &Geometry, kind: &Kind) -> usize 
     let elements = match kind {
         Kind::Pointwise(_) | Kind::General(_) => {
             let outputs = padded_outputs(geometry) * geometry.groups;
-            outputs.saturating_mul(weights_per_output(geometry, &Runs::of(geometry)))
+            outputs.saturating_mul(weights_per_output::<T>(geometry, &Runs::of(geometry)))
         }
         Kind::Depthwise(_) => {
             let channels = geometry.output[2].next_multiple_of(T::BLOCK);
-            channels.saturating_mul(geometry.taps().next_multiple_of(2))
+            channels.saturating_mul(geometry.taps().next_multiple_of(T::CHANNEL_TAPS))
         }
         Kind::Vector => return vector_bytes::<T>(geometry),
     };
@@ -119,10 +120,10 @@ fn pack_blocks<T: Tiles>(geometry: &Geometry, weights: &[i8], put: &mut impl FnM
     for group in 0..geometry.groups {
         for (first, width) in blocks(outputs, T::BLOCK) {
             for run in 0..count {
-                for pair in 0..runs.length.div_ceil(2) {
-                    for i in 0..width * 2 {
-                        let output = first + T::output_at(i / 2, width);
-                        let tap = pair * 2 + i % 2;
+                for step in 0..runs.length.div_ceil(T::TAPS) {
+                    for i in 0..width * T::TAPS {
+                        let output = first + T::output_at(i / T::TAPS, width);
+                        let tap = step * T::TAPS + i % T::TAPS;
                         let exists = output < outputs && tap < runs.length;
                         let row = (group * outputs + output) * taps;
                         put(weights
@@ -138,9 +139,10 @@ fn pack_blocks<T: Tiles>(geometry: &Geometry, weights: &[i8], put: &mut impl FnM
 fn pack_channels<T: Tiles>(geometry: &Geometry, weights: &[i8], put: &mut impl FnMut(Option<&i8>)) {
     let (taps, channels) = (geometry.taps(), geometry.output[2]);
     for first in (0..channels).step_by(T::BLOCK) {
-        for pair in 0..taps.div_ceil(2) {
-            for i in 0..T::BLOCK * 2 {
-                let (channel, tap) = (first + T::output_at(i / 2, T::BLOCK), pair * 2 + i % 2);
+        for step in 0..taps.div_ceil(T::CHANNEL_TAPS) {
+            for i in 0..T::BLOCK * T::CHANNEL_TAPS {
+                let channel = first + T::channel_at(i / T::CHANNEL_TAPS);
+                let tap = step * T::CHANNEL_TAPS + i % T::CHANNEL_TAPS;
                 let exists = channel < channels && tap < taps;
                 put(weights.get(tap * channels + channel).filter(|_| exists));
             }

@@ -1,6 +1,6 @@
 //! What turns the sums of a block into outputs, packed once in the order in which loops hold the
-//! sums: `[whether a weight is -128][rules][records]`, a word for the rule of every block, and a
-//! record of four parts of as many words as a block has outputs.
+//! sums: `[whether a weight is -128][rules][records]`, a word for the rule and the span of every
+//! block, and a record of four parts of as many words as a block has outputs.
 //!
 //! | rule | parts |
 //! |---|---|
@@ -41,6 +41,13 @@ pub(crate) enum Rule {
 /// The multiplier's shift from which on [`Rule::Near`] serves: products then stay below 2^31.
 const NEAR_SHIFT_MIN: u8 = 10;
 
+/// The word of a rule holds a block's span from this bit on.
+const SPAN_SHIFT: u32 = 8;
+
+/// What the magnitudes of weights may add up to, for products with any int8 inputs to add up to
+/// no more than 16 bits hold.
+const MAGNITUDES_MAX: u32 = (i16::MAX / 128) as u32;
+
 /// Packed records.
 #[derive(Clone, Copy)]
 pub(crate) struct Records {
@@ -72,6 +79,19 @@ impl Records {
         unsafe { self.rules.sub(1).read() != 0 }
     }
 
+    /// How many neighbouring taps of every channel of a block of a depthwise convolution have
+    /// products that can be added up in 16 bits, whatever the inputs: at least one.
+    ///
+    /// # Safety
+    ///
+    /// The convolution is a depthwise one and has such a block.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    #[inline(always)]
+    pub(crate) unsafe fn span(&self, index: usize) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { self.rules.add(index).read() as usize >> SPAN_SHIFT }
+    }
+
     /// The rule and the record of a block.
     ///
     /// # Safety
@@ -86,7 +106,7 @@ impl Records {
                 self.blocks.add(index * PARTS * self.lanes),
             )
         };
-        let rule = match rule {
+        let rule = match rule & ((1 << SPAN_SHIFT) - 1) {
             1 => Rule::Near,
             2 => Rule::High,
             3 => Rule::Single,
@@ -152,7 +172,11 @@ pub(super) fn pack<T: Tiles>(
     let rule = |lanes: &[Option<usize>; LANES_MAX]| rule_of::<T>(constants, kind, lanes);
     put(i32::from(constants.weights.contains(&i8::MIN)));
     for lanes in each_block::<T>(geometry, kind) {
-        put(rule(&lanes) as i32);
+        let span = match kind {
+            Kind::Depthwise(_) => span(constants, &lanes),
+            _ => 0,
+        };
+        put(rule(&lanes) as i32 | (span as i32) << SPAN_SHIFT);
     }
     let count = block_count::<T>(geometry, kind);
     (1 + count..header_words(count)).for_each(|_| put(0));
@@ -168,6 +192,25 @@ pub(super) fn pack<T: Tiles>(
                 .for_each(|record| put(record[part]));
         }
     }
+}
+
+/// See [`Records::span`].
+fn span(constants: &Conv2dConstants<'_>, lanes: &[Option<usize>; LANES_MAX]) -> usize {
+    let (taps, channels) = (constants.geometry.taps(), constants.geometry.output[2]);
+    let magnitude = |channel: usize, tap: usize| {
+        let weight = constants.weights.get(tap * channels + channel);
+        u32::from(weight.map_or(0, |weight| weight.unsigned_abs()))
+    };
+    let fits = |&span: &usize| {
+        lanes.iter().flatten().all(|&channel| {
+            (0..taps).step_by(span).all(|first| {
+                let last = taps.min(first + span);
+                let sum: u32 = (first..last).map(|tap| magnitude(channel, tap)).sum();
+                sum <= MAGNITUDES_MAX
+            })
+        })
+    };
+    (2..=taps).rev().find(fits).unwrap_or(1)
 }
 
 fn rule_of<T: Tiles>(
@@ -283,8 +326,53 @@ fn near_sums(multiplier: i64, [low, high]: [i32; 2]) -> [i32; 2] {
 
 #[cfg(test)]
 mod tests {
-    use super::near_sums;
-    use format::fixed::requantize_high;
+    use super::{near_sums, span};
+    use crate::{Channels, Conv2dConstants, Geometry, Window};
+    use format::fixed::{Requantize, Rounding, requantize_high};
+
+    /// The span of a 3 x 3 window over two channels.
+    fn span_of(weights: [[i8; 2]; 9]) -> usize {
+        let constants = Conv2dConstants {
+            geometry: Geometry {
+                input: [3, 3, 2],
+                output: [1, 1, 2],
+                window: Window {
+                    kernel: [3, 3],
+                    stride: [1, 1],
+                    dilation: [1, 1],
+                    padding: [0, 0],
+                },
+                groups: 2,
+            },
+            weights: weights.as_flattened(),
+            channels: Channels::High(&[0, 0]),
+            requantize: Requantize {
+                rounding: Rounding::High,
+                bias_shift: 0,
+                multiplier_shift: 0,
+                zero_point: 0,
+                min: -128,
+                max: 127,
+            },
+        };
+        let mut lanes = [None; 16];
+        (lanes[0], lanes[1]) = (Some(0), Some(1));
+        span(&constants, &lanes)
+    }
+
+    /// 255 * 128 = 32,640 fits 16 bits, 256 * 128 does not.
+    #[test]
+    fn spans_are_as_long_as_products_with_any_inputs_fit_16_bits() {
+        assert_eq!(span_of([[28, -28]; 9]), 9);
+        assert_eq!(span_of([[1, 29]; 9]), 8);
+        assert_eq!(span_of([[-128, 0]; 9]), 1);
+        let mut weights = [[127, 3]; 9];
+        assert_eq!(span_of(weights), 2);
+        weights[0][0] = -128;
+        assert_eq!(span_of(weights), 2);
+        weights[1][0] = -128;
+        assert_eq!(span_of(weights), 1);
+    }
 
     /// 0.5 = 2^31 / 2^32: a sum of 3 is 1.5, which rounds to 2; -5 is -2.5, which rounds to -2.
     #[test]

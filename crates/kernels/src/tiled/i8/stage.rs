@@ -1,4 +1,4 @@
-//! Staged rows of 16 bits, with padding of the input's zero point.
+//! Staged rows, with padding of the input's zero point.
 
 use super::Tiles;
 use crate::tiled::plan::Staging;
@@ -8,14 +8,14 @@ use crate::tiled::plan::Staging;
 /// # Safety
 ///
 /// `to` is writable for `count` elements.
-pub(super) unsafe fn fill(to: *mut i16, count: usize, value: i16) {
+pub(super) unsafe fn fill<I: Copy>(to: *mut I, count: usize, value: I) {
     for i in 0..count {
         // SAFETY: the caller's promise.
         unsafe { to.add(i).write(value) };
     }
 }
 
-/// Widens one input row of so many channels between zero points.
+/// Stages one input row of so many channels between zero points.
 ///
 /// # Safety
 ///
@@ -26,8 +26,8 @@ pub(super) unsafe fn row<T: Tiles>(
     staging: &Staging,
     channels: usize,
     from: *const i8,
-    to: *mut i16,
-    zero: i16,
+    to: *mut T::Input,
+    zero: T::Input,
 ) {
     let (left, repeat) = (staging.left_elements, staging.repeat);
     let copied = staging.copied_columns * channels;
@@ -43,7 +43,7 @@ pub(super) unsafe fn row<T: Tiles>(
                 fill(
                     to.add(left + i * repeat),
                     repeat,
-                    i16::from(from.add(i).read()),
+                    T::Input::from(from.add(i).read()),
                 );
             }
         }

@@ -1,8 +1,9 @@
-//! Depthwise convolutions: 16 channels by up to 5 pixels, two taps in one multiplication.
+//! Depthwise convolutions: 16 channels by up to 5 pixels. Products are added up in 16 bits as long as
+//! the channels' weights cannot overflow them, and then in 32.
 
 use super::finish::{Block, Finish, Scale, with_rule};
 use crate::tiled::i8::{Strip, Weights};
-use crate::tiled::plan::{DEPTHWISE_TAPS_MAX, tiles};
+use crate::tiled::plan::DEPTHWISE_TAPS_MAX;
 use crate::tiled::unrolled;
 use core::arch::x86_64::*;
 
@@ -19,16 +20,11 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
     let channels = geometry.output[2];
     let columns = geometry.window.kernel[1];
     let apart = geometry.window.dilation[1] * channels;
-    let pairs = (strip.rows.len() * columns).div_ceil(2);
-    let mut taps = [[core::ptr::null::<i16>(); 2]; DEPTHWISE_TAPS_MAX / 2];
-    let taps = &mut taps[..pairs];
-    // The tap behind the last one has a weight of zero: any place will do.
-    taps[pairs - 1][1] = strip.rows[0];
-    let mut tap = 0;
-    for &row in strip.rows {
-        for column in 0..columns {
-            taps[tap / 2][tap % 2] = row.wrapping_add(column * apart);
-            tap += 1;
+    let mut taps = [core::ptr::null::<i16>(); DEPTHWISE_TAPS_MAX];
+    let taps = &mut taps[..strip.rows.len() * columns];
+    for (taps, row) in taps.chunks_exact_mut(columns).zip(strip.rows) {
+        for (column, tap) in taps.iter_mut().enumerate() {
+            *tap = row.wrapping_add(column * apart);
         }
     }
     let finish = Finish::new(weights.operands);
@@ -40,7 +36,8 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
             let lanes = &Lanes {
                 strip,
                 taps,
-                weights: weights.packed.add(channel * pairs * 2),
+                span: weights.records.span(index),
+                weights: weights.packed.add(channel * taps.len()),
                 channel,
                 channels,
                 block: Block {
@@ -61,15 +58,15 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
 /// As [`strip`].
 #[target_feature(enable = "avx2,fma")]
 unsafe fn row<S: Scale>(lanes: &Lanes<'_>) {
-    for (x, size) in tiles(lanes.strip.pixels, 5) {
-        // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
+    for (from, x, size) in lanes.strip.tiles(5) {
+        // SAFETY: the pixels of the tile exist; the rest is the caller's promise.
         unsafe {
             match size {
-                1 => lanes.pixels::<1, S>(x),
-                2 => lanes.pixels::<2, S>(x),
-                3 => lanes.pixels::<3, S>(x),
-                4 => lanes.pixels::<4, S>(x),
-                _ => lanes.pixels::<5, S>(x),
+                1 => lanes.pixels::<1, S>(from, x),
+                2 => lanes.pixels::<2, S>(from, x),
+                3 => lanes.pixels::<3, S>(from, x),
+                4 => lanes.pixels::<4, S>(from, x),
+                _ => lanes.pixels::<5, S>(from, x),
             }
         }
     }
@@ -78,8 +75,10 @@ unsafe fn row<S: Scale>(lanes: &Lanes<'_>) {
 /// Up to 16 channels from `channel` on.
 struct Lanes<'a> {
     strip: &'a Strip<'a>,
-    /// The taps of the first pixel, in pairs.
-    taps: &'a [[*const i16; 2]],
+    /// The taps of the first pixel.
+    taps: &'a [*const i16],
+    /// Taps whose products are added up in 16 bits.
+    span: usize,
     weights: *const i16,
     channel: usize,
     channels: usize,
@@ -89,31 +88,23 @@ struct Lanes<'a> {
 impl Lanes<'_> {
     /// # Safety
     ///
-    /// As [`strip`]; pixels `x..x + M` are in the strip.
+    /// As [`strip`]; pixels `x..x + M` are in the strip, the first window of them starts `from`
+    /// elements behind the strip's.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn pixels<const M: usize, S: Scale>(&self, x: usize) {
-        let start = x * self.strip.step + self.channel;
+    unsafe fn pixels<const M: usize, S: Scale>(&self, from: usize, x: usize) {
+        let start = from + self.channel;
         let mut weights = self.weights;
-        // SAFETY: the record is whole.
-        let mut sums = [unsafe { self.block.bias::<2>() }; M];
-        for &[first, second] in self.taps {
-            // SAFETY: inputs may be read up to 16 elements behind a tap (slack), and weights are
-            // whole blocks.
+        let (first, others) = self.taps.split_at(self.taps.len().min(2 * self.span));
+        // SAFETY: the record is whole; the rest is the caller's promise.
+        let mut sums = unsafe {
+            let bias = self.block.bias::<2>();
+            self.add::<M>([bias; M], first, weights, start)
+        };
+        for taps in others.chunks(2 * self.span) {
+            // SAFETY: the weights of as many taps lie before; the rest is the caller's promise.
             unsafe {
-                let w = [
-                    _mm256_loadu_si256(weights.cast()),
-                    _mm256_loadu_si256(weights.add(16).cast()),
-                ];
-                weights = weights.add(32);
-                for (m, sum) in sums.iter_mut().enumerate() {
-                    let at = start + m * self.strip.step;
-                    let a = _mm256_loadu_si256(first.add(at).cast());
-                    let b = _mm256_loadu_si256(second.add(at).cast());
-                    let pairs = [_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)];
-                    for n in 0..2 {
-                        sum[n] = _mm256_add_epi32(sum[n], _mm256_madd_epi16(pairs[n], w[n]));
-                    }
-                }
+                weights = weights.add(16 * 2 * self.span);
+                sums = self.add::<M>(sums, taps, weights, start);
             }
         }
         unrolled!(m in 0..M {
@@ -123,5 +114,70 @@ impl Lanes<'_> {
                 self.block.store::<2, S>(sums[m], to);
             }
         });
+    }
+
+    /// Adds the products of up to two spans of taps to sums.
+    ///
+    /// # Safety
+    ///
+    /// As [`strip`]; `start` is the place of the first channel of the first of `M` pixels.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn add<const M: usize>(
+        &self,
+        mut sums: [[__m256i; 2]; M],
+        taps: &[*const i16],
+        weights: *const i16,
+        start: usize,
+    ) -> [[__m256i; 2]; M] {
+        let (first, second) = taps.split_at(taps.len().min(self.span));
+        // SAFETY: the caller's promise, and weights are whole blocks.
+        let [a, b] = unsafe {
+            [
+                self.products::<M>(first, weights, start),
+                self.products::<M>(second, weights.add(16 * first.len()), start),
+            ]
+        };
+        let ones = _mm256_set1_epi16(1);
+        for (m, sums) in sums.iter_mut().enumerate() {
+            let pairs = [
+                _mm256_unpacklo_epi16(a[m], b[m]),
+                _mm256_unpackhi_epi16(a[m], b[m]),
+            ];
+            for n in 0..2 {
+                sums[n] = _mm256_add_epi32(sums[n], _mm256_madd_epi16(pairs[n], ones));
+            }
+        }
+        sums
+    }
+
+    /// The sums of the products of no more than a span of taps, in 16 bits.
+    ///
+    /// # Safety
+    ///
+    /// As [`Lanes::add`].
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn products<const M: usize>(
+        &self,
+        taps: &[*const i16],
+        mut weights: *const i16,
+        start: usize,
+    ) -> [__m256i; M] {
+        let mut sums = [_mm256_setzero_si256(); M];
+        for tap in taps {
+            // SAFETY: inputs may be read up to 16 elements behind a tap (slack), and weights are
+            // whole blocks.
+            unsafe {
+                let w = _mm256_loadu_si256(weights.cast());
+                weights = weights.add(16);
+                for (m, sum) in sums.iter_mut().enumerate() {
+                    let at = start + m * self.strip.step;
+                    let input = _mm256_loadu_si256(tap.add(at).cast());
+                    *sum = _mm256_add_epi16(*sum, _mm256_mullo_epi16(input, w));
+                }
+            }
+        }
+        sums
     }
 }

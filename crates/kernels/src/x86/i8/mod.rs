@@ -1,4 +1,5 @@
-//! int8 loops: pairs of taps are multiplied and added by `vpmaddwd`.
+//! int8 loops: pairs of taps are multiplied and added by `vpmaddwd`, those of single channels by
+//! `vpmullw` while 16 bits hold their sums.
 
 mod depthwise;
 mod finish;
@@ -15,7 +16,10 @@ pub(crate) use pool::{average_pool_2d, max_pool_2d, window_sums};
 
 /// A value of [`Avx2`] proves the features that the loops need.
 impl Tiles for Avx2 {
+    type Input = i16;
     type Weight = i16;
+    const TAPS: usize = 2;
+    const CHANNEL_TAPS: usize = 1;
     const BLOCK: usize = 16;
     const SHIFTS_LANES: bool = true;
     const VECTOR_PACK: Option<[usize; 2]> = Some([vector::ROWS, vector::STEP]);
@@ -29,6 +33,11 @@ impl Tiles for Avx2 {
         } else {
             position
         }
+    }
+
+    /// In sequence, as inputs are.
+    fn channel_at(position: usize) -> usize {
+        position
     }
 
     unsafe fn widen(self, from: *const i8, to: *mut i16, count: usize) {

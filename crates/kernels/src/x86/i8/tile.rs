@@ -1,53 +1,25 @@
 //! The register tile: up to 6 pixels by 8 or 16 outputs.
 
 use super::finish::{Block, Finish, Scale, with_rule};
-use crate::tiled::i8::{Strip, Weights, weights_per_output};
-use crate::tiled::plan::{Runs, blocks, padded_outputs, tiles};
+use crate::tiled::i8::{STARTS_MAX, Starts, Strip, Weights, weights_per_output};
+use crate::tiled::plan::{Runs, blocks, padded_outputs};
 use crate::tiled::unrolled;
+use crate::x86::Avx2;
 use core::arch::x86_64::*;
 
 /// One block of outputs.
 struct Product<'a> {
     weights: *const i16,
     block: Block<'a>,
-    pairs: Pairs<'a>,
+    pairs: Starts<'a, i16>,
     /// Elements between a run's start and the group's first channel.
     offset: usize,
     /// Output channels of a pixel.
     channels: usize,
 }
 
-/// The most pairs of taps whose starts are listed, and the fewest of a run that needs no list.
-const STARTS_MAX: usize = 64;
+/// The fewest pairs of a run that needs no list of starts.
 const RUN_PAIRS_MIN: usize = 12;
-
-/// Where the pairs of taps of a pixel are, from its place in a row on.
-#[derive(Clone, Copy)]
-enum Pairs<'a> {
-    /// Listed: loops over runs of a few pairs would spend their time on starting.
-    Each(&'a [*const i16]),
-    Runs(Runs),
-}
-
-impl<'a> Pairs<'a> {
-    fn of(runs: Runs, rows: &[*const i16], starts: &'a mut [*const i16; STARTS_MAX]) -> Self {
-        let pairs = runs.length.div_ceil(2);
-        let count = rows.len() * runs.per_row * pairs;
-        if pairs >= RUN_PAIRS_MIN || count > STARTS_MAX {
-            return Pairs::Runs(runs);
-        }
-        let each = rows.iter().flat_map(|row| {
-            (0..runs.per_row)
-                .flat_map(move |run| (0..pairs).map(move |pair| run * runs.apart + 2 * pair))
-                .map(move |at| row.wrapping_add(at))
-        });
-        starts
-            .iter_mut()
-            .zip(each)
-            .for_each(|(to, start)| *to = start);
-        Pairs::Each(&starts[..count])
-    }
-}
 
 /// Computes every output channel of a strip.
 ///
@@ -59,10 +31,10 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
     let geometry = &weights.operands.geometry;
     let channels = geometry.output[2];
     let group_outputs = channels / geometry.groups;
-    let each = weights_per_output(geometry, &weights.runs);
+    let each = weights_per_output::<Avx2>(geometry, &weights.runs);
     let finish = Finish::new(weights.operands);
     let mut starts = [core::ptr::null(); STARTS_MAX];
-    let pairs = Pairs::of(weights.runs, strip.rows, &mut starts);
+    let pairs = Starts::of::<2>(weights.runs, strip.rows, RUN_PAIRS_MIN, &mut starts);
     let mut index = 0;
     for group in 0..geometry.groups {
         for (first, width) in blocks(group_outputs, 16) {
@@ -103,9 +75,9 @@ unsafe fn block_tiles<const N: usize, S: Scale>(
     product: &Product<'_>,
     output: *mut i8,
 ) {
-    for (first, size) in tiles(strip.pixels, 6) {
-        let from = first * strip.step + product.offset;
-        // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
+    for (from, first, size) in strip.tiles(6) {
+        let from = from + product.offset;
+        // SAFETY: the pixels of the tile exist; the rest is the caller's promise.
         unsafe {
             let to = output.add(first * product.channels);
             match size {
@@ -168,13 +140,13 @@ unsafe fn tile<const M: usize, const N: usize, S: Scale>(
     // run of odd length, and weights for every pair of taps.
     unsafe {
         match product.pairs {
-            Pairs::Each(starts) => {
+            Starts::Each(starts) => {
                 for start in starts {
                     multiply(&mut sums, start.add(from), strip.step, weights);
                     weights = weights.add(16 * N);
                 }
             }
-            Pairs::Runs(Runs {
+            Starts::Runs(Runs {
                 per_row,
                 apart,
                 length,

@@ -1,0 +1,418 @@
+//! Convolutions in parts: rows of the image, pixels of a matrix product, outputs of a fully
+//! connected layer.
+//!
+//! A part is a convolution itself, of a smaller image, with the same packed weights. Kernels sum up
+//! every output in an order that does not depend on the image's size.
+
+use super::pool::ThreadPool;
+use crate::memory::{In, Plain, overlaps};
+use crate::{Architecture, Binding, Conv2dF32, Conv2dInteger, Geometry, Integer, Threads};
+use core::cell::Cell;
+use core::ops::Range;
+
+/// Multiplications of a part from which on there are more parts than threads, so that one that
+/// comes late, or is interrupted, finds less left to do.
+const PART_MULTIPLICATIONS: usize = 1 << 22;
+
+/// The most parts for each thread.
+const PARTS_PER_THREAD_MAX: usize = 4;
+
+/// What a multiplication of a depthwise convolution takes, in those of others.
+const DEPTHWISE_COST: usize = 4;
+
+/// Fully connected layers are cut at multiples of so many outputs: a block of every kernel set.
+const OUTPUTS: usize = 16;
+
+/// A part of a convolution of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    /// Its shapes.
+    geometry: Geometry,
+    /// Its input's elements.
+    input: Range<usize>,
+    /// Its output's elements.
+    output: Range<usize>,
+    /// The output channels that it computes.
+    channels: Range<usize>,
+}
+
+/// Along which axis a convolution is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Axis {
+    /// Rows of the output, with the input rows under their windows.
+    Rows,
+    /// Pixels, in a matrix product.
+    Pixels,
+    /// Blocks of outputs, where there is one pixel.
+    Outputs,
+}
+
+impl Axis {
+    fn of(geometry: &Geometry) -> Self {
+        match (geometry.is_pointwise(), geometry.output) {
+            (true, [1, 1, _]) => Axis::Outputs,
+            (true, _) => Axis::Pixels,
+            _ => Axis::Rows,
+        }
+    }
+
+    /// The most parts that there can be.
+    fn parts_max(self, geometry: &Geometry) -> usize {
+        let [rows, columns, outputs] = geometry.output;
+        match self {
+            Axis::Rows => rows,
+            // One pixel alone would be a fully connected layer, with weights in another order.
+            Axis::Pixels => rows * columns / 2,
+            Axis::Outputs => outputs / OUTPUTS,
+        }
+    }
+}
+
+/// Number `index` of `parts` nearly equal parts of `whole`.
+fn share(whole: usize, index: usize, parts: usize) -> Range<usize> {
+    let (each, longer) = (whole / parts, whole % parts);
+    let start = |index: usize| each * index + longer.min(index);
+    start(index)..start(index + 1)
+}
+
+impl Part {
+    /// Number `index` of `parts`. Together they are the whole output.
+    fn of(geometry: &Geometry, axis: Axis, index: usize, parts: usize) -> Part {
+        let [rows, columns, outputs] = geometry.output;
+        match axis {
+            Axis::Rows => Part::rows(geometry, share(rows, index, parts)),
+            Axis::Pixels => {
+                let pixels = share(rows * columns, index, parts);
+                let inputs = geometry.input[2];
+                let mut part = *geometry;
+                part.input = [1, pixels.len(), inputs];
+                part.output = [1, pixels.len(), outputs];
+                Part {
+                    geometry: part,
+                    input: pixels.start * inputs..pixels.end * inputs,
+                    output: pixels.start * outputs..pixels.end * outputs,
+                    channels: 0..outputs,
+                }
+            }
+            Axis::Outputs => {
+                let blocks = share(outputs / OUTPUTS, index, parts);
+                let end = if index + 1 == parts {
+                    outputs
+                } else {
+                    blocks.end * OUTPUTS
+                };
+                let channels = blocks.start * OUTPUTS..end;
+                let mut part = *geometry;
+                part.output[2] = channels.len();
+                Part {
+                    geometry: part,
+                    input: 0..geometry.input[2],
+                    output: channels.clone(),
+                    channels,
+                }
+            }
+        }
+    }
+
+    /// Some rows of the output, with the rows of the input that are under their windows.
+    fn rows(geometry: &Geometry, rows: Range<usize>) -> Part {
+        let window = &geometry.window;
+        let [height, width, inputs] = geometry.input;
+        let [_, columns, outputs] = geometry.output;
+        let start = rows.start.saturating_mul(window.stride[0]);
+        let reach = window.kernel[0]
+            .saturating_sub(1)
+            .saturating_mul(window.dilation[0]);
+        let last = (rows.end - 1)
+            .saturating_mul(window.stride[0])
+            .saturating_add(reach);
+        // The row behind the last one that is under a window.
+        let end = last
+            .saturating_add(1)
+            .saturating_sub(window.padding[0])
+            .min(height);
+        let first = start.saturating_sub(window.padding[0]).min(end);
+        let mut part = *geometry;
+        part.window.padding[0] = window.padding[0].saturating_sub(start);
+        part.input[0] = end - first;
+        part.output[0] = rows.len();
+        Part {
+            geometry: part,
+            input: first * width * inputs..end * width * inputs,
+            output: rows.start * columns * outputs..rows.end * columns * outputs,
+            channels: 0..outputs,
+        }
+    }
+}
+
+/// How many parts a convolution has for so many threads; 1 where more would gain nothing.
+fn parts(geometry: &Geometry, axis: Axis, pool: &ThreadPool) -> usize {
+    let threads = pool.threads();
+    let outputs: usize = geometry.output.iter().product();
+    let cost = if geometry.is_depthwise() {
+        DEPTHWISE_COST
+    } else {
+        1
+    };
+    let work = outputs.saturating_mul(geometry.taps()).saturating_mul(cost);
+    let each = (work / threads / PART_MULTIPLICATIONS).clamp(1, PARTS_PER_THREAD_MAX);
+    (threads * each)
+        .min(work / pool.part_multiplications_min())
+        .min(axis.parts_max(geometry))
+        .min(usize::from(u16::MAX))
+}
+
+/// What says how much scratch memory a convolution needs.
+type ScratchBytes = fn(&Geometry, Architecture) -> usize;
+
+/// A value that threads share. What makes it sound is said where it is used.
+struct Shared<T>(T);
+
+// SAFETY: only `divide` makes one, and its caller promises that this is sound.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Computes a convolution with `compute`, part by part, each with scratch memory of its thread's own.
+/// `false` where it is not worth it, or not possible: then nothing is computed.
+///
+/// # Safety
+///
+/// `compute` may be called by several threads at once: for a part it writes that part of the output
+/// and the scratch memory of the binding, reads besides them what nobody writes, and keeps nothing.
+unsafe fn divide(
+    geometry: &Geometry,
+    axis: Axis,
+    binding: &Binding<'_>,
+    scratch_bytes: ScratchBytes,
+    compute: impl Fn(&Part, Binding<'_>),
+) -> bool {
+    let Some(pool) = binding.threads.pool else {
+        return false;
+    };
+    let count = parts(geometry, axis, pool);
+    // A part needs no more than the whole.
+    if count < 2 || scratch_bytes(geometry, Architecture::current()) > pool.scratch_bytes() {
+        return false;
+    }
+    let shared = Shared((compute, *binding));
+    pool.run(count as u16, &|index, scratch| {
+        let (compute, binding) = shared.get();
+        let binding = Binding {
+            prepared: binding.prepared,
+            // The calling thread alone, which is given none, uses the session's.
+            scratch: scratch.unwrap_or(binding.scratch),
+            threads: Threads::ALONE,
+        };
+        compute(&Part::of(geometry, axis, index, count), binding);
+    })
+}
+
+/// Whether input and output hold their images, the output shares no byte with the input, and the
+/// scratch memory none with either.
+fn is_apart<T: Plain>(
+    geometry: &Geometry,
+    input: &In<'_, T>,
+    output: &[Cell<T>],
+    scratch: &[Cell<u8>],
+) -> bool {
+    let elements =
+        |[rows, columns, channels]: [usize; 3]| rows.checked_mul(columns)?.checked_mul(channels);
+    let holds = elements(geometry.input).is_some_and(|count| count <= input.len())
+        && elements(geometry.output).is_some_and(|count| count <= output.len());
+    let is_outside = !overlaps(input, scratch) && !overlaps(&In::from_cells(output), scratch);
+    holds && is_outside && !overlaps(input, output)
+}
+
+/// Computes an integer convolution with `kernel` on several threads. `false` where it is not worth
+/// it, or not possible: then nothing is computed.
+pub(crate) fn integer<T: Integer>(
+    operands: &Conv2dInteger<'_, T>,
+    scratch_bytes: ScratchBytes,
+    kernel: fn(&Conv2dInteger<'_, T>),
+) -> bool {
+    let geometry = &operands.geometry;
+    let axis = Axis::of(geometry);
+    let scratch = operands.binding.scratch;
+    if axis == Axis::Outputs || !is_apart(geometry, &operands.input, operands.output, scratch) {
+        return false;
+    }
+    // SAFETY: kernels write their output and their scratch memory, read besides them the input and
+    // constants, and keep nothing. Parts of the output are disjoint, and neither they nor scratch
+    // memory share a byte with the input; that of other threads is their own.
+    unsafe {
+        divide(
+            geometry,
+            axis,
+            &operands.binding,
+            scratch_bytes,
+            |part, binding| {
+                kernel(&Conv2dInteger {
+                    geometry: part.geometry,
+                    input: operands.input.part(part.input.start, part.input.len()),
+                    output: operands.output.get(part.output.clone()).unwrap_or(&[]),
+                    binding,
+                    ..*operands
+                });
+            },
+        )
+    }
+}
+
+/// Computes a float convolution with `kernel` on several threads, as [`integer`] does.
+pub(crate) fn float(
+    operands: &Conv2dF32<'_>,
+    scratch_bytes: ScratchBytes,
+    kernel: fn(&Conv2dF32<'_>),
+) -> bool {
+    let geometry = &operands.geometry;
+    let scratch = operands.binding.scratch;
+    if !is_apart(geometry, &operands.input, operands.output, scratch) {
+        return false;
+    }
+    // SAFETY: as in `integer`.
+    unsafe {
+        let axis = Axis::of(geometry);
+        divide(
+            geometry,
+            axis,
+            &operands.binding,
+            scratch_bytes,
+            |part, binding| {
+                let channels = &part.channels;
+                let first = channels.start * geometry.taps();
+                kernel(&Conv2dF32 {
+                    geometry: part.geometry,
+                    input: operands.input.part(part.input.start, part.input.len()),
+                    output: operands.output.get(part.output.clone()).unwrap_or(&[]),
+                    // Those of other layers are packed as a whole.
+                    weights: operands.weights.get(first..).unwrap_or(&[]),
+                    bias: operands.bias.get(channels.start..).unwrap_or(&[]),
+                    binding,
+                    ..*operands
+                });
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Window, scalar};
+    use std::vec::Vec;
+
+    /// Rows 0 to 3 and 3 to 5 of a 3 x 3 convolution with padding and a step of 2 over 9 rows: the
+    /// second part's first window starts at row 5.
+    #[test]
+    fn rows_take_the_rows_under_their_windows() {
+        let window = Window {
+            kernel: [3, 3],
+            stride: [2, 2],
+            dilation: [1, 1],
+            padding: [1, 1],
+        };
+        let geometry = Geometry {
+            input: [9, 9, 4],
+            output: [5, 5, 7],
+            window,
+            groups: 1,
+        };
+        let part = |index| Part::of(&geometry, Axis::Rows, index, 2);
+        let first = Part {
+            geometry: Geometry {
+                input: [6, 9, 4],
+                output: [3, 5, 7],
+                ..geometry
+            },
+            input: 0..6 * 36,
+            output: 0..3 * 35,
+            channels: 0..7,
+        };
+        assert_eq!(part(0), first);
+        let mut unpadded = window;
+        unpadded.padding[0] = 0;
+        let second = Part {
+            geometry: Geometry {
+                input: [4, 9, 4],
+                output: [2, 5, 7],
+                window: unpadded,
+                groups: 1,
+            },
+            input: 5 * 36..9 * 36,
+            output: 3 * 35..5 * 35,
+            channels: 0..7,
+        };
+        assert_eq!(part(1), second);
+    }
+
+    /// Plain loops, so that tools can watch what threads do with memory.
+    #[test]
+    fn three_threads_compute_what_one_does() {
+        let geometry = Geometry {
+            input: [7, 3, 2],
+            output: [7, 3, 4],
+            window: Window {
+                kernel: [3, 1],
+                stride: [1, 1],
+                dilation: [1, 1],
+                padding: [1, 0],
+            },
+            groups: 1,
+        };
+        let pool = ThreadPool::new(3, 0).unwrap().for_all_layers();
+        let weights: Vec<f32> = (0..24).map(|i| i as f32 - 11.5).collect();
+        let cells: Vec<Cell<f32>> = (0..126).map(|i| Cell::new(i as f32)).collect();
+        let scratch = [const { Cell::new(0u8) }; 8];
+        let (input, output) = cells.split_at(42);
+        let operands = |threads| Conv2dF32 {
+            geometry,
+            input: In::from_cells(input),
+            output,
+            weights: &weights,
+            bias: &[],
+            limits: [-1e9, 1e9],
+            binding: Binding {
+                prepared: &[],
+                scratch: &scratch,
+                threads,
+            },
+        };
+        let compute = |operands: &Conv2dF32<'_>| {
+            operands.output.iter().for_each(|cell| cell.set(-1.0));
+            if !float(operands, |_, _| 0, scalar::f32::conv_2d) {
+                scalar::f32::conv_2d(operands);
+            }
+            operands.output.iter().map(Cell::get).collect::<Vec<_>>()
+        };
+        let alone = compute(&operands(Threads::ALONE));
+        assert!(alone.iter().all(|&value| value != -1.0));
+        assert_eq!(compute(&operands(Threads::of(&pool))), alone);
+        // Where memory is shared, nothing is divided.
+        let near = Conv2dF32 {
+            output: &cells[..84],
+            ..operands(Threads::of(&pool))
+        };
+        assert!(!float(&near, |_, _| 0, scalar::f32::conv_2d));
+        assert!(!float(
+            &operands(Threads::of(&pool)),
+            |_, _| 1,
+            scalar::f32::conv_2d
+        ));
+    }
+
+    #[test]
+    fn parts_are_the_whole() {
+        for whole in [1, 2, 7, 64] {
+            for parts in 1..=whole {
+                let shares: Vec<usize> = (0..parts).flat_map(|i| share(whole, i, parts)).collect();
+                assert_eq!(shares, (0..whole).collect::<Vec<_>>());
+                assert!((0..parts).all(|i| share(whole, i, parts).len() >= whole / parts));
+            }
+        }
+    }
+}
