@@ -62,6 +62,23 @@ pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[f32], _prepared: &mut [
     }
 }
 
+/// Rows of the output at whose multiples threads may cut an image.
+#[cfg(any(test, feature = "std"))]
+pub(crate) fn row_multiple(_geometry: &Geometry) -> usize {
+    match Architecture::current() {
+        #[cfg(any(
+            neon,
+            target_arch = "x86_64",
+            all(target_arch = "wasm32", target_feature = "simd128")
+        ))]
+        Architecture::Avx2
+        | Architecture::Simd128
+        | Architecture::Neon
+        | Architecture::NeonDotprod => tiled::f32::row_multiple(_geometry),
+        _ => 1,
+    }
+}
+
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dF32<'_>) {
     #[cfg(any(test, feature = "std"))]

@@ -39,8 +39,8 @@ struct Part {
 /// Along which axis a convolution is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
-    /// Rows of the output, with the input rows under their windows.
-    Rows,
+    /// Rows of the output, with the input rows under their windows, so many at a time.
+    Rows(usize),
     /// Pixels, in a matrix product.
     Pixels,
     /// Blocks of outputs, where there is one pixel.
@@ -48,11 +48,12 @@ enum Axis {
 }
 
 impl Axis {
-    fn of(geometry: &Geometry) -> Self {
+    /// For kernels whose parts start at multiples of so many rows.
+    fn of(geometry: &Geometry, row_multiple: usize) -> Self {
         match (geometry.is_pointwise(), geometry.output) {
             (true, [1, 1, _]) => Axis::Outputs,
             (true, _) => Axis::Pixels,
-            _ => Axis::Rows,
+            _ => Axis::Rows(row_multiple),
         }
     }
 
@@ -60,7 +61,7 @@ impl Axis {
     fn parts_max(self, geometry: &Geometry) -> usize {
         let [rows, columns, outputs] = geometry.output;
         match self {
-            Axis::Rows => rows,
+            Axis::Rows(multiple) => rows.div_ceil(multiple),
             // One pixel alone would be a fully connected layer, with weights in another order.
             Axis::Pixels => rows * columns / 2,
             Axis::Outputs => outputs / OUTPUTS,
@@ -80,7 +81,11 @@ impl Part {
     fn of(geometry: &Geometry, axis: Axis, index: usize, parts: usize) -> Part {
         let [rows, columns, outputs] = geometry.output;
         match axis {
-            Axis::Rows => Part::rows(geometry, share(rows, index, parts)),
+            Axis::Rows(multiple) => {
+                let share = share(rows.div_ceil(multiple), index, parts);
+                let [start, end] = [share.start, share.end].map(|end| rows.min(end * multiple));
+                Part::rows(geometry, start..end)
+            }
             Axis::Pixels => {
                 let pixels = share(rows * columns, index, parts);
                 let inputs = geometry.input[2];
@@ -145,9 +150,15 @@ impl Part {
     }
 }
 
-/// How many parts a convolution has for so many threads; 1 where more would gain nothing.
+/// How many parts a convolution has for so many threads; 1 where more would gain nothing, or where a
+/// part would be a matrix product that the whole is not because of the rows above it.
 fn parts(geometry: &Geometry, axis: Axis, pool: &ThreadPool) -> usize {
     let threads = pool.threads();
+    let mut below = *geometry;
+    below.window.padding[0] = 0;
+    if below.is_pointwise() != geometry.is_pointwise() {
+        return 1;
+    }
     let outputs: usize = geometry.output.iter().product();
     let cost = if geometry.is_depthwise() {
         DEPTHWISE_COST
@@ -236,7 +247,7 @@ pub(crate) fn integer<T: Integer>(
     kernel: fn(&Conv2dInteger<'_, T>),
 ) -> bool {
     let geometry = &operands.geometry;
-    let axis = Axis::of(geometry);
+    let axis = Axis::of(geometry, 1);
     let scratch = operands.binding.scratch;
     if axis == Axis::Outputs || !is_apart(geometry, &operands.input, operands.output, scratch) {
         return false;
@@ -276,7 +287,7 @@ pub(crate) fn float(
     }
     // SAFETY: as in `integer`.
     unsafe {
-        let axis = Axis::of(geometry);
+        let axis = Axis::of(geometry, crate::f32::row_multiple(geometry));
         divide(
             geometry,
             axis,
@@ -322,7 +333,7 @@ mod tests {
             window,
             groups: 1,
         };
-        let part = |index| Part::of(&geometry, Axis::Rows, index, 2);
+        let part = |index| Part::of(&geometry, Axis::Rows(1), index, 2);
         let first = Part {
             geometry: Geometry {
                 input: [6, 9, 4],
@@ -403,6 +414,28 @@ mod tests {
             |_, _| 1,
             scalar::f32::conv_2d
         ));
+    }
+
+    /// Windows of 1 x 1 with a row of padding above: without that row, weights would be packed in
+    /// another order.
+    #[test]
+    fn parts_are_of_the_kind_of_the_whole() {
+        let geometry = Geometry {
+            input: [7, 1, 27],
+            output: [8, 1, 2],
+            window: Window {
+                kernel: [1, 1],
+                stride: [1, 1],
+                dilation: [1, 1],
+                padding: [1, 0],
+            },
+            groups: 1,
+        };
+        let pool = ThreadPool::new(3, 0).unwrap().for_all_layers();
+        assert_eq!(parts(&geometry, Axis::of(&geometry, 1), &pool), 1);
+        let mut inside = geometry;
+        (inside.window.padding, inside.input[0]) = ([0, 0], 8);
+        assert_eq!(parts(&inside, Axis::of(&inside, 1), &pool), 3);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Float convolutions: sizes, packing, staging, and the loop over rows.
 
+mod squares;
+
 use super::plan::{KERNEL_ROWS_MAX, Kind, Runs, Staging, blocks, padded_outputs};
 use crate::memory::{cells_as, overlaps, slice_as};
 use crate::{Conv2dF32, Geometry, scalar};
+use squares::Squares;
+pub(crate) use squares::{PRODUCTS, SquareOutputs, Vector, square_inputs, square_outputs};
 
 /// Consecutive pixels of one output row.
 pub(crate) struct Strip<'a> {
@@ -57,18 +61,51 @@ pub(crate) trait Tiles: Copy {
     /// The windows of all pixels, with `SLACK` elements behind them, are readable in every row;
     /// `strip.output` has room for all channels of the pixels; `weights` holds all taps.
     unsafe fn depthwise(self, convolution: &Weights<'_>, weights: &[f32], strip: &Strip<'_>);
+
+    /// [`square_inputs`].
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn square_inputs(
+        self,
+        pixels: &[*const f32; PRODUCTS],
+        channels: usize,
+        to: *mut f32,
+        apart: usize,
+    );
+
+    /// [`square_outputs`].
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn square_outputs(self, outputs: &SquareOutputs<'_>, to: *mut f32);
+}
+
+/// Rows of the output at whose multiples an image may be cut so that parts of it have the bits of
+/// the whole.
+#[cfg(any(test, feature = "std"))]
+pub(crate) fn row_multiple(geometry: &Geometry) -> usize {
+    Squares::of(geometry).map_or(1, |_| squares::SIDE)
 }
 
 /// Bytes of staged input.
 pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
+    if let Some(squares) = Squares::of(geometry) {
+        return squares.elements() * 4;
+    }
     match Kind::of(geometry) {
         Some(Kind::Vector) | None => 0,
         Some(kind) => kind.staged_elements(geometry) * 4,
     }
 }
 
-/// Bytes of packed weights: `[groups][blocks][taps][8 or 16]`.
+/// Bytes of packed weights: `[groups][blocks][taps][8 or 16]`, or those of [`Squares`].
 pub(crate) fn conv_2d_prepared_bytes(geometry: &Geometry) -> usize {
+    if let Some(squares) = Squares::of(geometry) {
+        return squares.weights().saturating_mul(4);
+    }
     match Kind::of(geometry) {
         Some(Kind::Pointwise(_) | Kind::General(_)) => {
             let outputs = padded_outputs(geometry) * geometry.groups;
@@ -83,19 +120,42 @@ pub(crate) fn prepare_conv_2d<T: Tiles>(geometry: &Geometry, weights: &[f32], pr
     if conv_2d_prepared_bytes(geometry) == 0 {
         return;
     }
-    let taps = geometry.taps();
-    let outputs = geometry.output[2] / geometry.groups;
+    if let Some(squares) = Squares::of(geometry) {
+        return squares.prepare::<T>(weights, prepared);
+    }
+    let at = |output: usize, tap: usize| output * geometry.taps() + tap;
+    let weight = |output, tap| weights.get(at(output, tap)).copied().unwrap_or(0.0);
     let mut to = prepared.chunks_exact_mut(4);
+    pack::<T, f32>(geometry, weight, |weight| {
+        if let Some(bytes) = to.next() {
+            bytes.copy_from_slice(&weight.to_ne_bytes());
+        }
+    });
+}
+
+/// Gives `put` what `weight` says of outputs' taps: `[groups][blocks][taps][8 or 16]`, zeros for outputs
+/// that there are not.
+fn pack<T: Tiles, W>(
+    geometry: &Geometry,
+    weight: impl Fn(usize, usize) -> W,
+    mut put: impl FnMut(W),
+) {
+    let outputs = geometry.output[2] / geometry.groups;
     for group in 0..geometry.groups {
         for (first, width) in blocks(outputs, T::BLOCK) {
-            for tap in 0..taps {
+            for tap in 0..geometry.taps() {
                 for output in first..first + width {
-                    let at = (group * outputs + output) * taps + tap;
-                    let inside = output < outputs;
-                    let weight = weights.get(at).copied().filter(|_| inside).unwrap_or(0.0);
-                    if let Some(bytes) = to.next() {
-                        bytes.copy_from_slice(&weight.to_ne_bytes());
-                    }
+                    // Behind the last weight.
+                    let none = geometry.output[2];
+                    let is_there = output < outputs;
+                    put(weight(
+                        if is_there {
+                            group * outputs + output
+                        } else {
+                            none
+                        },
+                        tap,
+                    ));
                 }
             }
         }
@@ -131,11 +191,13 @@ impl<'a> Checked<'a> {
 
 /// See [`crate::f32::conv_2d`].
 pub(crate) fn conv_2d<T: Tiles>(tiles: T, operands: &Conv2dF32<'_>) {
-    let kind = Kind::of(&operands.geometry);
-    let checked = kind.and_then(|kind| Some((kind, Checked::new(operands)?)));
-    match checked {
-        Some((kind, checked)) => run(tiles, kind, &checked),
-        None => scalar::f32::conv_2d(operands),
+    let geometry = &operands.geometry;
+    let Some((kind, checked)) = Kind::of(geometry).zip(Checked::new(operands)) else {
+        return scalar::f32::conv_2d(operands);
+    };
+    match Squares::of(geometry) {
+        Some(squares) => squares.run(tiles, &checked),
+        None => run(tiles, kind, &checked),
     }
 }
 
