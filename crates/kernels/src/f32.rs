@@ -17,7 +17,9 @@ use core::cell::Cell;
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => tiled::f32::conv_2d_scratch_bytes(_geometry),
+        Architecture::Avx2 | Architecture::AvxVnni | Architecture::Avx512Vnni => {
+            tiled::f32::conv_2d_scratch_bytes(_geometry)
+        }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::f32::conv_2d_scratch_bytes(_geometry),
         #[cfg(neon)]
@@ -32,7 +34,9 @@ pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -
 pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => tiled::f32::conv_2d_prepared_bytes(_geometry),
+        Architecture::Avx2 | Architecture::AvxVnni | Architecture::Avx512Vnni => {
+            tiled::f32::conv_2d_prepared_bytes(_geometry)
+        }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::f32::conv_2d_prepared_bytes(_geometry),
         #[cfg(neon)]
@@ -47,7 +51,7 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
 pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[f32], _prepared: &mut [u8]) {
     match Architecture::current() {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => {
+        Architecture::Avx2 | Architecture::AvxVnni | Architecture::Avx512Vnni => {
             tiled::f32::prepare_conv_2d::<x86::Avx2>(_geometry, _weights, _prepared)
         }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -72,6 +76,8 @@ pub(crate) fn row_multiple(_geometry: &Geometry) -> usize {
             all(target_arch = "wasm32", target_feature = "simd128")
         ))]
         Architecture::Avx2
+        | Architecture::AvxVnni
+        | Architecture::Avx512Vnni
         | Architecture::Simd128
         | Architecture::Neon
         | Architecture::NeonDotprod => tiled::f32::row_multiple(_geometry),

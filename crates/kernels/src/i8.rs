@@ -29,6 +29,10 @@ pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -
     match architecture {
         #[cfg(target_arch = "x86_64")]
         Architecture::Avx2 => tiled::i8::conv_2d_scratch_bytes::<x86::Avx2>(_geometry),
+        #[cfg(target_arch = "x86_64")]
+        Architecture::AvxVnni => tiled::i8::conv_2d_scratch_bytes::<x86::AvxVnni>(_geometry),
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx512Vnni => tiled::i8::conv_2d_scratch_bytes::<x86::Avx512Vnni>(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::i8::conv_2d_scratch_bytes::<Simd128>(_geometry),
         #[cfg(neon)]
@@ -46,6 +50,10 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
     match architecture {
         #[cfg(target_arch = "x86_64")]
         Architecture::Avx2 => tiled::i8::conv_2d_prepared_bytes::<x86::Avx2>(_geometry),
+        #[cfg(target_arch = "x86_64")]
+        Architecture::AvxVnni => tiled::i8::conv_2d_prepared_bytes::<x86::AvxVnni>(_geometry),
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx512Vnni => tiled::i8::conv_2d_prepared_bytes::<x86::Avx512Vnni>(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::i8::conv_2d_prepared_bytes::<Simd128>(_geometry),
         #[cfg(neon)]
@@ -62,6 +70,14 @@ pub fn prepare_conv_2d(_constants: &Conv2dConstants<'_>, _prepared: &mut [u8]) {
         #[cfg(target_arch = "x86_64")]
         Architecture::Avx2 => {
             tiled::i8::prepare_conv_2d::<x86::Avx2>(_constants, _prepared);
+        }
+        #[cfg(target_arch = "x86_64")]
+        Architecture::AvxVnni => {
+            tiled::i8::prepare_conv_2d::<x86::AvxVnni>(_constants, _prepared);
+        }
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx512Vnni => {
+            tiled::i8::prepare_conv_2d::<x86::Avx512Vnni>(_constants, _prepared);
         }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => {
@@ -88,7 +104,11 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
 
 fn conv_2d_alone(operands: &Conv2dI8<'_>) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = x86::Avx2::detect() {
+    if let Some(vnni) = x86::AvxVnni::detect() {
+        return tiled::i8::conv_2d(vnni, operands);
+    } else if let Some(vnni) = x86::Avx512Vnni::detect() {
+        return tiled::i8::conv_2d(vnni, operands);
+    } else if let Some(avx2) = x86::Avx2::detect() {
         return tiled::i8::conv_2d(avx2, operands);
     }
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]

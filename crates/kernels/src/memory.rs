@@ -19,6 +19,8 @@ mod sealed {
     impl Plain for i64 {}
     impl Plain for u64 {}
     impl Plain for f32 {}
+    #[cfg(target_arch = "x86_64")]
+    impl Plain for crate::x86::i8::Raised {}
 }
 pub use sealed::Plain;
 

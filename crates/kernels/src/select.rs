@@ -17,11 +17,15 @@ pub enum Architecture {
     Simd128,
     /// x86-64 with AVX2 and FMA, detected when the program runs.
     Avx2,
+    /// The same with products of four bytes (`VPDPBUSD`), as AVX-VNNI encodes them.
+    AvxVnni,
+    /// The same as AVX-512 encodes them.
+    Avx512Vnni,
 }
 
 impl Architecture {
     /// Every set, for planning and tables.
-    pub const ALL: [Architecture; 7] = [
+    pub const ALL: [Architecture; 9] = [
         Architecture::Scalar,
         Architecture::Armv7em,
         Architecture::Helium,
@@ -29,6 +33,8 @@ impl Architecture {
         Architecture::NeonDotprod,
         Architecture::Simd128,
         Architecture::Avx2,
+        Architecture::AvxVnni,
+        Architecture::Avx512Vnni,
     ];
 
     /// The name that sessions, benchmarks and device tests report.
@@ -41,6 +47,8 @@ impl Architecture {
             Architecture::NeonDotprod => "neon-dotprod",
             Architecture::Simd128 => "simd128",
             Architecture::Avx2 => "avx2",
+            Architecture::AvxVnni => "avx-vnni",
+            Architecture::Avx512Vnni => "avx512-vnni",
         }
     }
 
@@ -51,7 +59,11 @@ impl Architecture {
             return Architecture::Helium;
         }
         #[cfg(target_arch = "x86_64")]
-        if crate::x86::Avx2::detect().is_some() {
+        if crate::x86::AvxVnni::detect().is_some() {
+            return Architecture::AvxVnni;
+        } else if crate::x86::Avx512Vnni::detect().is_some() {
+            return Architecture::Avx512Vnni;
+        } else if crate::x86::Avx2::detect().is_some() {
             return Architecture::Avx2;
         }
         #[cfg(neon)]

@@ -45,7 +45,7 @@ pub fn check_random_case(seed: u64) {
         zero_point: below(256) as u8 as i8,
         overlap: below(2) == 0,
     };
-    check_i8(geometry, case);
+    check_i8(&CURRENT_I8, geometry, case);
     check_f32(geometry, seed, case.overlap, case.extreme);
     check_pool(geometry, case, below(2) == 0);
     let factors = [below(1 << 23), below(1 << 23)].map(|factor| factor as i32 - (1 << 22));
@@ -358,17 +358,37 @@ fn requantization(case: &Case, next: &mut impl FnMut() -> u64) -> Requantize {
     }
 }
 
-/// Scratch memory, and what is prepared.
-fn conv_2d_memory(constants: &Conv2dConstants<'_>) -> [Guarded; 2] {
-    let (geometry, architecture) = (&constants.geometry, Architecture::current());
-    let scratch = crate::i8::conv_2d_scratch_bytes(geometry, architecture);
-    let prepared = crate::i8::conv_2d_prepared_bytes(geometry, architecture);
-    let mut memory = [scratch, prepared].map(Guarded::new);
-    crate::i8::prepare_conv_2d(constants, memory[1].bytes());
-    memory
+/// The functions of a set of kernels that compute int8 convolutions.
+struct ConvolutionsI8 {
+    scratch_bytes: fn(&Geometry) -> usize,
+    prepared_bytes: fn(&Geometry) -> usize,
+    prepare: fn(&Conv2dConstants<'_>, &mut [u8]),
+    conv_2d: fn(&Conv2dI8<'_>),
 }
 
-fn check_i8(geometry: Geometry, case: Case) {
+/// Those that run here.
+const CURRENT_I8: ConvolutionsI8 = ConvolutionsI8 {
+    scratch_bytes: |geometry| crate::i8::conv_2d_scratch_bytes(geometry, Architecture::current()),
+    prepared_bytes: |geometry| crate::i8::conv_2d_prepared_bytes(geometry, Architecture::current()),
+    prepare: crate::i8::prepare_conv_2d,
+    conv_2d: crate::i8::conv_2d,
+};
+
+impl ConvolutionsI8 {
+    /// Scratch memory, and what is prepared.
+    fn memory(&self, constants: &Conv2dConstants<'_>) -> [Guarded; 2] {
+        let geometry = &constants.geometry;
+        let sizes = [
+            (self.scratch_bytes)(geometry),
+            (self.prepared_bytes)(geometry),
+        ];
+        let mut memory = sizes.map(Guarded::new);
+        (self.prepare)(constants, memory[1].bytes());
+        memory
+    }
+}
+
+fn check_i8(kernels: &ConvolutionsI8, geometry: Geometry, case: Case) {
     let mut next = noise(case.seed);
     let mut values = |n: usize| -> Vec<i8> {
         let value = |bits: u64| match case.extreme {
@@ -392,7 +412,7 @@ fn check_i8(geometry: Geometry, case: Case) {
         Rounding::High => Channels::High(&narrow),
         _ => Channels::Wide(&wide),
     };
-    let [mut scratch, mut prepared] = conv_2d_memory(&Conv2dConstants {
+    let [mut scratch, mut prepared] = kernels.memory(&Conv2dConstants {
         geometry,
         weights: &weights,
         channels,
@@ -420,7 +440,7 @@ fn check_i8(geometry: Geometry, case: Case) {
         if judge {
             scalar::i8::conv_2d(&operands);
         } else {
-            crate::i8::conv_2d(&operands);
+            (kernels.conv_2d)(&operands);
         }
         place.result(outputs, distance, guard)
     };
@@ -440,6 +460,11 @@ fn check_i8(geometry: Geometry, case: Case) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "x86_64")]
+    use crate::{
+        tiled,
+        x86::{Avx2, i8::EmulatedVnni},
+    };
     use proptest::prelude::*;
 
     fn skips() -> bool {
@@ -492,6 +517,19 @@ mod tests {
         )
     }
 
+    /// The loops of processors with AVX-VNNI and AVX512-VNNI.
+    #[cfg(target_arch = "x86_64")]
+    const FOURS: ConvolutionsI8 = ConvolutionsI8 {
+        scratch_bytes: tiled::i8::conv_2d_scratch_bytes::<EmulatedVnni>,
+        prepared_bytes: tiled::i8::conv_2d_prepared_bytes::<EmulatedVnni>,
+        prepare: tiled::i8::prepare_conv_2d::<EmulatedVnni>,
+        conv_2d: |operands| {
+            if let Some(avx2) = Avx2::detect() {
+                tiled::i8::conv_2d(EmulatedVnni(avx2), operands);
+            }
+        },
+    };
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
@@ -530,7 +568,17 @@ mod tests {
             if skips() {
                 return Ok(());
             }
-            check_i8(g, case);
+            check_i8(&CURRENT_I8, g, case);
+        }
+
+        /// `vpdpbusd` is made of other instructions, so that this runs on machines without it.
+        #[cfg(target_arch = "x86_64")]
+        #[test]
+        fn integer_convolutions_by_fours_are_equal(g in geometries(), case in cases()) {
+            if skips() {
+                return Ok(());
+            }
+            check_i8(&FOURS, g, case);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Sums where outputs change by one: convolutions of zeros, whose sums are their biases.
 
-use super::{conv_2d_memory, noise};
+use super::{CURRENT_I8, noise};
 use crate::memory::In;
 use crate::{Binding, Channels, Conv2dConstants, Conv2dI8, Geometry, Threads, Window, scalar};
 use core::cell::Cell;
@@ -61,7 +61,7 @@ fn check(seed: u64, rounding: Rounding, pixels: usize, shift: u8) {
             max: 127,
         },
     };
-    let [mut scratch, mut prepared] = conv_2d_memory(&constants);
+    let [mut scratch, mut prepared] = CURRENT_I8.memory(&constants);
     let input = vec![1; pixels];
     let mut run = |kernel: fn(&Conv2dI8<'_>)| {
         let output = vec![Cell::new(0i8); pixels * OUTPUTS];

@@ -73,7 +73,7 @@ pub(super) unsafe fn strip<P: Multiply>(
     let each = weights_per_output::<P>(geometry, &weights.runs);
     let finish = Finish::new(weights.operands);
     let mut starts = [core::ptr::null(); STARTS_MAX];
-    let starts = Starts::of::<TAPS>(weights.runs, strip.rows, P::STEPS, &mut starts);
+    let starts = Starts::of(TAPS, weights.runs, strip.rows, P::STEPS, &mut starts);
     let mut index = 0;
     for group in 0..geometry.groups {
         for (first, width) in blocks(group_outputs, BLOCK) {

@@ -68,6 +68,8 @@ pub(crate) trait Tiles: Copy {
     type Input: Plain + From<i8>;
     /// A packed weight, likewise.
     type Weight: Plain;
+    /// What staged inputs exceed inputs by in products of everything but depthwise convolutions.
+    const INPUT_OFFSET: i32 = 0;
     /// Neighbouring taps of a run that are multiplied together.
     const TAPS: usize;
     /// Taps of a channel that are multiplied together by depthwise loops.

@@ -183,7 +183,11 @@ pub(super) fn pack<T: Tiles>(
     for lanes in each_block::<T>(geometry, kind) {
         let rule = rule(&lanes);
         let records = lanes.map(|channel| match channel {
-            Some(channel) => record(constants, rule, channel),
+            Some(channel) => {
+                let mut record = record(constants, rule, channel);
+                record[0] = record[0].wrapping_sub(excess::<T>(constants, kind, channel));
+                record
+            }
             None => [0; PARTS],
         });
         for part in 0..PARTS {
@@ -279,6 +283,17 @@ fn sum_max(constants: &Conv2dConstants<'_>, kind: &Kind, channel: usize) -> i64 
     let weights = constants.weights.get(start..).unwrap_or(&[]);
     let row = weights.iter().step_by(step.max(1)).take(taps);
     row.map(|&weight| 128 * i64::from(weight).abs()).sum()
+}
+
+/// What the offset of staged inputs adds to a channel's sums. Sums wrap round, and end within 32 bits.
+fn excess<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, channel: usize) -> i32 {
+    if T::INPUT_OFFSET == 0 || matches!(kind, Kind::Depthwise(_)) {
+        return 0;
+    }
+    let taps = constants.geometry.taps();
+    let weights = constants.weights.get(channel * taps..).unwrap_or(&[]);
+    let sum: i32 = weights.iter().take(taps).map(|&w| i32::from(w)).sum();
+    sum.wrapping_mul(T::INPUT_OFFSET)
 }
 
 fn record(constants: &Conv2dConstants<'_>, rule: Rule, channel: usize) -> [i32; PARTS] {

@@ -14,21 +14,22 @@ pub(crate) enum Starts<'a, I> {
 }
 
 impl<'a, I> Starts<'a, I> {
-    /// For steps of `TAPS` taps; runs of at least `run_steps_min` steps are not listed.
-    pub(crate) fn of<const TAPS: usize>(
+    /// For steps of so many taps; runs of at least `run_steps_min` steps are not listed.
+    pub(crate) fn of(
+        taps: usize,
         runs: Runs,
         rows: &[*const I],
         run_steps_min: usize,
         starts: &'a mut [*const I; STARTS_MAX],
     ) -> Self {
-        let steps = runs.length.div_ceil(TAPS);
+        let steps = runs.length.div_ceil(taps);
         let count = rows.len() * runs.per_row * steps;
         if steps >= run_steps_min || count > STARTS_MAX {
             return Starts::Runs(runs);
         }
         let each = rows.iter().flat_map(|row| {
             (0..runs.per_row)
-                .flat_map(move |run| (0..steps).map(move |step| run * runs.apart + TAPS * step))
+                .flat_map(move |run| (0..steps).map(move |step| run * runs.apart + taps * step))
                 .map(move |at| row.wrapping_add(at))
         });
         starts

@@ -2,6 +2,7 @@
 //! the channels' weights cannot overflow them, and then in 32.
 
 use super::finish::{Block, Finish, Scale, with_rule};
+use super::widen::Sixteen;
 use crate::tiled::i8::{Strip, Weights};
 use crate::tiled::plan::DEPTHWISE_TAPS_MAX;
 use crate::tiled::unrolled;
@@ -15,12 +16,12 @@ use core::arch::x86_64::*;
 /// `strip.output` has room for all channels of the pixels; weights and records are what
 /// `prepare_conv_2d` wrote for the geometry.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
+pub(super) unsafe fn strip<I: Sixteen, W: Sixteen>(weights: &Weights<'_, W>, strip: &Strip<'_, I>) {
     let geometry = &weights.operands.geometry;
     let channels = geometry.output[2];
     let columns = geometry.window.kernel[1];
     let apart = geometry.window.dilation[1] * channels;
-    let mut taps = [core::ptr::null::<i16>(); DEPTHWISE_TAPS_MAX];
+    let mut taps = [core::ptr::null::<I>(); DEPTHWISE_TAPS_MAX];
     let taps = &mut taps[..strip.rows.len() * columns];
     for (taps, row) in taps.chunks_exact_mut(columns).zip(strip.rows) {
         for (column, tap) in taps.iter_mut().enumerate() {
@@ -46,7 +47,7 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
                     valid: (channels - channel).min(16),
                 },
             };
-            with_rule!(rule, S => row::<S>(lanes));
+            with_rule!(rule, S => row::<I, W, S>(lanes));
         }
     }
 }
@@ -57,7 +58,7 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
 ///
 /// As [`strip`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn row<S: Scale>(lanes: &Lanes<'_>) {
+unsafe fn row<I: Sixteen, W: Sixteen, S: Scale>(lanes: &Lanes<'_, I, W>) {
     for (from, x, size) in lanes.strip.tiles(5) {
         // SAFETY: the pixels of the tile exist; the rest is the caller's promise.
         unsafe {
@@ -73,19 +74,19 @@ unsafe fn row<S: Scale>(lanes: &Lanes<'_>) {
 }
 
 /// Up to 16 channels from `channel` on.
-struct Lanes<'a> {
-    strip: &'a Strip<'a>,
+struct Lanes<'a, I, W> {
+    strip: &'a Strip<'a, I>,
     /// The taps of the first pixel.
-    taps: &'a [*const i16],
+    taps: &'a [*const I],
     /// Taps whose products are added up in 16 bits.
     span: usize,
-    weights: *const i16,
+    weights: *const W,
     channel: usize,
     channels: usize,
     block: Block<'a>,
 }
 
-impl Lanes<'_> {
+impl<I: Sixteen, W: Sixteen> Lanes<'_, I, W> {
     /// # Safety
     ///
     /// As [`strip`]; pixels `x..x + M` are in the strip, the first window of them starts `from`
@@ -126,8 +127,8 @@ impl Lanes<'_> {
     unsafe fn add<const M: usize>(
         &self,
         mut sums: [[__m256i; 2]; M],
-        taps: &[*const i16],
-        weights: *const i16,
+        taps: &[*const I],
+        weights: *const W,
         start: usize,
     ) -> [[__m256i; 2]; M] {
         let (first, second) = taps.split_at(taps.len().min(self.span));
@@ -160,8 +161,8 @@ impl Lanes<'_> {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn products<const M: usize>(
         &self,
-        taps: &[*const i16],
-        mut weights: *const i16,
+        taps: &[*const I],
+        mut weights: *const W,
         start: usize,
     ) -> [__m256i; M] {
         let mut sums = [_mm256_setzero_si256(); M];
@@ -169,11 +170,11 @@ impl Lanes<'_> {
             // SAFETY: inputs may be read up to 16 elements behind a tap (slack), and weights are
             // whole blocks.
             unsafe {
-                let w = _mm256_loadu_si256(weights.cast());
+                let w = W::load(weights);
                 weights = weights.add(16);
                 for (m, sum) in sums.iter_mut().enumerate() {
                     let at = start + m * self.strip.step;
-                    let input = _mm256_loadu_si256(tap.add(at).cast());
+                    let input = I::load(tap.add(at));
                     *sum = _mm256_add_epi16(*sum, _mm256_mullo_epi16(input, w));
                 }
             }

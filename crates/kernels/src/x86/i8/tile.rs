@@ -1,25 +1,29 @@
 //! The register tile: up to 6 pixels by 8 or 16 outputs.
 
 use super::finish::{Block, Finish, Scale, with_rule};
+use super::multiply::{Multiply, broadcast};
 use crate::tiled::i8::{STARTS_MAX, Starts, Strip, Weights, weights_per_output};
 use crate::tiled::plan::{Runs, blocks, padded_outputs};
 use crate::tiled::unrolled;
-use crate::x86::Avx2;
 use core::arch::x86_64::*;
 
 /// One block of outputs.
-struct Product<'a> {
-    weights: *const i16,
+pub(super) struct Product<'a, P: Multiply> {
+    weights: *const P::Weight,
     block: Block<'a>,
-    pairs: Starts<'a, i16>,
+    /// Where the steps of taps are.
+    steps: Starts<'a, P::Input>,
     /// Elements between a run's start and the group's first channel.
     offset: usize,
     /// Output channels of a pixel.
     channels: usize,
 }
 
-/// The fewest pairs of a run that needs no list of starts.
-const RUN_PAIRS_MIN: usize = 12;
+/// The fewest steps of a run that needs no list of starts.
+const RUN_STEPS_MIN: usize = 12;
+
+/// Bytes of a vector of weights.
+const VECTOR_BYTES: usize = 32;
 
 /// Computes every output channel of a strip.
 ///
@@ -27,14 +31,23 @@ const RUN_PAIRS_MIN: usize = 12;
 ///
 /// As `Tiles::strip`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
+pub(super) unsafe fn strip<P: Multiply>(
+    weights: &Weights<'_, P::Weight>,
+    strip: &Strip<'_, P::Input>,
+) {
     let geometry = &weights.operands.geometry;
     let channels = geometry.output[2];
     let group_outputs = channels / geometry.groups;
-    let each = weights_per_output::<Avx2>(geometry, &weights.runs);
+    let each = weights_per_output::<P>(geometry, &weights.runs);
     let finish = Finish::new(weights.operands);
     let mut starts = [core::ptr::null(); STARTS_MAX];
-    let pairs = Starts::of::<2>(weights.runs, strip.rows, RUN_PAIRS_MIN, &mut starts);
+    let steps = Starts::of(
+        P::TAPS,
+        weights.runs,
+        strip.rows,
+        RUN_STEPS_MIN,
+        &mut starts,
+    );
     let mut index = 0;
     for group in 0..geometry.groups {
         for (first, width) in blocks(group_outputs, 16) {
@@ -44,21 +57,21 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
             // has a record; the rest is the caller's promise, as `channel + valid <= channels`.
             unsafe {
                 let (rule, record) = weights.records.block(index);
-                let product = &Product {
+                let product = &Product::<P> {
                     weights: weights.packed.add(start),
                     block: Block {
                         finish: &finish,
                         record,
                         valid: width.min(group_outputs - first),
                     },
-                    pairs,
+                    steps,
                     offset: group * (geometry.input[2] / geometry.groups),
                     channels,
                 };
                 let output = strip.output.add(channel);
                 match width {
-                    16 => with_rule!(rule, S => block_tiles::<2, S>(strip, product, output)),
-                    _ => with_rule!(rule, S => block_tiles::<1, S>(strip, product, output)),
+                    16 => with_rule!(rule, S => block_tiles::<P, 2, S>(strip, product, output)),
+                    _ => with_rule!(rule, S => block_tiles::<P, 1, S>(strip, product, output)),
                 }
             }
             index += 1;
@@ -70,9 +83,9 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_>) {
 ///
 /// As [`strip`], for one block of `8 * N` outputs that starts at `output`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn block_tiles<const N: usize, S: Scale>(
-    strip: &Strip<'_>,
-    product: &Product<'_>,
+unsafe fn block_tiles<P: Multiply, const N: usize, S: Scale>(
+    strip: &Strip<'_, P::Input>,
+    product: &Product<'_, P>,
     output: *mut i8,
 ) {
     for (from, first, size) in strip.tiles(6) {
@@ -81,41 +94,39 @@ unsafe fn block_tiles<const N: usize, S: Scale>(
         unsafe {
             let to = output.add(first * product.channels);
             match size {
-                1 => tile::<1, N, S>(strip, product, from, to),
-                2 => tile::<2, N, S>(strip, product, from, to),
-                3 => tile::<3, N, S>(strip, product, from, to),
-                4 => tile::<4, N, S>(strip, product, from, to),
-                5 => tile::<5, N, S>(strip, product, from, to),
-                _ => tile::<6, N, S>(strip, product, from, to),
+                1 => P::tile::<1, N, S>(strip, product, from, to),
+                2 => P::tile::<2, N, S>(strip, product, from, to),
+                3 => P::tile::<3, N, S>(strip, product, from, to),
+                4 => P::tile::<4, N, S>(strip, product, from, to),
+                5 => P::tile::<5, N, S>(strip, product, from, to),
+                _ => P::tile::<6, N, S>(strip, product, from, to),
             }
         }
     }
 }
 
-/// Adds the products of one pair of taps.
+/// Adds the products of one step of taps.
 ///
 /// # Safety
 ///
-/// The pair of every pixel, `step` elements apart, and the weights of the block are readable.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn multiply<const M: usize, const N: usize>(
+/// The taps of every pixel, `step` elements apart, and the weights of the block are readable.
+#[inline(always)]
+unsafe fn multiply<P: Multiply, const M: usize, const N: usize>(
     sums: &mut [[__m256i; N]; M],
-    pair: *const i16,
+    taps: *const P::Input,
     step: usize,
-    weights: *const i16,
+    weights: *const P::Weight,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut w = [_mm256_setzero_si256(); N];
         for (n, w) in w.iter_mut().enumerate() {
-            *w = _mm256_loadu_si256(weights.add(16 * n).cast());
+            *w = _mm256_loadu_si256(weights.byte_add(VECTOR_BYTES * n).cast());
         }
         for (m, sum) in sums.iter_mut().enumerate() {
-            let at = pair.add(m * step).cast::<i32>();
-            let value = _mm256_set1_epi32(at.read_unaligned());
+            let inputs = broadcast(taps.add(m * step));
             for n in 0..N {
-                sum[n] = _mm256_add_epi32(sum[n], _mm256_madd_epi16(value, w[n]));
+                sum[n] = P::add_products(sum[n], inputs, w[n]);
             }
         }
     }
@@ -125,25 +136,26 @@ unsafe fn multiply<const M: usize, const N: usize>(
 ///
 /// # Safety
 ///
-/// As [`block_tiles`]; `from` is the first pixel's offset in every row.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const M: usize, const N: usize, S: Scale>(
-    strip: &Strip<'_>,
-    product: &Product<'_>,
+/// As [`block_tiles`]; `from` is the first pixel's offset in every row, and the machine has what `P`
+/// needs.
+#[inline(always)]
+pub(super) unsafe fn tile<P: Multiply, const M: usize, const N: usize, S: Scale>(
+    strip: &Strip<'_, P::Input>,
+    product: &Product<'_, P>,
     from: usize,
     output: *mut i8,
 ) {
     // SAFETY: the record is whole.
     let mut sums = [unsafe { product.block.bias::<N>() }; M];
     let mut weights = product.weights;
-    // SAFETY: the caller promises runs at these places for M pixels, one more element behind a
-    // run of odd length, and weights for every pair of taps.
+    // SAFETY: the caller promises runs at these places for M pixels, elements behind a run for its
+    // last step, and weights for every step of taps.
     unsafe {
-        match product.pairs {
+        match product.steps {
             Starts::Each(starts) => {
                 for start in starts {
-                    multiply(&mut sums, start.add(from), strip.step, weights);
-                    weights = weights.add(16 * N);
+                    multiply::<P, M, N>(&mut sums, start.add(from), strip.step, weights);
+                    weights = weights.byte_add(VECTOR_BYTES * N);
                 }
             }
             Starts::Runs(Runs {
@@ -154,9 +166,10 @@ unsafe fn tile<const M: usize, const N: usize, S: Scale>(
                 for &row in strip.rows {
                     for run in 0..per_row {
                         let start = row.add(from + run * apart);
-                        for pair in 0..length.div_ceil(2) {
-                            multiply(&mut sums, start.add(2 * pair), strip.step, weights);
-                            weights = weights.add(16 * N);
+                        for step in 0..length.div_ceil(P::TAPS) {
+                            let taps = start.add(P::TAPS * step);
+                            multiply::<P, M, N>(&mut sums, taps, strip.step, weights);
+                            weights = weights.byte_add(VECTOR_BYTES * N);
                         }
                     }
                 }

@@ -1,9 +1,9 @@
 //! One pixel: a vector times weights packed as `[O / 8][I / 32][8][32]`.
 //!
-//! Magnitudes of 32 inputs are multiplied by weights that take the inputs' signs. Two products
-//! of at most 128 * 127 add up in 16 bits, so that this is exact for every weight but -128.
+//! Sets that take the inputs' magnitudes do not serve weights of -128.
 
 use super::finish::{Block, Finish, Scale, with_rule};
+use super::multiply::Multiply;
 use crate::tiled::i8::Weights;
 use crate::{Conv2dI8, scalar};
 use core::arch::x86_64::*;
@@ -14,9 +14,10 @@ pub(super) const ROWS: usize = 8;
 /// Inputs that are multiplied at a time.
 pub(super) const STEP: usize = 32;
 
-/// Staged inputs: zeros fill the last step.
-struct Inputs {
+/// Staged inputs; the last step is filled with what weights of zero are multiplied by.
+pub(super) struct Inputs {
     values: *const i8,
+    /// The values where these are not taken.
     magnitudes: *const i8,
 }
 
@@ -26,7 +27,10 @@ struct Inputs {
 ///
 /// As `Tiles::vector`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn multiply(weights: &Weights<'_, i16>, staged: *mut i16) {
+pub(super) unsafe fn multiply<P: Multiply>(
+    weights: &Weights<'_, P::Weight>,
+    staged: *mut P::Input,
+) {
     let operands = weights.operands;
     let [count, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
     let each = count.next_multiple_of(STEP);
@@ -34,10 +38,10 @@ pub(super) unsafe fn multiply(weights: &Weights<'_, i16>, staged: *mut i16) {
     // SAFETY: the caller's promise; output `first` exists in each turn, and no more are written
     // than exist.
     unsafe {
-        if weights.records.has_lowest_weight() {
+        if P::TAKES_MAGNITUDES && weights.records.has_lowest_weight() {
             return scalar::i8::conv_2d(operands);
         }
-        let inputs = stage(operands, staged.cast());
+        let inputs = stage::<P>(operands, staged);
         for (index, first) in (0..outputs).step_by(2 * ROWS).enumerate() {
             let (rule, record) = weights.records.block(index);
             let block = Block {
@@ -47,8 +51,8 @@ pub(super) unsafe fn multiply(weights: &Weights<'_, i16>, staged: *mut i16) {
             };
             let packed = weights.packed.cast::<i8>().add(first * each);
             if outputs - first > ROWS {
-                let a = dots(packed, &inputs, each);
-                let b = dots(packed.add(ROWS * each), &inputs, each);
+                let a = P::dots(packed, &inputs, each);
+                let b = P::dots(packed.add(ROWS * each), &inputs, each);
                 // In the order of a block of 16 (see `Tiles::output_at`).
                 let sums = [
                     _mm256_permute2x128_si256::<0x20>(a, b),
@@ -56,35 +60,41 @@ pub(super) unsafe fn multiply(weights: &Weights<'_, i16>, staged: *mut i16) {
                 ];
                 with_rule!(rule, S => store::<2, S>(&block, sums, operands, first));
             } else {
-                let sums = [dots(packed, &inputs, each)];
+                let sums = [P::dots(packed, &inputs, each)];
                 with_rule!(rule, S => store::<1, S>(&block, sums, operands, first));
             }
         }
     }
 }
 
-/// Copies the inputs and their magnitudes.
+/// Copies the inputs as the set takes them.
 ///
 /// # Safety
 ///
 /// As [`multiply`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn stage(operands: &Conv2dI8<'_>, staged: *mut i8) -> Inputs {
+unsafe fn stage<P: Multiply>(operands: &Conv2dI8<'_>, staged: *mut P::Input) -> Inputs {
     let count = operands.geometry.input[2];
     let padded = count.next_multiple_of(STEP);
-    // SAFETY: `2 * padded` bytes are there, the first half of which is written before it is read.
+    let values = staged.cast::<i8>();
+    // SAFETY: there is room for `padded` inputs, of two bytes where magnitudes are taken; what is
+    // read was written before.
     unsafe {
-        core::ptr::copy(operands.input.as_ptr(), staged, count);
-        core::ptr::write_bytes(staged.add(count), 0, padded - count);
-        let magnitudes = staged.add(padded);
+        core::ptr::write_bytes(values.add(padded - STEP), 0, STEP);
+        if !P::TAKES_MAGNITUDES {
+            super::widen::raise(operands.input.as_ptr(), values.cast(), count);
+            return Inputs {
+                values,
+                magnitudes: values,
+            };
+        }
+        core::ptr::copy(operands.input.as_ptr(), values, count);
+        let magnitudes = values.add(padded);
         for k in (0..padded).step_by(STEP) {
-            let values = _mm256_loadu_si256(staged.add(k).cast());
-            _mm256_storeu_si256(magnitudes.add(k).cast(), _mm256_abs_epi8(values));
+            let step = _mm256_loadu_si256(values.add(k).cast());
+            _mm256_storeu_si256(magnitudes.add(k).cast(), _mm256_abs_epi8(step));
         }
-        Inputs {
-            values: staged,
-            magnitudes,
-        }
+        Inputs { values, magnitudes }
     }
 }
 
@@ -114,27 +124,27 @@ unsafe fn store<const N: usize, S: Scale>(
 /// # Safety
 ///
 /// `count` inputs, a multiple of `STEP`, are staged, and as many weights of each output packed;
-/// none is -128.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn dots(mut packed: *const i8, inputs: &Inputs, count: usize) -> __m256i {
-    let ones = _mm256_set1_epi16(1);
-    let mut sums = [_mm256_setzero_si256(); ROWS];
-    for k in (0..count).step_by(STEP) {
-        // SAFETY: the caller's promise.
-        unsafe {
+/// none is -128 where magnitudes are taken. The machine has what `P` needs.
+#[inline(always)]
+pub(super) unsafe fn dots<P: Multiply>(
+    mut packed: *const i8,
+    inputs: &Inputs,
+    count: usize,
+) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [_mm256_setzero_si256(); ROWS];
+        for k in (0..count).step_by(STEP) {
             let values = _mm256_loadu_si256(inputs.values.add(k).cast());
             let magnitudes = _mm256_loadu_si256(inputs.magnitudes.add(k).cast());
             for (row, sum) in sums.iter_mut().enumerate() {
                 let weights = _mm256_loadu_si256(packed.add(row * STEP).cast());
-                let signed = _mm256_sign_epi8(weights, values);
-                let pairs = _mm256_maddubs_epi16(magnitudes, signed);
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+                *sum = P::add_fours(*sum, [values, magnitudes], weights);
             }
             packed = packed.add(ROWS * STEP);
         }
+        horizontal_sums(sums)
     }
-    horizontal_sums(sums)
 }
 
 /// The sum of each vector, in order.
