@@ -28,7 +28,7 @@ use format::fixed::Rounding;
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => tiled::i8::conv_2d_scratch_bytes::<x86::Avx2>(_geometry),
+        Architecture::Avx2 => x86::i8::conv_2d_scratch_bytes(_geometry),
         #[cfg(target_arch = "x86_64")]
         Architecture::AvxVnni => tiled::i8::conv_2d_scratch_bytes::<x86::AvxVnni>(_geometry),
         #[cfg(target_arch = "x86_64")]
@@ -49,7 +49,7 @@ pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -
 pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => tiled::i8::conv_2d_prepared_bytes::<x86::Avx2>(_geometry),
+        Architecture::Avx2 => x86::i8::conv_2d_prepared_bytes(_geometry),
         #[cfg(target_arch = "x86_64")]
         Architecture::AvxVnni => tiled::i8::conv_2d_prepared_bytes::<x86::AvxVnni>(_geometry),
         #[cfg(target_arch = "x86_64")]
@@ -68,9 +68,7 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
 pub fn prepare_conv_2d(_constants: &Conv2dConstants<'_>, _prepared: &mut [u8]) {
     match Architecture::current() {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => {
-            tiled::i8::prepare_conv_2d::<x86::Avx2>(_constants, _prepared);
-        }
+        Architecture::Avx2 => x86::i8::prepare_conv_2d(_constants, _prepared),
         #[cfg(target_arch = "x86_64")]
         Architecture::AvxVnni => {
             tiled::i8::prepare_conv_2d::<x86::AvxVnni>(_constants, _prepared);
@@ -109,7 +107,7 @@ fn conv_2d_alone(operands: &Conv2dI8<'_>) {
     } else if let Some(vnni) = x86::Avx512Vnni::detect() {
         return tiled::i8::conv_2d(vnni, operands);
     } else if let Some(avx2) = x86::Avx2::detect() {
-        return tiled::i8::conv_2d(avx2, operands);
+        return x86::i8::conv_2d(avx2, operands);
     }
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     if let Some(simd128) = Simd128::detect() {

@@ -18,6 +18,8 @@ use crate::{Channels, Conv2dI8, Geometry, scalar};
 pub(crate) use lookup::lookup;
 pub(crate) use pack::{conv_2d_prepared_bytes, prepare_conv_2d, weights_per_output};
 pub(crate) use records::{Records, Rule};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use records::{records_of, words as record_words};
 #[cfg(any(neon, target_arch = "x86_64"))]
 pub(crate) use starts::{STARTS_MAX, Starts};
 use whole::Whole;

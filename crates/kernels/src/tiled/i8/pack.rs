@@ -63,12 +63,7 @@ pub(crate) fn prepare_conv_2d<T: Tiles>(constants: &Conv2dConstants<'_>, prepare
     };
     let packed_bytes = weight_bytes::<T>(geometry, &kind).min(prepared.len());
     let (packed, records) = prepared.split_at_mut(packed_bytes);
-    let mut words = records.chunks_exact_mut(4);
-    records::pack::<T>(constants, &kind, |word| {
-        if let Some(bytes) = words.next() {
-            bytes.copy_from_slice(&word.to_ne_bytes());
-        }
-    });
+    records::records_of::<T>(constants, &kind, records);
     let mut to = packed.chunks_exact_mut(size_of::<T::Weight>());
     let mut put = |weight: Option<&i8>| {
         if let Some(bytes) = to.next() {

@@ -162,12 +162,22 @@ fn each_block<T: Tiles>(
     })
 }
 
-/// Packs the records with `put`.
-pub(super) fn pack<T: Tiles>(
+/// Packs the records.
+pub(crate) fn records_of<T: Tiles>(
     constants: &Conv2dConstants<'_>,
     kind: &Kind,
-    mut put: impl FnMut(i32),
+    records: &mut [u8],
 ) {
+    let mut words = records.chunks_exact_mut(4);
+    pack::<T>(constants, kind, |word| {
+        if let Some(bytes) = words.next() {
+            bytes.copy_from_slice(&word.to_ne_bytes());
+        }
+    });
+}
+
+/// Packs the records with `put`.
+fn pack<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, mut put: impl FnMut(i32)) {
     let geometry = &constants.geometry;
     let rule = |lanes: &[Option<usize>; LANES_MAX]| rule_of::<T>(constants, kind, lanes);
     put(i32::from(constants.weights.contains(&i8::MIN)));

@@ -90,6 +90,13 @@ impl Block<'_> {
         mut sums: [__m256i; N],
         to: *mut i8,
     ) {
+        if S::IS_RAW {
+            for (n, sum) in sums.into_iter().enumerate() {
+                // SAFETY: the caller's promise: outputs are the sums.
+                unsafe { _mm256_storeu_si256(to.cast::<__m256i>().add(n), sum) };
+            }
+            return;
+        }
         for (n, sum) in sums.iter_mut().enumerate() {
             // SAFETY: `n < N <= 2`.
             unsafe {
@@ -143,6 +150,9 @@ pub(super) trait Scale {
     /// Whether the scaled sums are within the limits of the outputs.
     const IS_LIMITED: bool = false;
 
+    /// Whether the sums themselves are the outputs, in the order of the block.
+    const IS_RAW: bool = false;
+
     /// Scales sums by the record's parts behind the bias.
     ///
     /// # Safety
@@ -151,11 +161,23 @@ pub(super) trait Scale {
     unsafe fn scale(finish: &Finish, sums: __m256i, parts: [__m256i; 3]) -> __m256i;
 }
 
+/// No rule of the file: sums that more is to be computed from.
+pub(super) struct Raw;
 pub(super) struct Near;
 pub(super) struct High;
 pub(super) struct Single;
 pub(super) struct Double;
 pub(super) struct Lanes;
+
+impl Scale for Raw {
+    const IS_RAW: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn scale(_: &Finish, sums: __m256i, _: [__m256i; 3]) -> __m256i {
+        sums
+    }
+}
 
 impl Scale for Near {
     const IS_LIMITED: bool = true;

@@ -6,17 +6,54 @@ mod finish;
 mod line;
 mod multiply;
 mod pool;
+mod squares;
 mod tile;
 mod vector;
 mod widen;
 
 use super::{Avx2, Avx512Vnni, AvxVnni};
-use crate::tiled::i8::{Strip, Tiles, Weights};
+use crate::tiled::i8::{self, Strip, Tiles, Weights};
+use crate::{Conv2dConstants, Conv2dI8, Geometry, scalar};
 pub(crate) use line::add;
 pub(crate) use multiply::Raised;
 #[cfg(test)]
 pub(crate) use multiply::emulated::EmulatedVnni;
 pub(crate) use pool::{average_pool_2d, max_pool_2d, window_sums};
+use squares::Squares;
+
+/// Scratch memory of a convolution with AVX2 alone, whose pairs of 16 bits hold the numbers of
+/// squares; sets that multiply fours of bytes compute windows as they are.
+pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
+    match Squares::of(geometry) {
+        Some(squares) => squares.scratch_bytes(),
+        None => i8::conv_2d_scratch_bytes::<Avx2>(geometry),
+    }
+}
+
+/// What [`prepare_conv_2d`] writes.
+pub(crate) fn conv_2d_prepared_bytes(geometry: &Geometry) -> usize {
+    match Squares::of(geometry) {
+        Some(squares) => squares.prepared_bytes(geometry),
+        None => i8::conv_2d_prepared_bytes::<Avx2>(geometry),
+    }
+}
+
+/// Packs weights and records for [`conv_2d`].
+pub(crate) fn prepare_conv_2d(constants: &Conv2dConstants<'_>, prepared: &mut [u8]) {
+    match Squares::of(&constants.geometry) {
+        Some(squares) => squares.prepare(constants, prepared),
+        None => i8::prepare_conv_2d::<Avx2>(constants, prepared),
+    }
+}
+
+/// See [`crate::i8::conv_2d`].
+pub(crate) fn conv_2d(avx2: Avx2, operands: &Conv2dI8<'_>) {
+    match Squares::of(&operands.geometry) {
+        Some(squares) if squares.run(avx2, operands) => {}
+        Some(_) => scalar::i8::conv_2d(operands),
+        None => i8::conv_2d(avx2, operands),
+    }
+}
 
 /// The 16 outputs of a block are in the order 0-3, 8-11, 4-7, 12-15: packing the sums to
 /// bytes works on halves of vectors and brings them into sequence.

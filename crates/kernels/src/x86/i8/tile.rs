@@ -9,14 +9,14 @@ use core::arch::x86_64::*;
 
 /// One block of outputs.
 pub(super) struct Product<'a, P: Multiply> {
-    weights: *const P::Weight,
-    block: Block<'a>,
+    pub(super) weights: *const P::Weight,
+    pub(super) block: Block<'a>,
     /// Where the steps of taps are.
-    steps: Starts<'a, P::Input>,
+    pub(super) steps: Starts<'a, P::Input>,
     /// Elements between a run's start and the group's first channel.
-    offset: usize,
-    /// Output channels of a pixel.
-    channels: usize,
+    pub(super) offset: usize,
+    /// Bytes of a pixel's outputs.
+    pub(super) channels: usize,
 }
 
 /// The fewest steps of a run that needs no list of starts.
@@ -83,7 +83,7 @@ pub(super) unsafe fn strip<P: Multiply>(
 ///
 /// As [`strip`], for one block of `8 * N` outputs that starts at `output`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn block_tiles<P: Multiply, const N: usize, S: Scale>(
+pub(super) unsafe fn block_tiles<P: Multiply, const N: usize, S: Scale>(
     strip: &Strip<'_, P::Input>,
     product: &Product<'_, P>,
     output: *mut i8,
