@@ -123,39 +123,19 @@ pub(crate) fn prepare_conv_2d<T: Tiles>(geometry: &Geometry, weights: &[f32], pr
     if let Some(squares) = Squares::of(geometry) {
         return squares.prepare::<T>(weights, prepared);
     }
-    let at = |output: usize, tap: usize| output * geometry.taps() + tap;
-    let weight = |output, tap| weights.get(at(output, tap)).copied().unwrap_or(0.0);
-    let mut to = prepared.chunks_exact_mut(4);
-    pack::<T, f32>(geometry, weight, |weight| {
-        if let Some(bytes) = to.next() {
-            bytes.copy_from_slice(&weight.to_ne_bytes());
-        }
-    });
-}
-
-/// Gives `put` what `weight` says of outputs' taps: `[groups][blocks][taps][8 or 16]`, zeros for outputs
-/// that there are not.
-fn pack<T: Tiles, W>(
-    geometry: &Geometry,
-    weight: impl Fn(usize, usize) -> W,
-    mut put: impl FnMut(W),
-) {
+    let taps = geometry.taps();
     let outputs = geometry.output[2] / geometry.groups;
+    let mut to = prepared.chunks_exact_mut(4);
     for group in 0..geometry.groups {
         for (first, width) in blocks(outputs, T::BLOCK) {
-            for tap in 0..geometry.taps() {
+            for tap in 0..taps {
                 for output in first..first + width {
-                    // Behind the last weight.
-                    let none = geometry.output[2];
-                    let is_there = output < outputs;
-                    put(weight(
-                        if is_there {
-                            group * outputs + output
-                        } else {
-                            none
-                        },
-                        tap,
-                    ));
+                    let at = (group * outputs + output) * taps + tap;
+                    let inside = output < outputs;
+                    let weight = weights.get(at).copied().filter(|_| inside).unwrap_or(0.0);
+                    if let Some(bytes) = to.next() {
+                        bytes.copy_from_slice(&weight.to_ne_bytes());
+                    }
                 }
             }
         }

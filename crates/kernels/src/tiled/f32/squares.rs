@@ -7,7 +7,7 @@
 //! become a square of 4 x 4 outputs: 36 multiplications where windows take 144.
 
 use super::{Checked, Strip, Tiles, Weights};
-use crate::tiled::plan::{Runs, padded_outputs};
+use crate::tiled::plan::{Runs, blocks, padded_outputs};
 use crate::{Geometry, Window};
 
 /// Output pixels of a square's side.
@@ -21,6 +21,9 @@ pub(crate) const PRODUCTS: usize = REACH * REACH;
 
 /// What channels are a multiple of: transforms take no part of a vector.
 const CHANNEL_MULTIPLE: usize = 8;
+
+/// The most outputs of a block.
+const OUTPUTS_MAX: usize = 16;
 
 /// The fewest pairs of an input and an output channel that are worth the transforms.
 const CHANNEL_PAIRS_MIN: usize = 256;
@@ -112,22 +115,27 @@ impl Squares {
 
     /// Packs `[O, 3, 3, I]`, one matrix behind the other.
     pub(super) fn prepare<T: Tiles>(&self, weights: &[f32], prepared: &mut [u8]) {
-        let product = self.product(1);
-        let matrix_bytes = padded_outputs(&product) * self.inputs * 4;
-        let transformed = |output: usize, input: usize| {
-            let first = output * 9 * self.inputs + input;
-            let at = |tap: usize| weights.get(first + tap * self.inputs).copied();
-            transform(core::array::from_fn(|tap| at(tap).unwrap_or(0.0)))
-        };
+        let matrix_bytes = padded_outputs(&self.product(1)) * self.inputs * 4;
         let mut start = 0;
-        super::pack::<T, _>(&product, transformed, |numbers: [f32; PRODUCTS]| {
-            let places = prepared.get_mut(start..).unwrap_or(&mut []);
-            let matrices = places.chunks_mut(matrix_bytes);
-            for (matrix, number) in matrices.zip(numbers) {
-                matrix[..4].copy_from_slice(&number.to_ne_bytes());
+        for (first, width) in blocks(self.outputs, T::BLOCK) {
+            for input in 0..self.inputs {
+                let mut lines = [[[0; 4]; OUTPUTS_MAX]; PRODUCTS];
+                for i in 0..width.min(self.outputs - first) {
+                    let at = (first + i) * 9 * self.inputs + input;
+                    let tap = |tap: usize| weights.get(at + tap * self.inputs).copied();
+                    let numbers = transform(core::array::from_fn(|i| tap(i).unwrap_or(0.0)));
+                    for (line, number) in lines.iter_mut().zip(numbers) {
+                        line[i] = number.to_ne_bytes();
+                    }
+                }
+                let places = prepared.get_mut(start..).unwrap_or(&mut []);
+                for (matrix, line) in places.chunks_mut(matrix_bytes).zip(&lines) {
+                    let bytes = line[..width].as_flattened();
+                    matrix[..bytes.len()].copy_from_slice(bytes);
+                }
+                start += 4 * width;
             }
-            start += 4;
-        });
+        }
     }
 
     /// Computes all outputs. Rows of squares are read before any of them is written, and what they

@@ -113,18 +113,22 @@ impl Squares {
         let mut start = 0;
         for (first, width) in blocks(self.outputs, 16) {
             for pair in 0..self.inputs / 2 {
+                let mut lines = [[[0; 2]; 32]; PRODUCTS];
                 for i in 0..2 * width {
                     let output = first + output_at(i / 2, width);
                     let at = output * 9 * self.inputs + 2 * pair + i % 2;
                     let tap = |tap: usize| constants.weights.get(at + tap * self.inputs).copied();
                     let numbers = transform(core::array::from_fn(|i| tap(i).unwrap_or(0)));
-                    let places = packed.get_mut(start..).unwrap_or(&mut []);
-                    let matrices = places.chunks_mut(matrix_bytes);
-                    for (matrix, number) in matrices.zip(numbers) {
-                        matrix[..2].copy_from_slice(&number.to_ne_bytes());
+                    for (line, number) in lines.iter_mut().zip(numbers) {
+                        line[i] = number.to_ne_bytes();
                     }
-                    start += 2;
                 }
+                let places = packed.get_mut(start..).unwrap_or(&mut []);
+                for (matrix, line) in places.chunks_mut(matrix_bytes).zip(&lines) {
+                    let bytes = line[..2 * width].as_flattened();
+                    matrix[..bytes.len()].copy_from_slice(bytes);
+                }
+                start += 4 * width;
             }
         }
         if let Some(kind) = Kind::of(&constants.geometry) {
