@@ -158,7 +158,7 @@ pub(crate) fn open(path: &Path, inputs: &[Input], how: &ReadArguments) -> Result
         .iter()
         .map(|input| Expected {
             name: input.name.clone(),
-            shape: input.shape.iter().skip(1).copied().collect(),
+            shape: sample_shape(&input.shape).to_vec(),
             channels_first: input.preprocess.channels_first,
         })
         .collect();
@@ -169,6 +169,15 @@ pub(crate) fn open(path: &Path, inputs: &[Input], how: &ReadArguments) -> Result
         window: how.window,
     };
     Ok(Source::open(path, &expected, &options)?)
+}
+
+/// The shape of a sample: the input's without its batch, which is 1. An input that starts otherwise,
+/// with the steps of a sequence or a fixed batch, is a sample as a whole.
+fn sample_shape(shape: &[usize]) -> &[usize] {
+    match shape {
+        [1, rest @ ..] => rest,
+        whole => whole,
+    }
 }
 
 /// The values of every input, preprocessed, in the caller's layout.
@@ -211,6 +220,13 @@ mod tests {
         assert!(!has_channels_first(&[1, 49, 10, 1]));
         assert!(!has_channels_first(&[1, 3, 3, 3]));
         assert!(!has_channels_first(&[1, 640]));
+    }
+
+    #[test]
+    fn a_batch_of_one_is_no_part_of_a_sample() {
+        assert_eq!(sample_shape(&[1, 8, 3]), [8, 3]);
+        assert_eq!(sample_shape(&[5, 1, 4]), [5, 1, 4]);
+        assert_eq!(sample_shape(&[7]), [7]);
     }
 
     #[test]
