@@ -8,6 +8,7 @@ use graph::DType;
 use net::{Net, assert_close, fidelity, noise, quantized, run, samples, shape};
 use optimize::quantize::Activations;
 use runtime::ops::binary::Function;
+use runtime::ops::concat::Concat;
 use runtime::ops::extreme::Extreme;
 use runtime::ops::gather::Gather;
 use runtime::ops::gather_elements::GatherElements;
@@ -58,6 +59,49 @@ fn elements_move_in_integers() {
             assert!(db > 40.0, "{name} {activations}: {db:.1} dB");
         }
     }
+}
+
+/// A sigmoid's scale covers 0 to 1, which is not to clip what is beside it.
+#[test]
+fn fixed_ranges_do_not_clip_others() {
+    type Make = fn(&mut Net, [graph::ValueId; 2]) -> graph::ValueId;
+    let cases: [(&str, Make); 4] = [
+        ("min", |net, [s, x]| net.binary(Function::Min, s, x)),
+        ("max", |net, [s, x]| net.binary(Function::Max, x, s)),
+        ("concat", |net, [s, x]| {
+            net.push(Concat { axis: 1 }, &[x, s])
+        }),
+        ("concat a constant", |net, [s, _]| {
+            let c = net.constant(&[2, 1], vec![-3.0, 2.0]);
+            let rest = net.push(Concat { axis: 1 }, &[s, c]);
+            net.push(Concat { axis: 1 }, &[rest, s])
+        }),
+    ];
+    for (name, make) in cases {
+        for activations in [Activations::Int8, Activations::Int16] {
+            let mut net = Net::new();
+            let x = net.input(&[2, 8]);
+            let three = net.constant(&[1], vec![3.0]);
+            let x = net.binary(Function::Mul, x, three);
+            let s = net.unary(Of1::Sigmoid, x);
+            let y = make(&mut net, [s, x]);
+            let db = fidelity(&net.output(y), activations);
+            assert!(db > 30.0, "{name} {activations}: {db:.1} dB");
+        }
+    }
+}
+
+/// Where all have the same fixed range, nothing is converted.
+#[test]
+fn equal_fixed_ranges_stay_one() {
+    let mut net = Net::new();
+    let x = net.input(&[2, 8]);
+    let (s, t) = (net.unary(Of1::Sigmoid, x), net.unary(Of1::Neg, x));
+    let t = net.unary(Of1::Sigmoid, t);
+    let y = net.push(Concat { axis: 1 }, &[s, t]);
+    let graph = net.output(y);
+    let made = quantized(&graph, Activations::Int8).graph;
+    assert_eq!(made.nodes.len(), graph.nodes.len(), "{made}");
 }
 
 #[test]

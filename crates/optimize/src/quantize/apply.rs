@@ -4,9 +4,10 @@
 use super::Error;
 use super::assign::{Assignment, integer_values};
 use super::constants;
+use super::forms::keeps_scale;
 use super::range::Scales;
 use super::weights::{self, Weights};
-use graph::{DType, Data, Graph, Kind, Value, ValueId};
+use graph::{DType, Data, Graph, Kind, Node, Quantization, Value, ValueId};
 use runtime::ops::dequantize::Dequantize;
 use runtime::ops::quantize::Quantize;
 use std::collections::{HashMap, HashSet};
@@ -85,32 +86,32 @@ pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Err
         value.quantization = scales.get(&id).and_then(|scales| scales.of(dtype));
     }
     let mut nodes = Vec::new();
-    let mut converted: HashMap<(ValueId, DType), ValueId> = HashMap::new();
+    let mut conversions = Conversions::default();
     for (index, mut node) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
         let dtype = assignment.types[index];
         if dtype != DType::F32 {
             constants::quantize(&mut graph, &mut node, dtype);
         }
+        // Operands that must have the output's scale; others have their own.
+        let shared = node.outputs.first().filter(|_| keeps_scale(&node.kind));
+        let shared = shared.and_then(|&id| graph.value(id).quantization.clone());
         for input in node.inputs.iter_mut().flatten() {
             let tensor = graph.value(*input);
-            let has = tensor.dtype;
             // Whole numbers and truth values of the model itself stay what they are.
             let is_activation = float
                 .values
                 .get(input.0)
                 .is_some_and(|v| v.dtype == DType::F32);
-            if tensor.data.is_some() || has == dtype || !is_activation {
+            if tensor.data.is_some() || !is_activation {
                 continue;
             }
-            *input = match converted.get(&(*input, dtype)) {
-                Some(&other) => other,
-                None => {
-                    let (conversion, other) = convert(&mut graph, *input, dtype, scales);
-                    nodes.push(conversion);
-                    converted.insert((*input, dtype), other);
-                    other
-                }
-            };
+            let own = || scales.get(input).and_then(|scales| scales.of(dtype));
+            let wanted = shared.clone().or_else(own);
+            let is_same =
+                tensor.dtype == dtype && (shared.is_none() || tensor.quantization == wanted);
+            if !is_same {
+                *input = conversions.of(&mut graph, &mut nodes, *input, (dtype, wanted));
+            }
         }
         if dtype != DType::F32 && has_weights(&node.kind) {
             let change = (changes.weights.get(&index), changes.biases.get(&index));
@@ -122,20 +123,44 @@ pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Err
     Ok(graph)
 }
 
-/// A node that turns a value into another type, and its output.
-fn convert(
-    graph: &mut Graph,
-    from: ValueId,
-    dtype: DType,
-    scales: &HashMap<ValueId, Scales>,
-) -> (graph::Node, ValueId) {
+/// A type, and for integers the scale.
+type Form = (DType, Option<Quantization>);
+
+/// What values were converted to so far.
+#[derive(Default)]
+struct Conversions {
+    made: HashMap<ValueId, Vec<(Form, ValueId)>>,
+}
+
+impl Conversions {
+    /// The value in another form; the node that makes it is added where there is none yet.
+    fn of(
+        &mut self,
+        graph: &mut Graph,
+        nodes: &mut Vec<Node>,
+        from: ValueId,
+        form: Form,
+    ) -> ValueId {
+        let made = self.made.entry(from).or_default();
+        if let Some((_, value)) = made.iter().find(|(other, _)| *other == form) {
+            return *value;
+        }
+        let (node, value) = convert(graph, from, form.clone());
+        nodes.push(node);
+        made.push((form, value));
+        value
+    }
+}
+
+/// A node that turns a value into another type or scale, and its output.
+fn convert(graph: &mut Graph, from: ValueId, (dtype, quantization): Form) -> (Node, ValueId) {
     let source = graph.value(from).clone();
     let (kind, suffix): (Kind, _) = match dtype {
         DType::F32 => (Dequantize.into(), "dequantize"),
+        _ if source.dtype == dtype => (Quantize { dtype }.into(), "rescale"),
         DType::I16 => (Quantize { dtype }.into(), "int16"),
         _ => (Quantize { dtype }.into(), "int8"),
     };
-    let quantization = scales.get(&from).and_then(|scales| scales.of(dtype));
     let name = format!("{}/{suffix}", source.name);
     let value = Value {
         name: name.clone(),
@@ -145,15 +170,13 @@ fn convert(
         data: None,
     };
     let to = graph.add_value(value);
-    (
-        graph::Node {
-            name,
-            kind,
-            inputs: vec![Some(from)],
-            outputs: vec![to],
-        },
-        to,
-    )
+    let node = Node {
+        name,
+        kind,
+        inputs: vec![Some(from)],
+        outputs: vec![to],
+    };
+    (node, to)
 }
 
 fn quantize_weights(

@@ -1,8 +1,10 @@
 //! The type each node runs in, why some stay in float, and which values must share a scale.
 
 use super::forms::{activation_ids, float_reason, int16_reason, is_real, keeps_scale};
+use super::range::Scales;
 use super::repeated;
-use graph::{DType, Graph, ValueId};
+use super::scales::fixed_scale;
+use graph::{DType, Graph, Node, ValueId};
 use std::collections::HashMap;
 
 /// A node that stays in float.
@@ -60,35 +62,70 @@ pub(crate) fn assign(
     assignment
 }
 
-fn groups(graph: &Graph, types: &[DType]) -> Vec<ValueId> {
-    let mut parent: Vec<ValueId> = (0..graph.values.len()).map(ValueId).collect();
-    fn root(parent: &[ValueId], mut id: ValueId) -> ValueId {
-        while parent[id.0] != id {
-            id = parent[id.0];
+/// Values that share a scale, as a forest of values that point to one before them.
+struct Groups {
+    parent: Vec<ValueId>,
+    /// For the first of a group: the scale that an operator asks for whatever the data.
+    fixed: HashMap<ValueId, Scales>,
+}
+
+impl Groups {
+    fn first(&self, mut id: ValueId) -> ValueId {
+        while self.parent[id.0] != id {
+            id = self.parent[id.0];
         }
         id
     }
-    fn join(parent: &mut [ValueId], one: ValueId, other: ValueId) {
-        let (a, b) = (root(parent, one), root(parent, other));
-        parent[a.max(b).0] = a.min(b);
+
+    fn fixed(&self, id: ValueId) -> Option<&Scales> {
+        self.fixed.get(&self.first(id))
     }
-    for (node, &dtype) in graph.nodes.iter().zip(types) {
-        let Some(&output) = node.outputs.first().filter(|_| dtype != DType::F32) else {
-            continue;
-        };
-        if keeps_scale(&node.kind) {
-            for input in activation_ids(node) {
-                if graph.value(input).data.is_none() {
-                    join(&mut parent, input, output);
-                }
+
+    fn join(&mut self, one: ValueId, other: ValueId) {
+        let (a, b) = (self.first(one), self.first(other));
+        let (first, second) = (a.min(b), a.max(b));
+        self.parent[second.0] = first;
+        if let Some(fixed) = self.fixed.remove(&second) {
+            self.fixed.entry(first).or_insert(fixed);
+        }
+    }
+
+    /// Joins a node's operands with its output. Where several meet, one with a fixed range is left out
+    /// unless all have it: the others' values would not fit. It is converted instead.
+    fn join_operands(&mut self, graph: &Graph, node: &Node, output: ValueId) {
+        let (constants, operands): (Vec<ValueId>, Vec<ValueId>) =
+            activation_ids(node).partition(|&id| graph.value(id).data.is_some());
+        let fixed = operands.first().and_then(|&id| self.fixed(id));
+        let is_alike = constants.is_empty() && operands.iter().all(|&id| self.fixed(id) == fixed);
+        for id in operands {
+            if is_alike || self.fixed(id).is_none() {
+                self.join(id, output);
             }
         }
     }
-    for [one, other] in repeated::pairs(graph, types) {
-        join(&mut parent, one, other);
+}
+
+fn groups(graph: &Graph, types: &[DType]) -> Vec<ValueId> {
+    let mut groups = Groups {
+        parent: (0..graph.values.len()).map(ValueId).collect(),
+        fixed: HashMap::new(),
+    };
+    for (node, &dtype) in graph.nodes.iter().zip(types) {
+        let Some(&output) = node.outputs.first() else {
+            continue;
+        };
+        if let Some(fixed) = fixed_scale(&node.kind) {
+            groups.fixed.insert(output, fixed);
+        }
+        if dtype != DType::F32 && keeps_scale(&node.kind) {
+            groups.join_operands(graph, node, output);
+        }
     }
-    (0..parent.len())
-        .map(|i| root(&parent, ValueId(i)))
+    for [one, other] in repeated::pairs(graph, types) {
+        groups.join(one, other);
+    }
+    (0..groups.parent.len())
+        .map(|i| groups.first(ValueId(i)))
         .collect()
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn fix_scales(
 }
 
 /// Operators whose output has the same range whatever the data.
-fn fixed_scale(kind: &Kind) -> Option<Scales> {
+pub(crate) fn fixed_scale(kind: &Kind) -> Option<Scales> {
     let (scale, zero_point) = match kind {
         Kind::Softmax(_) => (1.0 / 256.0, -128),
         Kind::Unary(unary) => match unary.function {

@@ -11,6 +11,7 @@ use runtime::ops::average_pool_2d::AveragePool2d;
 use runtime::ops::mat_mul::MatMul;
 use runtime::ops::max_pool_2d::MaxPool2d;
 use runtime::ops::mean::Mean;
+use runtime::ops::pad::Pad;
 use runtime::ops::reduce::Function as Fold;
 use runtime::ops::resample::Resample;
 use runtime::ops::resample_2d::Resample2d;
@@ -40,7 +41,7 @@ fn doubled(net: &mut Net) -> [ValueId; 2] {
 #[test]
 fn operators_have_int16_forms() {
     type Make = fn(&mut Net, ValueId) -> ValueId;
-    let cases: [(&str, f64, Make); 12] = [
+    let cases: [(&str, f64, Make); 13] = [
         ("average_pool_2d", 80.0, |net, x| {
             net.push(average([0; 4]), &[x])
         }),
@@ -53,6 +54,11 @@ fn operators_have_int16_forms() {
         }),
         ("mean", 80.0, |net, x| {
             net.push(Mean { first: 1, last: 2 }, &[x])
+        }),
+        ("pad", 80.0, |net, x| {
+            let amounts = vec![[0, 0], [1, 2], [0, 1], [0, 0]];
+            let value = 0.5;
+            net.push(Pad { amounts, value }, &[x])
         }),
         ("reduce_sum", 80.0, |net, x| net.reduce(Fold::Sum, 1, 2, x)),
         ("mat_mul", 70.0, |net, x| net.push(MatMul, &[x, x])),

@@ -112,6 +112,11 @@ mod host {
                     let (scale, zero) = input.affine()?;
                     value[0] = quantize(self.value, scale, zero, -128, 127) as i8 as u8;
                 }
+                DType::I16 if input.quantization.is_some() => {
+                    let (scale, zero) = input.affine()?;
+                    let whole = quantize(self.value, scale, zero, -32_768, 32_767) as i16;
+                    value[..2].copy_from_slice(&whole.to_le_bytes());
+                }
                 _ => value = (self.value as i64).to_le_bytes(),
             }
             let mut params = ParamsWriter::default();

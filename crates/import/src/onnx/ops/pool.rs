@@ -36,20 +36,20 @@ fn means(
     call: &mut Call<'_>,
     mut image: Item,
     spatial: Spatial,
-    mut count_include_pad: bool,
+    count_include_pad: bool,
 ) -> Result<Item, Refusal> {
     let (mut window, declared) = (spatial.window, spatial.declared);
-    if count_include_pad && (window.padding != declared || window.dilation != [1, 1]) {
-        // Declared padding counts and what rounding up adds does not: pad first.
+    if count_include_pad {
+        // Declared padding counts and what rounding up adds does not: pad first. Integers, which have
+        // no pool that counts padding, have this as well.
         image = padded(call, image, declared)?;
         for (padding, declared) in window.padding.iter_mut().zip(declared) {
             *padding -= declared;
         }
-        count_include_pad = false;
     }
     let pool = AveragePool2d {
         window,
-        count_include_pad,
+        count_include_pad: false,
         halves_up: false,
         activation: Activation::None,
     };
