@@ -131,6 +131,15 @@ pub(crate) fn int16(n: &mut Network) -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn rows_int16(n: &mut Network) -> Result<()> {
+    let x = n.input(DType::I16, &[3, 5], Some((0.001, 0)))?;
+    let (gamma, beta) = (n.reals(&[5])?, n.reals(&[5])?);
+    let (first, epsilon) = (1, 1e-3);
+    let kind = LayerNorm { first, epsilon };
+    n.show(kind, &[x, gamma, beta], Some((0.0002, 0)))?;
+    Ok(())
+}
+
 /// Integer operators of int16 as TensorFlow Lite Micro rounds them.
 pub(crate) fn int16_tflm(n: &mut Network) -> Result<()> {
     let (steps, unit) = (Some((0.001, 0)), Some((1.0 / 32_768.0, 0)));

@@ -8,6 +8,7 @@ use optimize::quantize::Activations;
 use runtime::host::Activation;
 use runtime::ops::Window2d;
 use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::layer_norm::LayerNorm;
 use runtime::ops::mat_mul::MatMul;
 use runtime::ops::max_pool_2d::MaxPool2d;
 use runtime::ops::mean::Mean;
@@ -41,7 +42,7 @@ fn doubled(net: &mut Net) -> [ValueId; 2] {
 #[test]
 fn operators_have_int16_forms() {
     type Make = fn(&mut Net, ValueId) -> ValueId;
-    let cases: [(&str, f64, Make); 13] = [
+    let cases: [(&str, f64, Make); 14] = [
         ("average_pool_2d", 80.0, |net, x| {
             net.push(average([0; 4]), &[x])
         }),
@@ -61,6 +62,14 @@ fn operators_have_int16_forms() {
             net.push(Pad { amounts, value }, &[x])
         }),
         ("reduce_sum", 80.0, |net, x| net.reduce(Fold::Sum, 1, 2, x)),
+        ("layer_norm", 80.0, |net, x| {
+            let (gamma, beta) = (
+                net.constant(&[4], noise(4, 7)),
+                net.constant(&[4], noise(4, 8)),
+            );
+            let (first, epsilon) = (3, 1e-5);
+            net.push(LayerNorm { first, epsilon }, &[x, gamma, beta])
+        }),
         ("mat_mul", 70.0, |net, x| net.push(MatMul, &[x, x])),
         // Its exponentials are straight lines between 512 points.
         ("softmax", 60.0, |net, x| net.push(Softmax, &[x])),

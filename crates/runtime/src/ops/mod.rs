@@ -99,7 +99,7 @@ operators! {
     gather_elements: GatherElements [ANY];
     scatter: Scatter [ANY, F32];
     mat_mul: MatMul [I8, I16, F32];
-    layer_norm: LayerNorm [I8, F32];
+    layer_norm: LayerNorm [I8, I16, F32];
     resample: Resample [I8, I16, F32];
     resample_2d: Resample2d [I8, I16, F32];
     cumulate: Cumulate [ANY];
