@@ -22,6 +22,7 @@ pub mod f32;
 mod helium;
 pub mod i16;
 pub mod i8;
+mod loops;
 pub mod memory;
 pub mod narrow;
 mod operands;
@@ -47,6 +48,7 @@ mod tiled;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use loops::loops;
 pub use operands::{
     AddI8, AddI16, Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dI8, Conv2dI16,
     Conv2dInteger, Conv2dLong, Geometry, Integer, LineI8, LineI16, PoolI8, PoolI16, PoolInteger,

@@ -8,6 +8,7 @@ mod data;
 mod lower;
 mod runner;
 mod spread;
+mod support;
 mod tflm;
 
 pub use data::{Data, Tensor};
@@ -16,6 +17,7 @@ pub use lower::{
     fits_high, integer_limits, reach_i16,
 };
 pub use runner::{AlignedBytes, Runner, evaluate, tensor_record};
+pub use support::{Support, support};
 pub(crate) use tflm::tflm_unary;
 
 use format::fixed::Rounding;
