@@ -84,9 +84,9 @@ pub(super) fn mat_mul_integer(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal>
     };
     let a = centred(call, a, zero_of_a)?;
     let b = centred(call, b, call.input(3))?;
-    check_exact(call.shape(a).last())?;
-    let product = product(call, a, b)?;
-    Ok(vec![call.cast(product, DType::I32)?])
+    let products = call.shape(a).last();
+    let sums = exact(call, b, products, |call, b| product(call, a, b))?;
+    Ok(vec![sums])
 }
 
 /// QLinearMatMul: the product of real matrices, requantized.
@@ -106,17 +106,18 @@ pub(super) fn q_linear_mat_mul(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal
 /// ConvInteger: sums of `(x - x_zero) (w - w_zero)` in int32.
 pub(super) fn conv_integer(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let (x, weights) = (call.required(0)?, call.required(1)?);
-    let outputs = call.shape(weights).dim(0).max(1);
-    check_exact(call.shape(weights).elements() / outputs)?;
+    let products = call.shape(weights).elements() / call.shape(weights).dim(0).max(1);
     let zero_of_weights = match call.input(3) {
         Some(zero_point) => Some(per_row(call, zero_point, weights)?),
         None => None,
     };
     let x = centred(call, x, call.input(2))?;
     let weights = centred(call, weights, zero_of_weights)?;
-    call.inputs = vec![Some(x), Some(weights)];
-    let sums = single(conv::import(call)?)?;
-    Ok(vec![call.cast(sums, DType::I32)?])
+    let sums = exact(call, weights, products, |call, weights| {
+        call.inputs = vec![Some(x), Some(weights)];
+        single(conv::import(call)?)
+    })?;
+    Ok(vec![sums])
 }
 
 /// QLinearConv: the convolution of real images and weights, requantized.
@@ -200,17 +201,37 @@ fn per_row(call: &mut Call<'_>, parameter: Item, of: Item) -> Result<Item, Refus
     }
 }
 
-/// Sums of products of differences of 8 bits are exact in floats up to 2^24.
-fn check_exact(products: usize) -> Result<(), Refusal> {
+/// Sums of so many products as integers, where `multiply` gives those with the factors `b` in floats.
+/// Products of differences of 8 bits add up exactly in floats to 2^24. For longer sums the factors are
+/// taken apart into sixteens and the rest, whose products are smaller.
+fn exact(
+    call: &mut Call<'_>,
+    b: Item,
+    products: usize,
+    multiply: impl Fn(&mut Call<'_>, Item) -> Result<Item, Refusal>,
+) -> Result<Item, Refusal> {
     const MOST: usize = (1 << 24) / (255 * 255);
+    const MOST_APART: usize = (1 << 24) / (255 * 16);
     if products <= MOST {
-        return Ok(());
+        let sums = multiply(call, b)?;
+        return call.cast(sums, DType::I32);
     }
-    let reason = format!("sums {products} products, and more than {MOST} may not be exact");
-    Err(Refusal::new(
-        reason,
-        "give the float model, and quantize it with `modelopt quantize`",
-    ))
+    if products > MOST_APART {
+        let reason =
+            format!("sums {products} products, and more than {MOST_APART} may not be exact");
+        let remedy = "give the float model, and quantize it with `modelopt quantize`";
+        return Err(Refusal::new(reason, remedy));
+    }
+    let sixteen = call.floats(&[], vec![16.0])?;
+    let sixteens = call.arithmetic(Of2::Div, b, sixteen)?;
+    let sixteens = call.unary(Of1::Floor, sixteens)?;
+    let taken = call.arithmetic(Of2::Mul, sixteens, sixteen)?;
+    let rest = call.arithmetic(Of2::Sub, b, taken)?;
+    let [high, low, unit] = [multiply(call, sixteens)?, multiply(call, rest)?, sixteen];
+    let high = call.cast(high, DType::I32)?;
+    let (low, unit) = (call.cast(low, DType::I32)?, call.cast(unit, DType::I32)?);
+    let high = call.arithmetic(Of2::Mul, high, unit)?;
+    call.arithmetic(Of2::Add, high, low)
 }
 
 /// `x - zero_point` in floats, which hold every difference of 16 bits.
@@ -332,10 +353,39 @@ mod tests {
         let a = Source::new(13).whole_of(&[1, 2], &[3, 5]);
         let b = a.whole_of(&[2, 1], &[1, 2]).whole_of(&[], &[1]);
         assert_eq!(real(b, "MatMulInteger", &["x0", "x1", "x2"]), [10.0]);
-        let wide = Source::new(13).whole_of(&[1, 300], &[1; 300]);
-        let wide = wide.whole_of(&[300, 1], &[1; 300]);
+        let wide = Source::new(13).whole_of(&[1, 5000], &[1; 5000]);
+        let wide = wide.whole_of(&[5000, 1], &[1; 5000]);
         let refusal = wide.apply("MatMulInteger", vec![]).refusal();
         assert!(refusal.contains("exact"), "{refusal}");
+    }
+
+    /// Floats alone would lose the last bits of such sums.
+    #[test]
+    fn long_sums_are_exact() {
+        let sum = |a: &[i64], b: &[i64]| -> i64 { a.iter().zip(b).map(|(x, y)| x * y).sum() };
+        for count in [300usize, 4112] {
+            let a: Vec<i64> = (0..count as i64).map(|i| 127 - i % 3).collect();
+            let b: Vec<i64> = (0..count as i64).map(|i| -127 + i % 5).collect();
+            let whole =
+                [a.clone(), b.clone()].map(|v| v.iter().map(|&v| v as i32).collect::<Vec<_>>());
+            let size = count as i64;
+            for (operator, first, second) in [
+                ("MatMulInteger", vec![1, size], vec![size, 1]),
+                (
+                    "ConvInteger",
+                    vec![1, size / 4, 2, 2],
+                    vec![1, size / 4, 2, 2],
+                ),
+            ] {
+                let source = Source::new(13).whole_of(&first, &a).whole_of(&second, &b);
+                let source = source.whole_of(&[], &[sum(&a, &b)]);
+                let source = source.node(operator, &["x0", "x1"], "q", vec![]);
+                let source = source.node("Cast", &["q"], "sum", vec![int("to", 7)]);
+                let source = source.node("Equal", &["sum", "x2"], "same", vec![]);
+                let source = source.node("Cast", &["same"], "y", vec![int("to", 1)]);
+                assert_eq!(source.output("y").run().1, [1.0], "{operator} of {count}");
+            }
+        }
     }
 
     #[test]
