@@ -366,8 +366,6 @@ mod tests {
         for count in [300usize, 4112] {
             let a: Vec<i64> = (0..count as i64).map(|i| 127 - i % 3).collect();
             let b: Vec<i64> = (0..count as i64).map(|i| -127 + i % 5).collect();
-            let whole =
-                [a.clone(), b.clone()].map(|v| v.iter().map(|&v| v as i32).collect::<Vec<_>>());
             let size = count as i64;
             for (operator, first, second) in [
                 ("MatMulInteger", vec![1, size], vec![size, 1]),
