@@ -3,16 +3,18 @@
 use crate::commands::optimize::FloatWeights;
 use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
+use crate::front_end;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
 use crate::place;
 use crate::progress;
 use crate::table::{self, grouped, shortened};
 use evaluate::{Evaluation, Gate, Input, Verdict};
-use format::meta::Manifest;
+use format::meta::{Manifest, Preprocess};
 use graph::Graph;
 use import::Imported;
 use optimize::quantize::{self, Activations, Method, Quantized, Sample, WeightType};
+use runtime::ops::log_mel::LogMel;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -21,7 +23,8 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     modelopt quantize kws.onnx --calib inputs.npy --limit 200 -o kws.mopt\n  \
-    modelopt quantize digits.onnx --calib train.npy --scale 0.0625 --eval test.npy --labels test_labels.npy --gate 'top1>=-0.01@baseline'\n\n\
+    modelopt quantize digits.onnx --calib train.npy --scale 0.0625 --eval test.npy --labels test_labels.npy --gate 'top1>=-0.01@baseline'\n  \
+    modelopt quantize words.onnx --calib features.npy --front-end mlperf-wake-word\n\n\
     Data: .npy, .npz, .csv, idx (.gz), .bin (f32), .wav, an image, a folder or .tar(.gz) of class folders with images.")]
 pub(crate) struct Arguments {
     /// The ONNX model, in float
@@ -80,6 +83,10 @@ pub(crate) struct Arguments {
     /// Fail when a node stays in float
     #[arg(long)]
     require_int8: bool,
+    /// Put a front end before a model of features, so that what is written takes sound; data for
+    /// calibration and evaluation is features as before. See `modelopt optimize --help`
+    #[arg(long, value_name = "SPEC", value_parser = front_end::parse, conflicts_with_all = ["scale", "mean", "std"])]
+    front_end: Option<LogMel>,
     /// File with the names of the classes, one a line; stored in the model
     #[arg(long, value_name = "FILE")]
     class_names: Option<PathBuf>,
@@ -101,6 +108,19 @@ struct Product {
     seconds: f64,
 }
 
+impl Product {
+    /// Puts a front end before the model, which was judged on features.
+    fn take_sound(&mut self, front_end: &LogMel) -> Result<(), Failure> {
+        optimize::front_end::attach(&mut self.quantized.graph, front_end)?;
+        // Sound is taken as it is.
+        self.options.preprocess = vec![Preprocess::default()];
+        let compiled = compile::compile(&self.quantized.graph, &self.options)?;
+        self.bytes = compiled.bytes;
+        self.ram_bytes = compiled.arena_bytes;
+        Ok(())
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let (output, report) = outputs(arguments)?;
     let source = model::float_source(&arguments.model, &arguments.import)?;
@@ -113,6 +133,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         Some(data) => Some(judge(arguments, &source, &inputs, data, &mut product)?),
         None => None,
     };
+    if let Some(front_end) = &arguments.front_end {
+        product.take_sound(front_end)?;
+    }
     let source_bytes = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
     if json {
         println!(
@@ -347,6 +370,9 @@ fn recipe(arguments: &Arguments) -> String {
         if is_given {
             recipe.push_str(option);
         }
+    }
+    if arguments.front_end.is_some() {
+        recipe.push_str(", a front end before it");
     }
     for node in &arguments.int16 {
         recipe.push_str(&format!(" --int16 {node}"));
