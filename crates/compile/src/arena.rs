@@ -6,8 +6,11 @@
 //! (`kernels`, "The row contract").
 //!
 //! The search is a first-fit placement repeated over many orders: by size, by time, and by
-//! random exchanges that are kept when they do not make things worse. [`verify`] judges the
-//! result with none of the search's code.
+//! random exchanges that are kept when they do not make things worse. Where that takes more than
+//! some step of the plan needs, [`exact`] looks for less. [`verify`] judges the result with none
+//! of the search's code.
+
+mod exact;
 
 use std::ops::RangeInclusive;
 
@@ -59,39 +62,33 @@ struct Conflict {
 struct Problem<'a> {
     buffers: &'a [Buffer],
     conflicts: Vec<Vec<Conflict>>,
+    /// No placement takes less.
+    floor: usize,
     rounds: usize,
 }
 
-/// Places all buffers. `effort` is the number of orders tried.
+/// Branches of the exact search per order that the other one tries.
+const BRANCHES_PER_ORDER: usize = 100;
+
+/// Places all buffers. `effort` is the number of orders tried; it limits the exact search too, by
+/// branches and not by time, so that results are the same on every machine.
 pub fn place(buffers: &[Buffer], sharings: &[Sharing], effort: usize) -> Placement {
     let problem = Problem::new(buffers, sharings, effort);
-    let mut by_size: Vec<usize> = (0..buffers.len()).collect();
-    by_size.sort_by_key(|&i| {
-        (
-            std::cmp::Reverse(buffers[i].bytes),
-            *buffers[i].life.start(),
-        )
-    });
-    let by_time: Vec<usize> = (0..buffers.len()).collect();
-    let backwards: Vec<usize> = (0..buffers.len()).rev().collect();
-    let starts = [by_size, by_time, backwards];
-    let tried = starts.map(|order| problem.improve(order));
-    tried
-        .into_iter()
-        .min_by_key(|placement| placement.bytes)
-        .unwrap_or_default()
+    let best = problem.by_orders();
+    exact::improve(&problem, best, effort * BRANCHES_PER_ORDER)
+}
+
+fn aligned(bytes: usize) -> usize {
+    bytes.next_multiple_of(OFFSET_ALIGNMENT)
 }
 
 impl<'a> Problem<'a> {
     fn new(buffers: &'a [Buffer], sharings: &[Sharing], rounds: usize) -> Self {
         let distance = |input: usize, output: usize| {
             let fits = |s: &&Sharing| s.input == input && s.output == output;
-            sharings
-                .iter()
-                .find(fits)
-                .map(|s| s.distance.next_multiple_of(OFFSET_ALIGNMENT))
+            sharings.iter().find(fits).map(|s| aligned(s.distance))
         };
-        let conflicts = (0..buffers.len())
+        let conflicts: Vec<Vec<Conflict>> = (0..buffers.len())
             .map(|a| {
                 let others = (0..buffers.len()).filter(|&b| b != a);
                 others
@@ -104,17 +101,41 @@ impl<'a> Problem<'a> {
                     .collect()
             })
             .collect();
-        Problem {
+        let mut problem = Problem {
             buffers,
             conflicts,
+            floor: 0,
             rounds,
-        }
+        };
+        problem.floor = exact::floor(&problem);
+        problem
+    }
+
+    /// Bytes up to the place where another buffer may start.
+    fn size(&self, index: usize) -> usize {
+        aligned(self.buffers[index].bytes)
+    }
+
+    /// The best of some orders and of what exchanges make of them.
+    fn by_orders(&self) -> Placement {
+        let count = self.buffers.len();
+        let mut by_size: Vec<usize> = (0..count).collect();
+        by_size.sort_by_key(|&i| {
+            let buffer = &self.buffers[i];
+            (std::cmp::Reverse(buffer.bytes), *buffer.life.start())
+        });
+        let by_time: Vec<usize> = (0..count).collect();
+        let backwards: Vec<usize> = (0..count).rev().collect();
+        let tried = [by_size, by_time, backwards].map(|order| self.improve(order));
+        tried
+            .into_iter()
+            .min_by_key(|placement| placement.bytes)
+            .unwrap_or_default()
     }
 
     /// Hill climbing over exchanges of two buffers in the order.
     fn improve(&self, mut order: Vec<usize>) -> Placement {
         let mut best = self.first_fit(&order);
-        let floor = self.buffers.iter().map(|b| b.bytes).max().unwrap_or(0);
         let mut random = 0x9E37_79B9_7F4A_7C15u64;
         let mut draw = |limit: usize| {
             // xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift
@@ -128,7 +149,7 @@ impl<'a> Problem<'a> {
             return best;
         }
         for _ in 0..self.rounds {
-            if best.bytes <= floor {
+            if aligned(best.bytes) <= self.floor {
                 break;
             }
             let (a, b) = (draw(order.len()), draw(order.len()));

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::arena::{self, Buffer, OFFSET_ALIGNMENT, Placement};
 use crate::lifetimes::{Buffers, buffers};
 use crate::narrow::narrowed;
+use crate::replay::replay;
 use format::fixed::Rounding;
 use format::meta::{Manifest, Meta, Port, Preprocess};
 use format::{ABSENT, DType, NodeRecord, Place, TensorRecord, Writer};
@@ -93,7 +94,6 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
         lowered = lowered.into_iter().map(narrowed).collect();
     }
     let mut buffers = buffers(graph, &lowered);
-    let values = buffers.buffers.len();
     // Scratch is not known before operands have places: a first file tells each node's bytes.
     let apart = Placement {
         offsets: apart(&buffers.buffers),
@@ -113,7 +113,7 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     if !arena::verify(&buffers.buffers, &buffers.sharings, &placement) {
         return Err(Error::Refused("the arena's placement is not valid".into()));
     }
-    debug_assert!(values <= placement.offsets.len());
+    replay(graph, &lowered, &buffers, &placement, &scratch_buffer).map_err(Error::Refused)?;
     let compiled = emit(
         graph,
         options,

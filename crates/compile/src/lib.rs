@@ -1,13 +1,15 @@
 //! Graph to plan to compact model.
 //!
-//! Three steps, one file each: every node is [lowered](runtime::host::Operator::lower); every
-//! value gets a place in the arena ([`arena`]); the parts are written ([`emit`]). A finished model
+//! Three steps: every node is [lowered](runtime::host::Operator::lower); every
+//! value gets a place in the arena ([`arena`]), which a [`replay`] of all reads and writes proves to
+//! be safe; the parts are written ([`emit`]). A finished model
 //! can become a Rust library ([`rust`]).
 
 pub mod arena;
 mod emit;
 mod lifetimes;
 mod narrow;
+mod replay;
 pub mod rust;
 
 pub use emit::{Compiled, Options, PlanNode, compile};
