@@ -2,7 +2,7 @@
 //! that is within the budgets.
 //!
 //! Instructions are counted by the emulator and never differ, so a budget is exact: a rise of more
-//! than [`TOLERANCE`] fails and names the operator. The rival's figures are measured once, in
+//! than [`TOLERANCE`] fails and names the operator. Code is that of images of one model each. The rival's figures are measured once, in
 //! `benches/mcu/tflm.json`; ours that may not rise are in `benches/mcu/budgets.json`.
 
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::bench_host;
 use crate::bench_wasm;
 use crate::figures::{self, Measured, Places};
+use crate::one_model;
 use crate::totals::Totals;
 use crate::workspace::Workspace;
 
@@ -32,7 +33,7 @@ pub(crate) enum Arguments {
         #[arg(long)]
         json: bool,
     },
-    /// Executed instructions and RAM on emulated microcontrollers
+    /// Executed instructions, RAM and code on emulated microcontrollers
     Mcu {
         /// Print a list of rows as JSON
         #[arg(long)]
@@ -62,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         Arguments::Mcu { json, accept } => (json, accept),
     };
     let places = figures::prepare(workspace)?;
-    let rows = measure(&places, &BOARDS)?;
+    let rows = measure(workspace, &places, &BOARDS)?;
     let rival = read(workspace, RIVAL)?;
     match json {
         true => println!("{}", Value::from(with_ratios(&rows, &rival))),
@@ -84,7 +85,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
             ..Totals::default()
         });
     };
-    let rows = measure(&places, &BOARDS[..TEST_BOARDS])?;
+    let rows = measure(workspace, &places, &BOARDS[..TEST_BOARDS])?;
     check(&rows, &read(workspace, BUDGETS)?)?;
     Ok(Totals {
         passed: rows.len() as u64,
@@ -98,10 +99,12 @@ fn read(workspace: &Workspace, path: &'static str) -> Result<Value> {
 }
 
 /// A row for every model and board, once the board's answers are found to be the host's.
-fn measure(places: &Places, boards: &[&str]) -> Result<Vec<Value>> {
+fn measure(workspace: &Workspace, places: &Places, boards: &[&str]) -> Result<Vec<Value>> {
+    let models = figures::compacts(places)?;
+    let code_bytes = one_model::code_bytes(workspace, places, &models)?;
     let mut rows = Vec::new();
-    for model in figures::compacts(places)? {
-        let Measured { compact, data, .. } = &model;
+    for model in &models {
+        let Measured { compact, data, .. } = model;
         let expected = answers(places, compact, data, "host")?;
         for board in boards {
             let device = format!("qemu:{board}");
@@ -119,7 +122,8 @@ fn measure(places: &Places, boards: &[&str]) -> Result<Vec<Value>> {
             let measured = figures::json(&mut bench)?;
             rows.push(json!({
                 "model": model.short, "device": board, "instructions": measured["min"],
-                "ram_bytes": measured["ram_bytes"], "nodes": measured["nodes"],
+                "ram_bytes": measured["ram_bytes"], "code_bytes": code_bytes.get(&(model.short, board)),
+                "nodes": measured["nodes"],
             }));
         }
     }
@@ -152,8 +156,10 @@ fn with_ratios(rows: &[Value], rival: &Value) -> Vec<Value> {
             .map(|(theirs, ours)| ours / theirs);
         json!({
             "model": model, "device": device, "instructions": row["instructions"],
-            "ram_bytes": row["ram_bytes"], "tflm_instructions": theirs, "ratio": ratio,
+            "ram_bytes": row["ram_bytes"], "code_bytes": row["code_bytes"],
+            "tflm_instructions": theirs, "ratio": ratio,
             "tflm_ram_bytes": rival["ram_bytes"][model],
+            "tflm_code_bytes": rival["code_bytes"][device][model],
         })
     };
     rows.iter().map(one).collect()
@@ -165,7 +171,8 @@ fn text<'a>(row: &'a Value, key: &str) -> &'a str {
 
 fn print(rows: &[Value], rival: &Value) {
     println!(
-        "\n| model | board | instructions | TFLM | ratio | RAM, bytes | TFLM |\n|---|---|---|---|---|---|---|"
+        "\n| model | board | instructions | TFLM | ratio | RAM, bytes | TFLM | code, bytes | TFLM |\n\
+         |---|---|---|---|---|---|---|---|---|"
     );
     let whole = |value: &Value| value.as_f64().map_or("–".to_owned(), |n| format!("{n:.0}"));
     for row in with_ratios(rows, rival) {
@@ -173,13 +180,15 @@ fn print(rows: &[Value], rival: &Value) {
             .as_f64()
             .map_or("–".to_owned(), |ratio| format!("{ratio:.3}"));
         println!(
-            "| {} | {} | {} | {} | {ratio} | {} | {} |",
+            "| {} | {} | {} | {} | {ratio} | {} | {} | {} | {} |",
             text(&row, "model"),
             text(&row, "device"),
             whole(&row["instructions"]),
             whole(&row["tflm_instructions"]),
             whole(&row["ram_bytes"]),
             whole(&row["tflm_ram_bytes"]),
+            whole(&row["code_bytes"]),
+            whole(&row["tflm_code_bytes"]),
         );
     }
 }
@@ -196,24 +205,33 @@ fn check(rows: &[Value], budgets: &Value) -> Result<()> {
                 .all(|key| budget[*key] == row[*key])
         };
         let name = format!("{} on {}", text(row, "model"), text(row, "device"));
-        let Some(budget) = budgets.iter().find(same) else {
-            eprintln!("{name} has no budget; set it with `cargo xtask bench mcu --accept`");
-            failures += 1;
-            continue;
-        };
-        for key in ["instructions", "ram_bytes"] {
-            if let Some(rise) = rise(&row[key], &budget[key]) {
-                eprintln!("{name}: {key} {rise}");
+        let budget = budgets.iter().find(same).unwrap_or(&Value::Null);
+        for key in ["instructions", "ram_bytes", "code_bytes"] {
+            let Some(excess) = excess(&row[key], &budget[key]) else {
+                continue;
+            };
+            eprintln!("{name}: {key} {excess}");
+            if key == "instructions" {
                 rises(row, budget)
                     .iter()
                     .for_each(|line| eprintln!("  {line}"));
-                failures += 1;
             }
+            failures += 1;
         }
     }
     match failures {
         0 => Ok(()),
-        count => bail!("{count} figures are above {BUDGETS}; --accept sets new ones"),
+        count => bail!(
+            "{count} figures are above {BUDGETS}; `cargo xtask bench mcu --accept` sets new ones"
+        ),
+    }
+}
+
+/// What is wrong with a figure: it is too much of a rise, or has no budget.
+fn excess(now: &Value, before: &Value) -> Option<String> {
+    match before {
+        Value::Null => now.as_f64().map(|now| format!("{now} has no budget")),
+        before => rise(now, before),
     }
 }
 
@@ -246,6 +264,7 @@ mod tests {
     fn row(instructions: u32, cost: u32) -> Value {
         json!({
             "model": "kws", "device": "mps2-an386", "instructions": instructions, "ram_bytes": 10,
+            "code_bytes": 50,
             "nodes": [{ "node": 0, "operator": "conv_2d", "cost": cost }],
         })
     }
@@ -258,5 +277,20 @@ mod tests {
         let lines = rises(&row(1021, 921), &budgets[0]);
         assert_eq!(lines, ["node 0 (conv_2d): 921, was 900"]);
         assert!(check(&[row(1, 1)], &json!([])).is_err());
+    }
+
+    #[test]
+    fn more_code_and_code_without_a_budget_fail() {
+        let budgets = json!([row(1000, 900)]);
+        let mut larger = row(1000, 900);
+        larger["code_bytes"] = 51.into();
+        assert!(check(&[larger.clone()], &budgets).is_ok());
+        larger["code_bytes"] = 52.into();
+        assert!(check(&[larger.clone()], &budgets).is_err());
+        let mut unlimited = row(1000, 900);
+        unlimited["code_bytes"] = Value::Null;
+        assert!(check(&[larger], &json!([unlimited])).is_err());
+        // Boards without an image have no code to limit.
+        assert!(check(&[unlimited], &budgets).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask sizes --models`: images of `firmware/one-model` with a real model each, on
 //! emulated boards, against limits and against TensorFlow Lite Micro.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::cross::Compiler;
-use crate::figures;
+use crate::figures::{self, Measured, Places};
 use crate::process;
 use crate::sizes::{self, Sizes};
 use crate::workspace::Workspace;
@@ -116,32 +117,29 @@ const fn instructions_only(bound: [u64; 2]) -> [Option<[u64; 2]>; MEASURES.len()
 
 /// Builds and measures an image for every model and board, and fails where one is over a limit.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let compiler = Compiler::require(workspace)?;
     let places = figures::prepare(workspace)?;
-    let target = workspace.metadata(&workspace.root)?.target_directory;
-    let folder = target.join("one-model").into_std_path_buf();
     let mut rows = Vec::new();
     let mut is_over = false;
-    for subject in figures::compacts(&places)? {
-        let package = folder.join(Path::new(subject.model).with_extension(""));
-        copy_example(workspace, &package)?;
-        let mut export = Command::new(&places.program);
-        export
-            .arg("export")
-            .arg(&subject.compact)
-            .args(["--to", "rust"]);
-        process::run(export.arg("-o").arg(package.join("model")))?;
-        for board in BOARDS {
-            let Some((_, bounds)) = board.bounds.iter().find(|row| row.0 == subject.model) else {
-                continue;
-            };
-            let made = measure(workspace, &compiler, board, &package);
-            let made = made.with_context(|| format!("{}, {}", subject.name, board.processor))?;
-            let mut pairs = made.iter().zip(bounds);
-            is_over |= pairs.any(|(made, bound)| bound.is_some_and(|[most, _]| *made > most));
-            rows.push(row([subject.name, board.processor], &made, bounds));
-        }
-    }
+    each_image(workspace, &places, &figures::compacts(&places)?, |made| {
+        let Some((_, bounds)) = made
+            .board
+            .bounds
+            .iter()
+            .find(|row| row.0 == made.model.model)
+        else {
+            return Ok(());
+        };
+        let instructions = instructions(made.board, &made.path)?;
+        let figures = [made.code_bytes, made.sizes.ram_bytes(), instructions];
+        let mut pairs = figures.iter().zip(bounds);
+        is_over |= pairs.any(|(made, bound)| bound.is_some_and(|[most, _]| *made > most));
+        rows.push(row(
+            [made.model.name, made.board.processor],
+            &figures,
+            bounds,
+        ));
+        Ok(())
+    })?;
     let columns = MEASURES.map(|measure| format!("{measure} | at most | TFLM"));
     println!("\n| one model | processor | {} |", columns.join(" | "));
     println!("{}|", "|---".repeat(2 + 3 * MEASURES.len()));
@@ -161,12 +159,73 @@ fn row(names: [&str; 2], made: &[u64; 3], bounds: &[Option<[u64; 2]>; 3]) -> Str
     format!("| {} | {} |", names.join(" | "), cells.join(" | "))
 }
 
-fn measure(
+/// Bytes of code and constants of every model's image, the model's own not counted, by the model's
+/// short name and the board's machine.
+pub(crate) fn code_bytes(
+    workspace: &Workspace,
+    places: &Places,
+    models: &[Measured],
+) -> Result<HashMap<(&'static str, &'static str), u64>> {
+    let mut all = HashMap::new();
+    each_image(workspace, places, models, |made| {
+        all.insert((made.model.short, made.board.machine), made.code_bytes);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// An image that was built.
+struct Image<'a> {
+    model: &'a Measured,
+    board: &'static Board,
+    path: PathBuf,
+    sizes: Sizes,
+    /// Without the model's own constants.
+    code_bytes: u64,
+}
+
+/// Builds the image of every model for every board, and hands it to `take`.
+fn each_image(
+    workspace: &Workspace,
+    places: &Places,
+    models: &[Measured],
+    mut take: impl FnMut(&Image<'_>) -> Result<()>,
+) -> Result<()> {
+    let compiler = Compiler::require(workspace)?;
+    let target = workspace.metadata(&workspace.root)?.target_directory;
+    let folder = target.join("one-model").into_std_path_buf();
+    for model in models {
+        let package = folder.join(Path::new(model.model).with_extension(""));
+        copy_example(workspace, &package)?;
+        let mut export = Command::new(&places.program);
+        export
+            .arg("export")
+            .arg(&model.compact)
+            .args(["--to", "rust"]);
+        process::run(export.arg("-o").arg(package.join("model")))?;
+        for board in BOARDS {
+            let made = build(workspace, &compiler, board, &package);
+            let (path, sizes, code_bytes) =
+                made.with_context(|| format!("{}, {}", model.name, board.processor))?;
+            take(&Image {
+                model,
+                board,
+                path,
+                sizes,
+                code_bytes,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The image of a package, its sizes, and the bytes of its code.
+fn build(
     workspace: &Workspace,
     compiler: &Compiler,
     board: &Board,
     package: &Path,
-) -> Result<[u64; MEASURES.len()]> {
+) -> Result<(PathBuf, Sizes, u64)> {
     let target_folder = package.with_file_name("target");
     let mut build = workspace.command("cargo");
     build
@@ -179,11 +238,8 @@ fn measure(
     let image = target_folder.join(board.target).join("release/one-model");
     let sizes: Sizes = sizes::measure(&fs::read(&image)?)?;
     let constants = fs::metadata(package.join("model/src/constants.bin"))?.len();
-    Ok([
-        sizes.flash_bytes().saturating_sub(constants),
-        sizes.ram_bytes(),
-        instructions(board, &image)?,
-    ])
+    let code_bytes = sizes.flash_bytes().saturating_sub(constants);
+    Ok((image, sizes, code_bytes))
 }
 
 /// The example's package anew, without its model; its paths still lead to the repository.
