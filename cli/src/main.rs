@@ -8,6 +8,7 @@ mod failure;
 mod front_end;
 mod model;
 mod output;
+mod patches;
 mod place;
 mod progress;
 mod table;

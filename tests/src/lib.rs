@@ -39,21 +39,25 @@ pub fn digits() -> Subject {
     }
 }
 
-/// The keyword model and its 1,000 inputs. `None`, with a line that says so, where they are not
+/// A file of the folder of real models and data. `None`, with a line that says so, where it is not
 /// there.
-pub fn keywords() -> Option<Subject> {
+pub fn shared(path: &str) -> Option<PathBuf> {
     let shared =
         std::env::var_os("MODELOPT_SHARED").map_or(root().join("../shared"), PathBuf::from);
-    let subject = Subject {
-        model: shared.join("models/kws_ds_cnn_f32.onnx"),
-        data: shared.join("data/kws/test_inputs_f32.npy"),
-        preprocess: Preprocess::default(),
-    };
-    if subject.model.is_file() && subject.data.is_file() {
-        return Some(subject);
+    let found = Some(shared.join(path)).filter(|path| path.is_file());
+    if found.is_none() {
+        println!("skipped: ../shared is missing");
     }
-    println!("skipped: ../shared is missing");
-    None
+    found
+}
+
+/// The keyword model and its 1,000 inputs, where they are there.
+pub fn keywords() -> Option<Subject> {
+    Some(Subject {
+        model: shared("models/kws_ds_cnn_f32.onnx")?,
+        data: shared("data/kws/test_inputs_f32.npy")?,
+        preprocess: Preprocess::default(),
+    })
 }
 
 impl Subject {

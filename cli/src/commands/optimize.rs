@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::front_end;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
+use crate::patches::{PatchArguments, Patches};
 use crate::table::{self, grouped};
 use clap::ValueEnum;
 use evaluate::Input;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// Optimize an ONNX or TFLite model without changing what it computes, and compile it as it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize model.onnx --check test.npy\n  modelopt optimize wakeword_int8.tflite --streaming 1\n  modelopt optimize wakeword_int8.tflite --front-end mlperf-wake-word --streaming 1"
+    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize model.onnx --check test.npy\n  modelopt optimize wakeword_int8.tflite --streaming 1\n  modelopt optimize wakeword_int8.tflite --front-end mlperf-wake-word --streaming 1\n  modelopt optimize vww_int8.tflite --patches 4"
 )]
 pub(crate) struct Arguments {
     /// The model: ONNX or TFLite
@@ -52,6 +53,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SPEC", value_parser = front_end::parse)]
     front_end: Option<LogMel>,
     #[command(flatten)]
+    patches: PatchArguments,
+    #[command(flatten)]
     import: ImportArguments,
     #[command(flatten)]
     preprocess: PreprocessArguments,
@@ -68,6 +71,7 @@ struct Made {
     macs_before: u64,
     /// Runs that fill the state of such a model.
     priming_runs: Option<usize>,
+    patches: Option<Patches>,
     /// The rounding of integers, or what the numbers are instead.
     numbers: &'static str,
 }
@@ -123,6 +127,7 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
     }
     let macs_before = graph.macs();
     let priming_runs = stream(&mut graph, arguments)?;
+    let patches = arguments.patches.apply(&mut graph, &options)?;
     Ok(Made {
         applied,
         check,
@@ -131,6 +136,7 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
         macs: graph.macs(),
         macs_before,
         priming_runs,
+        patches,
         numbers: match is_quantized {
             true => source.rounding.name(),
             false => "float",
@@ -150,6 +156,7 @@ impl Made {
             "bytes": self.compiled.bytes.len(), "ram_bytes": self.compiled.arena_bytes,
             "state_bytes": self.compiled.state_bytes, "macs": self.macs,
             "macs_before": self.macs_before, "priming_runs": self.priming_runs,
+            "patches": self.patches.as_ref().map(Patches::as_json),
         })
     }
 
@@ -168,6 +175,9 @@ impl Made {
                 grouped(self.macs),
                 grouped(self.compiled.state_bytes as u64)
             );
+        }
+        if let Some(patches) = &self.patches {
+            patches.print();
         }
         println!(
             "wrote {}: {} bytes, {}",
@@ -237,6 +247,7 @@ fn manifest(source_hash: &[u8], arguments: &Arguments) -> Manifest {
     if arguments.weights == FloatWeights::F16 {
         recipe.push_str(", weights of f16");
     }
+    recipe.push_str(&arguments.patches.recipe());
     Manifest {
         tool: crate::tool(),
         source_hash: source_hash.to_vec(),

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::front_end;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
+use crate::patches::{PatchArguments, Patches};
 use crate::place;
 use crate::progress;
 use crate::table::{self, grouped, shortened};
@@ -24,7 +25,8 @@ use std::time::Instant;
 #[command(after_help = "Examples:\n  \
     modelopt quantize kws.onnx --calib inputs.npy --limit 200 -o kws.mopt\n  \
     modelopt quantize digits.onnx --calib train.npy --scale 0.0625 --eval test.npy --labels test_labels.npy --gate 'top1>=-0.01@baseline'\n  \
-    modelopt quantize words.onnx --calib features.npy --front-end mlperf-wake-word\n\n\
+    modelopt quantize words.onnx --calib features.npy --front-end mlperf-wake-word\n  \
+    modelopt quantize vww.onnx --calib images/ --patches 4\n\n\
     Data: .npy, .npz, .csv, idx (.gz), .bin (f32), .wav, an image, a folder or .tar(.gz) of class folders with images.")]
 pub(crate) struct Arguments {
     /// The ONNX model, in float
@@ -94,6 +96,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "eval")]
     report: Option<PathBuf>,
     #[command(flatten)]
+    patches: PatchArguments,
+    #[command(flatten)]
     import: ImportArguments,
     #[command(flatten)]
     preprocess: PreprocessArguments,
@@ -105,6 +109,7 @@ struct Product {
     options: compile::Options,
     ram_bytes: usize,
     quantized: Quantized,
+    patches: Option<Patches>,
     seconds: f64,
 }
 
@@ -252,12 +257,14 @@ fn quantized(
         optimize::half::round_weights(&mut quantized.graph);
     }
     let options = compile_options(arguments, source, inputs, &calibration)?;
+    let patches = arguments.patches.apply(&mut quantized.graph, &options)?;
     let compiled = compile::compile(&quantized.graph, &options)?;
     Ok(Product {
         bytes: compiled.bytes,
         options,
         ram_bytes: compiled.arena_bytes,
         quantized,
+        patches,
         seconds: start.elapsed().as_secs_f64(),
     })
 }
@@ -380,6 +387,7 @@ fn recipe(arguments: &Arguments) -> String {
     for node in &arguments.keep_float {
         recipe.push_str(&format!(" --keep-float {node}"));
     }
+    recipe.push_str(&arguments.patches.recipe());
     recipe
 }
 
@@ -468,7 +476,7 @@ fn as_json(
         "output": path, "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
         "samples": product.quantized.samples, "seconds": product.seconds, "equalized": product.quantized.equalized,
         "biases_corrected": product.quantized.corrections[0], "sums_aligned": product.quantized.aligned,
-        "layers": layers, "float": float,
+        "layers": layers, "float": float, "patches": product.patches.as_ref().map(Patches::as_json),
     });
     if let Some(judged) = judged {
         value["baseline"] = judged.baseline.to_json();
@@ -547,6 +555,9 @@ fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
 }
 
 fn print_sizes(product: &Product, source_bytes: u64) {
+    if let Some(patches) = &product.patches {
+        patches.print();
+    }
     let narrow = product
         .quantized
         .layers

@@ -27,6 +27,9 @@ pub struct Options {
     /// Whether weights of convolutions are stored as int4 or f16 where each of them is such a number: it
     /// halves the file, and costs devices scratch memory for the widened weights of one node.
     pub narrow_weights: bool,
+    /// Whether slices and concatenations always copy, for those who watch values while nodes run: else what
+    /// is a part of another value is where that is, if it takes no more memory.
+    pub copies: bool,
     /// What is done to raw data, per input.
     pub preprocess: Vec<Preprocess>,
     /// Names of classes, for the first output.
@@ -46,6 +49,7 @@ impl Default for Options {
             ],
             effort: 300,
             narrow_weights: false,
+            copies: false,
             preprocess: Vec::new(),
             labels: Vec::new(),
             manifest: Manifest::default(),
@@ -93,37 +97,62 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     if options.narrow_weights {
         lowered = lowered.into_iter().map(narrowed).collect();
     }
-    let mut buffers = buffers(graph, &lowered);
-    // Scratch is not known before operands have places: a first file tells each node's bytes.
-    let apart = Placement {
-        offsets: apart(&buffers.buffers),
-        bytes: total(&buffers.buffers),
+    let plan = plan(graph, options, &lowered, !options.copies)?;
+    // A part keeps the whole alive, which may take more than a copy of it.
+    let plan = match plan.buffers.has_parts {
+        true => smaller(plan, self::plan(graph, options, &lowered, false)?),
+        false => plan,
     };
-    let draft = emit(graph, options, &lowered, &buffers, &apart, &HashMap::new())?;
-    let scratch = scratch_bytes(&draft.bytes, options)?;
-    let mut scratch_buffer = HashMap::new();
-    for (node, &bytes) in draft.plan.iter().zip(&scratch) {
-        if bytes > 0 {
-            scratch_buffer.insert(node.graph_node, buffers.buffers.len());
-            let life = node.graph_node..=node.graph_node;
-            buffers.buffers.push(Buffer { bytes, life });
-        }
-    }
-    let placement = arena::place(&buffers.buffers, &buffers.sharings, options.effort);
-    if !arena::verify(&buffers.buffers, &buffers.sharings, &placement) {
-        return Err(Error::Refused("the arena's placement is not valid".into()));
-    }
-    replay(graph, &lowered, &buffers, &placement, &scratch_buffer).map_err(Error::Refused)?;
-    let compiled = emit(
-        graph,
-        options,
-        &lowered,
-        &buffers,
-        &placement,
-        &scratch_buffer,
-    )?;
+    let compiled = emit(graph, options, &lowered, &plan)?;
     scratch_bytes(&compiled.bytes, options)?;
     Ok(compiled)
+}
+
+/// Where everything is.
+struct Plan {
+    buffers: Buffers,
+    placement: Placement,
+    /// The buffers of working memory, per node.
+    scratch: HashMap<usize, usize>,
+}
+
+fn smaller(a: Plan, b: Plan) -> Plan {
+    match b.placement.bytes < a.placement.bytes {
+        true => b,
+        false => a,
+    }
+}
+
+/// Finds places, and proves that nothing is lost by them.
+fn plan(graph: &Graph, options: &Options, lowered: &[Lowered], parts: bool) -> Result<Plan, Error> {
+    let buffers = buffers(graph, lowered, parts);
+    // Scratch is not known before operands have places: a first file tells each node's bytes.
+    let mut plan = Plan {
+        placement: Placement {
+            offsets: apart(&buffers.buffers),
+            bytes: total(&buffers.buffers),
+        },
+        buffers,
+        scratch: HashMap::new(),
+    };
+    let draft = emit(graph, options, lowered, &plan)?;
+    let scratch = scratch_bytes(&draft.bytes, options)?;
+    let Buffers {
+        buffers, sharings, ..
+    } = &mut plan.buffers;
+    for (node, &bytes) in draft.plan.iter().zip(&scratch) {
+        if bytes > 0 {
+            plan.scratch.insert(node.graph_node, buffers.len());
+            let life = node.graph_node..=node.graph_node;
+            buffers.push(Buffer { bytes, life });
+        }
+    }
+    plan.placement = arena::place(buffers, sharings, options.effort);
+    if !arena::verify(buffers, sharings, &plan.placement) {
+        return Err(Error::Refused("the arena's placement is not valid".into()));
+    }
+    replay(graph, &plan.buffers, &plan.placement, &plan.scratch).map_err(Error::Refused)?;
+    Ok(plan)
 }
 
 /// The graph with the elements of reshaped constants, which no node of the plan makes.
@@ -218,9 +247,9 @@ impl Emitter<'_> {
                     .constant(data.bytes(), operand.dtype.alignment());
                 tensor_record(&operand, Place::Constant, offset)
             }
-            (_, Some(&buffer)) => {
+            (_, Some(&(buffer, start))) => {
                 let offset = self.placement.offsets.get(buffer).copied().unwrap_or(0);
-                let offset = self.buffers.state_bytes + offset;
+                let offset = self.buffers.state_bytes + offset + start;
                 tensor_record(&operand, Place::Arena, offset as u32)
             }
             (None, None) => {
@@ -290,10 +319,13 @@ fn emit(
     graph: &Graph,
     options: &Options,
     lowered: &[Lowered],
-    buffers: &Buffers,
-    placement: &Placement,
-    scratch: &HashMap<usize, usize>,
+    plan: &Plan,
 ) -> Result<Compiled, Error> {
+    let Plan {
+        buffers,
+        placement,
+        scratch,
+    } = plan;
     let references = HashMap::new();
     let mut emitter = Emitter {
         graph,
@@ -302,9 +334,9 @@ fn emit(
         writer: Writer::default(),
         references,
     };
-    let mut plan = Vec::new();
+    let mut nodes = Vec::new();
     for (index, (node, lowered)) in graph.nodes.iter().zip(lowered).enumerate() {
-        if lowered.is_alias() {
+        if buffers.still.contains(&index) {
             continue;
         }
         let before = emitter.writer.constant_bytes();
@@ -320,7 +352,7 @@ fn emit(
             .buffers
             .iter()
             .filter(|buffer| buffer.life.contains(&index));
-        plan.push(PlanNode {
+        nodes.push(PlanNode {
             graph_node: index,
             name: node.name.clone(),
             operator: op.map_or("unknown", |op| op.name),
@@ -347,7 +379,7 @@ fn emit(
         bytes,
         arena_bytes,
         state_bytes,
-        plan,
+        plan: nodes,
     })
 }
 

@@ -8,6 +8,7 @@ pub mod front_end;
 mod fuse;
 pub mod half;
 mod layout;
+pub mod patches;
 pub mod quantize;
 mod recover;
 pub mod streaming;

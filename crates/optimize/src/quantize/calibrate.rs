@@ -36,6 +36,7 @@ impl Executable {
     pub(crate) fn new(graph: &Graph) -> Result<Self, Error> {
         let options = Options {
             effort: 0,
+            copies: true,
             ..Options::default()
         };
         let plan = compile::compile(graph, &options)?;
