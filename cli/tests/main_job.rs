@@ -362,6 +362,16 @@ fn every_node_is_measured() {
     };
     assert_eq!(sum("macs"), report["macs"].as_f64().unwrap());
     assert!(sum("cost") > 0.0 && report["min"].as_f64() <= report["median"].as_f64());
+    assert!(report["first"].as_f64() > Some(0.0));
+    let threads = ["bench", "digits.mopt", "--runs", "3", "--threads", "2"];
+    assert_eq!(json(folder.path(), &threads)["threads"], 2);
+    let board = ["--device", "qemu:mps2-an386"];
+    let (code, _, message) = run(folder.path(), &[&threads[..], &board].concat());
+    assert_eq!(code, 2);
+    assert!(
+        message.contains("--threads is for this machine"),
+        "{message}"
+    );
     let (code, _, message) = run(folder.path(), &["bench", &demo("digits.onnx")]);
     assert_eq!(code, 2);
     assert!(

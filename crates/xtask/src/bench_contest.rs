@@ -270,7 +270,10 @@ pub(crate) fn print(rows: &[Value], as_json: bool) {
 /// A row of the table.
 fn line(row: &Value) -> String {
     let text = |key: &str| row[key].as_str().unwrap_or_default();
-    let time = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+    let time = |key: &str| {
+        let time = row[key].as_f64();
+        time.map_or("–".to_owned(), |time| format!("{time:.1}"))
+    };
     let ratio = match (row["ratio"].as_f64(), row["is_right"].as_bool()) {
         (_, Some(false)) => "wrong outputs".to_owned(),
         (Some(ratio), _) => format!("{ratio:.2}"),
@@ -280,7 +283,7 @@ fn line(row: &Value) -> String {
     let each =
         each.map(|(rival, ratio)| format!("{rival} {:.2}", ratio.as_f64().unwrap_or(f64::NAN)));
     format!(
-        "| {} | {} | {} | {:.1} | {:.1} | {ratio} | {} |",
+        "| {} | {} | {} | {} | {} | {ratio} | {} |",
         text("model"),
         text("runtime"),
         text("kind"),

@@ -1,5 +1,5 @@
 //! `cargo xtask bench host`: the time of one inference on one thread of this machine, beside LiteRT
-//! and ONNX Runtime, which run in turns with ours.
+//! and ONNX Runtime, which run in turns with ours; and that of two threads, of ours alone.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::bench_contest::{self, Contender};
 use crate::bench_subjects::{self, Subject};
+use crate::bench_threads;
 use crate::figures::{self, Places};
 use crate::workspace::Workspace;
 
@@ -19,6 +20,7 @@ pub(crate) fn run(workspace: &Workspace, as_json: bool) -> Result<()> {
     for subject in bench_subjects::prepare(workspace, &places)? {
         let mut contenders = contenders(workspace, &places, &subject)?;
         rows.extend(bench_contest::hold(subject.short, "host", &mut contenders)?);
+        rows.extend(bench_threads::rows(&places, subject.short, &subject.int8)?);
     }
     bench_contest::print(&rows, as_json);
     bench_contest::remember(workspace, HISTORY, rows)

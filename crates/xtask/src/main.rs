@@ -5,6 +5,7 @@ mod bench;
 mod bench_contest;
 mod bench_host;
 mod bench_subjects;
+mod bench_threads;
 mod bench_wasm;
 mod ci;
 mod conformance;
