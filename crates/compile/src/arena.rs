@@ -68,7 +68,7 @@ struct Problem<'a> {
 }
 
 /// Branches of the exact search per order that the other one tries.
-const BRANCHES_PER_ORDER: usize = 100;
+const BRANCHES_PER_ORDER: usize = 1_000;
 
 /// Places all buffers. `effort` is the number of orders tried; it limits the exact search too, by
 /// branches and not by time, so that results are the same on every machine.
