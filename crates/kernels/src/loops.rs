@@ -1,27 +1,67 @@
 //! Which sets have loops of their own for which function, for tables. The others run the plain ones,
 //! with the same results.
 
-use crate::Architecture::{self, Armv7em, Avx2, Helium, Neon, NeonDotprod, Simd128};
+use crate::Architecture::{
+    self, Armv7em, Avx2, Avx512Vnni, AvxVnni, Helium, Neon, NeonDotprod, Simd128,
+};
 
 /// Functions by the path that calls name them by, and the sets that have them.
 const LOOPS: [(&str, &[Architecture]); 8] = [
     (
         "i8::conv_2d",
-        &[Armv7em, Helium, Neon, NeonDotprod, Simd128, Avx2],
+        &[
+            Armv7em,
+            Helium,
+            Neon,
+            NeonDotprod,
+            Simd128,
+            Avx2,
+            AvxVnni,
+            Avx512Vnni,
+        ],
     ),
     (
         "i8::add",
-        &[Armv7em, Helium, Neon, NeonDotprod, Simd128, Avx2],
+        &[
+            Armv7em,
+            Helium,
+            Neon,
+            NeonDotprod,
+            Simd128,
+            Avx2,
+            AvxVnni,
+            Avx512Vnni,
+        ],
     ),
     (
         "i8::average_pool_2d",
-        &[Helium, Neon, NeonDotprod, Simd128, Avx2],
+        &[
+            Helium,
+            Neon,
+            NeonDotprod,
+            Simd128,
+            Avx2,
+            AvxVnni,
+            Avx512Vnni,
+        ],
     ),
-    ("i8::window_sums", &[Helium, Neon, NeonDotprod, Avx2]),
-    ("i8::max_pool_2d", &[Neon, NeonDotprod, Simd128, Avx2]),
+    (
+        "i8::window_sums",
+        &[Helium, Neon, NeonDotprod, Avx2, AvxVnni, Avx512Vnni],
+    ),
+    (
+        "i8::max_pool_2d",
+        &[Neon, NeonDotprod, Simd128, Avx2, AvxVnni, Avx512Vnni],
+    ),
     ("i8::quantize", &[Simd128]),
-    ("i8::lookup", &[Neon, NeonDotprod, Simd128, Avx2]),
-    ("f32::conv_2d", &[Neon, NeonDotprod, Simd128, Avx2]),
+    (
+        "i8::lookup",
+        &[Neon, NeonDotprod, Simd128, Avx2, AvxVnni, Avx512Vnni],
+    ),
+    (
+        "f32::conv_2d",
+        &[Neon, NeonDotprod, Simd128, Avx2, AvxVnni, Avx512Vnni],
+    ),
 ];
 
 /// The sets that have loops of their own for a function, such as `i8::add`.
@@ -44,7 +84,10 @@ mod tests {
             Architecture::Helium => "feature = \"helium\"))]\n    helium::",
             Architecture::Neon | Architecture::NeonDotprod => "#[cfg(neon)]",
             Architecture::Simd128 => "Simd128::detect()",
-            Architecture::Avx2 => "Avx2::detect()",
+            // A processor with more than AVX2 has that, too.
+            Architecture::Avx2 | Architecture::AvxVnni | Architecture::Avx512Vnni => {
+                "Avx2::detect()"
+            }
         }
     }
 
