@@ -1,6 +1,8 @@
 """Runs models in other runtimes, on one thread, for `cargo xtask bench host`.
 
     rivals.py inputs SHARED FOLDER             write the samples that all contenders get
+    rivals.py quantize ONNX NPY ONNX           quantize a float model as ONNX Runtime computes it
+                                               fastest: unsigned inputs, one scale for all weights
     rivals.py (litert|onnxruntime) MODEL NPY   print the outputs for them as JSON; then, for every
                                                number of runs on the standard input, the shortest
                                                and the median time of one in microseconds
@@ -64,9 +66,13 @@ class Onnx:
         self.session = onnxruntime.InferenceSession(model, options, providers)
         self.input = self.session.get_inputs()[0]
 
-    def convert(self, sample):
+    def signature(self):
+        """The input's name and shape, for one sample."""
         shape = [size if isinstance(size, int) else 1 for size in self.input.shape]
-        return sample.reshape(shape)
+        return self.input.name, shape
+
+    def convert(self, sample):
+        return sample.reshape(self.signature()[1])
 
     def run(self, sample):
         return self.session.run(None, {self.input.name: sample})[0]
@@ -107,6 +113,23 @@ def inputs(shared, folder):
     write(folder, "mnv2_calibration", calibration)
 
 
+def quantize(model, path, quantized):
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+    name, shape = Onnx(model).signature()
+
+    class Samples(CalibrationDataReader):
+        def __init__(self):
+            self.left = iter(np.load(path))
+
+        def get_next(self):
+            sample = next(self.left, None)
+            return None if sample is None else {name: sample.reshape(shape)}
+
+    types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+    quantize_static(model, quantized, Samples(), **types)
+
+
 def serve(kind, model, path):
     runner = {"litert": Lite, "onnxruntime": Onnx}[kind](model)
     samples = [runner.convert(sample) for sample in np.load(path)]
@@ -123,5 +146,7 @@ def serve(kind, model, path):
 
 if sys.argv[1] == "inputs":
     inputs(Path(sys.argv[2]), Path(sys.argv[3]))
+elif sys.argv[1] == "quantize":
+    quantize(*sys.argv[2:5])
 else:
     serve(*sys.argv[1:4])

@@ -48,6 +48,7 @@ fn contenders(workspace: &Workspace, places: &Places, subject: &Subject) -> Resu
     if let Some(float) = &subject.float {
         all.push(rival("onnxruntime", "float", &float.onnx)?);
         all.push(ours("float", &float.compact, &subject.real)?);
+        all.push(rival("onnxruntime", "int8 by its tool", &float.quantized)?);
     }
     if let Some(tflite) = &subject.float_tflite {
         all.push(rival("litert", "float", tflite)?);

@@ -79,6 +79,8 @@ pub(crate) struct Float {
     pub(crate) onnx: PathBuf,
     /// Ours in float.
     pub(crate) compact: PathBuf,
+    /// What ONNX Runtime's own tool quantizes it to, in the form that is the fastest there.
+    pub(crate) quantized: PathBuf,
 }
 
 /// The program that runs Python rivals.
@@ -103,13 +105,14 @@ pub(crate) fn prepare(workspace: &Workspace, places: &Places) -> Result<Vec<Subj
     let compacts = figures::compacts(places)?;
     let all = SOURCES
         .iter()
-        .map(|source| of_source(places, source, &compacts, &samples));
+        .map(|source| of_source(workspace, places, source, &compacts, &samples));
     let mut all = all.collect::<Result<Vec<Subject>>>()?;
     all.push(mobilenet(workspace, places, &samples)?);
     Ok(all)
 }
 
 fn of_source(
+    workspace: &Workspace,
     places: &Places,
     source: &Source,
     compacts: &[Measured],
@@ -119,8 +122,8 @@ fn of_source(
     let compact = compacts.iter().find(|made| made.short == source.short);
     let int8 = compact.context("there is no such model")?.compact.clone();
     let float = source.float_onnx.map(|onnx| models.join(onnx));
-    let float = float.map(|onnx| Float::of(places, source.short, onnx));
     let [real, raw] = sample_paths(samples, source.short);
+    let float = float.map(|onnx| Float::of(workspace, places, source.short, onnx, &real));
     Ok(Subject {
         short: source.short,
         float: float.transpose()?,
@@ -142,11 +145,11 @@ fn mobilenet(workspace: &Workspace, places: &Places, samples: &Path) -> Result<S
     let [calibration, _] = sample_paths(samples, "mnv2_calibration");
     let mut quantize = Command::new(&places.program);
     quantize.arg("quantize").arg(&onnx).arg("--calib");
-    figures::json(quantize.arg(calibration).arg("-o").arg(&int8))?;
+    figures::json(quantize.arg(&calibration).arg("-o").arg(&int8))?;
     let [real, raw] = sample_paths(samples, short);
     Ok(Subject {
         short,
-        float: Some(Float::of(places, short, onnx)?),
+        float: Some(Float::of(workspace, places, short, onnx, &calibration)?),
         float_tflite: None,
         int8_tflite: None,
         qdq_onnx: export(places, &int8)?,
@@ -179,10 +182,24 @@ fn sample_paths(samples: &Path, short: &str) -> [PathBuf; 2] {
 }
 
 impl Float {
-    fn of(places: &Places, short: &str, onnx: PathBuf) -> Result<Self> {
+    fn of(
+        workspace: &Workspace,
+        places: &Places,
+        short: &str,
+        onnx: PathBuf,
+        calibration: &Path,
+    ) -> Result<Self> {
+        let quantized = places.out.join(format!("{short}_u8s8.onnx"));
+        let mut quantize = rivals(workspace);
+        quantize.arg("quantize").arg(&onnx).arg(calibration);
+        process::run(quantize.arg(&quantized))?;
         let compact = places.out.join(format!("{short}_float.mopt"));
         let mut optimize = Command::new(&places.program);
         figures::json(optimize.arg("optimize").arg(&onnx).arg("-o").arg(&compact))?;
-        Ok(Float { onnx, compact })
+        Ok(Float {
+            onnx,
+            compact,
+            quantized,
+        })
     }
 }

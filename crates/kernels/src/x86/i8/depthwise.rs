@@ -5,7 +5,6 @@ use super::finish::{Block, Finish, Scale, with_rule};
 use super::widen::Sixteen;
 use crate::tiled::i8::{Strip, Weights};
 use crate::tiled::plan::DEPTHWISE_TAPS_MAX;
-use crate::tiled::unrolled;
 use core::arch::x86_64::*;
 
 /// Computes every channel of a strip.
@@ -108,13 +107,11 @@ impl<I: Sixteen, W: Sixteen> Lanes<'_, I, W> {
                 sums = self.add::<M>(sums, taps, weights, start);
             }
         }
-        unrolled!(m in 0..M {
-            // SAFETY: the block's outputs of pixel `x + m` exist from here on.
-            unsafe {
-                let to = self.strip.output.add((x + m) * self.channels + self.channel);
-                self.block.store::<2, S>(sums[m], to);
-            }
-        });
+        // SAFETY: the block's outputs of every pixel exist from here on.
+        unsafe {
+            let to = self.strip.output.add(x * self.channels + self.channel);
+            self.block.store_pixels::<M, 2, S>(sums, to, self.channels);
+        }
     }
 
     /// Adds the products of up to two spans of taps to sums.

@@ -1,6 +1,7 @@
 //! From 32-bit sums to int8 outputs, 8 lanes at a time: exactly [`format::fixed`].
 
 use crate::Conv2dI8;
+use crate::tiled::unrolled;
 
 use core::arch::x86_64::*;
 use format::fixed::{Requantize, Rounding, requantize_double, requantize_single};
@@ -11,7 +12,8 @@ pub(super) struct Finish {
     zero_point: __m256i,
     min: __m128i,
     max: __m128i,
-    near_half: __m256i,
+    /// Half of an output of the rule `Near`, and its zero point.
+    near_start: __m256i,
     near_shift: __m128i,
     rounding: Rounding,
 }
@@ -32,7 +34,10 @@ impl Finish {
             zero_point: _mm256_set1_epi16(zero_point),
             min: _mm_set1_epi8(min as i8),
             max: _mm_set1_epi8(max as i8),
-            near_half: _mm256_set1_epi32(1i32.wrapping_shl(near_shift as u32 - 1)),
+            near_start: _mm256_set1_epi32(
+                1i32.wrapping_shl(near_shift as u32 - 1)
+                    .wrapping_add(i32::from(zero_point).wrapping_shl(near_shift as u32)),
+            ),
             near_shift: _mm_cvtsi32_si128(near_shift),
             rounding,
         }
@@ -77,26 +82,74 @@ impl Block<'_> {
         bias
     }
 
-    /// Writes the outputs of one pixel: 8 or 16 sums.
+    /// Writes the outputs of `M` pixels, `apart` bytes between them: 8 or 16 sums each.
     ///
     /// # Safety
     ///
     /// The record is whole and of the rule `S`, and the outputs of the block that exist may be
-    /// written at `to`.
+    /// written from `to` on for every pixel.
+    #[inline(always)]
+    pub(super) unsafe fn store_pixels<const M: usize, const N: usize, S: Scale>(
+        &self,
+        sums: [[__m256i; N]; M],
+        to: *mut i8,
+        apart: usize,
+    ) {
+        unrolled!(m in 0..M {
+            if m.is_multiple_of(2) {
+                let other = (m + 1).min(M - 1);
+                // SAFETY: the caller's promise: pixels `m` and `other` exist.
+                unsafe {
+                    let places = [to.add(m * apart), to.add(other * apart)];
+                    if N == 2 && other > m && !S::IS_RAW && self.valid >= 16 {
+                        self.store_pair::<N, S>([sums[m], sums[other]], places);
+                    } else {
+                        self.store::<N, S>(sums[m], places[0]);
+                        if other > m {
+                            self.store::<N, S>(sums[other], places[1]);
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Writes the outputs of two pixels that have all 16.
+    ///
+    /// # Safety
+    ///
+    /// As [`Block::store_pixels`].
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn store<const N: usize, S: Scale>(
+    unsafe fn store_pair<const N: usize, S: Scale>(
         &self,
-        mut sums: [__m256i; N],
-        to: *mut i8,
+        [first, second]: [[__m256i; N]; 2],
+        places: [*mut i8; 2],
     ) {
-        if S::IS_RAW {
-            for (n, sum) in sums.into_iter().enumerate() {
-                // SAFETY: the caller's promise: outputs are the sums.
-                unsafe { _mm256_storeu_si256(to.cast::<__m256i>().add(n), sum) };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let words = [self.words::<N, S>(first), self.words::<N, S>(second)];
+            // Quarters of the two pixels in turns.
+            let bytes = _mm256_packs_epi16(words[0], words[1]);
+            let sorted = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
+            let pixels = [
+                _mm256_castsi256_si128(sorted),
+                _mm256_extracti128_si256::<1>(sorted),
+            ];
+            for (to, pixel) in places.into_iter().zip(pixels) {
+                _mm_storeu_si128(to.cast(), self.limited::<S>(pixel));
             }
-            return;
         }
+    }
+
+    /// Outputs as words, in the order of the sums, packed within halves of vectors.
+    ///
+    /// # Safety
+    ///
+    /// The record is whole and of the rule `S`.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn words<const N: usize, S: Scale>(&self, mut sums: [__m256i; N]) -> __m256i {
         for (n, sum) in sums.iter_mut().enumerate() {
             // SAFETY: `n < N <= 2`.
             unsafe {
@@ -105,21 +158,50 @@ impl Block<'_> {
             }
         }
         let words = _mm256_packs_epi32(sums[0], sums[N - 1]);
-        let words = _mm256_adds_epi16(words, self.finish.zero_point);
+        match S::IS_LIMITED {
+            true => words,
+            false => _mm256_adds_epi16(words, self.finish.zero_point),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn limited<S: Scale>(&self, bytes: __m128i) -> __m128i {
+        match S::IS_LIMITED {
+            true => bytes,
+            false => _mm_min_epi8(_mm_max_epi8(bytes, self.finish.min), self.finish.max),
+        }
+    }
+
+    /// Writes the outputs of one pixel.
+    ///
+    /// # Safety
+    ///
+    /// As [`Block::store_pixels`].
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn store<const N: usize, S: Scale>(&self, sums: [__m256i; N], to: *mut i8) {
+        if S::IS_RAW {
+            for (n, sum) in sums.into_iter().enumerate() {
+                // SAFETY: the caller's promise: outputs are the sums.
+                unsafe { _mm256_storeu_si256(to.cast::<__m256i>().add(n), sum) };
+            }
+            return;
+        }
+        // SAFETY: the caller's promise.
+        let words = unsafe { self.words::<N, S>(sums) };
         let (low, high) = (
             _mm256_castsi256_si128(words),
             _mm256_extracti128_si256::<1>(words),
         );
         // Each half holds 8 outputs of a block of 16, or 4 outputs twice.
-        let mut block = if N == 2 {
+        let block = if N == 2 {
             _mm_packs_epi16(low, high)
         } else {
             let four = _mm_unpacklo_epi64(low, high);
             _mm_packs_epi16(four, four)
         };
-        if !S::IS_LIMITED {
-            block = _mm_min_epi8(_mm_max_epi8(block, self.finish.min), self.finish.max);
-        }
+        let block = self.limited::<S>(block);
         // SAFETY: whole stores only where the whole block exists; otherwise the bytes that do.
         unsafe {
             match (N, self.valid) {
@@ -147,7 +229,7 @@ unsafe fn store_first(block: __m128i, to: *mut i8, valid: usize) {
 
 /// A rule of `tiled::i8::Rule`: loops are compiled for each.
 pub(super) trait Scale {
-    /// Whether the scaled sums are within the limits of the outputs.
+    /// Whether the scaled sums are outputs already: with the zero point, and within limits.
     const IS_LIMITED: bool = false;
 
     /// Whether the sums themselves are the outputs, in the order of the block.
@@ -191,7 +273,8 @@ impl Scale for Near {
     ) -> __m256i {
         let limited = _mm256_min_epi32(_mm256_max_epi32(sums, low), high);
         let products = _mm256_mullo_epi32(limited, multiplier);
-        let rounded = _mm256_add_epi32(products, finish.near_half);
+        // Products of limited sums are below 2^30, the zero point's below 2^29.
+        let rounded = _mm256_add_epi32(products, finish.near_start);
         _mm256_sra_epi32(rounded, finish.near_shift)
     }
 }
