@@ -24,3 +24,4 @@ pub(crate) use unrolled;
 pub(crate) mod f32;
 pub(crate) mod i8;
 pub(crate) mod plan;
+pub(crate) mod squares;

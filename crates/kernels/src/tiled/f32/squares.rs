@@ -8,6 +8,7 @@
 
 use super::{Checked, Strip, Tiles, Weights};
 use crate::tiled::plan::{Runs, blocks, padded_outputs};
+use crate::tiled::squares::pixels;
 use crate::{Geometry, Window};
 
 /// Output pixels of a square's side.
@@ -156,7 +157,8 @@ impl Squares {
                 let squares = self.lines.min(lines - first) * self.across;
                 for square in 0..squares {
                     let place = [first + square / self.across, square % self.across];
-                    let pixels = self.pixels(checked, place, zeros);
+                    let input = checked.operands.input.as_ptr();
+                    let pixels = pixels::<f32, REACH, PRODUCTS>(geometry, input, place, zeros);
                     let to = transformed.add(square * self.inputs);
                     tiles.square_inputs(&pixels, self.inputs, to, input_apart);
                 }
@@ -218,41 +220,6 @@ impl Squares {
                 tiles.strip(&weights, &strip);
             }
         }
-    }
-
-    /// The 6 x 6 pixels under a square, some of which may be in the padding.
-    fn pixels(
-        &self,
-        checked: &Checked<'_>,
-        square: [usize; 2],
-        zeros: *const f32,
-    ) -> [*const f32; PRODUCTS] {
-        let geometry = &checked.operands.geometry;
-        let [rows, columns, channels] = geometry.input;
-        let input = checked.operands.input.as_ptr();
-        // Behind the padding; a pixel before the image wraps round to far behind it.
-        let [top, left] =
-            [0, 1].map(|axis| (SIDE * square[axis]).wrapping_sub(geometry.window.padding[axis]));
-        let is_inside = top.saturating_add(REACH) <= rows && left.saturating_add(REACH) <= columns;
-        if is_inside {
-            let first = input.wrapping_add((top * columns + left) * channels);
-            let at = |i: usize| (i / REACH * columns + i % REACH) * channels;
-            return core::array::from_fn(|i| first.wrapping_add(at(i)));
-        }
-        let mut pixels = [zeros; PRODUCTS];
-        for (i, line) in pixels.chunks_exact_mut(REACH).enumerate() {
-            let row = top.wrapping_add(i);
-            if row >= rows {
-                continue;
-            }
-            for (j, pixel) in line.iter_mut().enumerate() {
-                let column = left.wrapping_add(j);
-                if column < columns {
-                    *pixel = input.wrapping_add((row * columns + column) * channels);
-                }
-            }
-        }
-        pixels
     }
 }
 

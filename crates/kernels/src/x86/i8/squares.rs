@@ -13,6 +13,7 @@ use super::tile::{Product, block_tiles};
 use crate::memory::{cells_as, slice_as};
 use crate::tiled::i8::{Records, Starts, Strip, record_words, records_of};
 use crate::tiled::plan::{Kind, Runs, blocks};
+use crate::tiled::squares::pixels;
 use crate::x86::Avx2;
 use crate::{Conv2dConstants, Conv2dI8, Geometry, Window};
 use core::arch::x86_64::*;
@@ -214,7 +215,8 @@ impl Task<'_> {
             ..
         } = *self.squares;
         let finish = Finish::new(self.operands);
-        let lines = self.operands.geometry.output[0].div_ceil(SIDE);
+        let (geometry, input) = (&self.operands.geometry, self.operands.input.as_ptr());
+        let lines = geometry.output[0].div_ceil(SIDE);
         // SAFETY: the caller's promise; squares are no more than there is room for.
         unsafe {
             core::ptr::write_bytes(self.padding, self.operands.input_zero_point as u8, inputs);
@@ -223,7 +225,9 @@ impl Task<'_> {
                 for square in 0..squares {
                     let place = [first + square / across, square % across];
                     let to = self.transformed.add(square * inputs);
-                    self.transform_inputs(&self.pixels(place), to);
+                    let pixels =
+                        pixels::<i8, REACH, PRODUCTS>(geometry, input, place, self.padding);
+                    self.transform_inputs(&pixels, to);
                 }
                 self.multiply(&finish, squares);
                 for square in 0..squares {
@@ -232,36 +236,6 @@ impl Task<'_> {
                 }
             }
         }
-    }
-
-    /// The 4 x 4 pixels under a square, some of which may be in the padding.
-    fn pixels(&self, square: [usize; 2]) -> [*const i8; PRODUCTS] {
-        let geometry = &self.operands.geometry;
-        let [rows, columns, channels] = geometry.input;
-        let input = self.operands.input.as_ptr();
-        // A pixel before the image wraps round to far behind it.
-        let [top, left] =
-            [0, 1].map(|axis| (SIDE * square[axis]).wrapping_sub(geometry.window.padding[axis]));
-        let is_inside = top.saturating_add(REACH) <= rows && left.saturating_add(REACH) <= columns;
-        if is_inside {
-            let first = input.wrapping_add((top * columns + left) * channels);
-            let at = |i: usize| (i / REACH * columns + i % REACH) * channels;
-            return core::array::from_fn(|i| first.wrapping_add(at(i)));
-        }
-        let mut pixels = [self.padding.cast_const(); PRODUCTS];
-        for (i, line) in pixels.chunks_exact_mut(REACH).enumerate() {
-            let row = top.wrapping_add(i);
-            if row >= rows {
-                continue;
-            }
-            for (j, pixel) in line.iter_mut().enumerate() {
-                let column = left.wrapping_add(j);
-                if column < columns {
-                    *pixel = input.wrapping_add((row * columns + column) * channels);
-                }
-            }
-        }
-        pixels
     }
 
     /// `B' d B` for a square.
