@@ -154,6 +154,17 @@ impl Shape {
         Some(shape)
     }
 
+    /// A shape from its dimensions in a file: four bytes each.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut shape = Shape::SCALAR;
+        let (dims, _) = bytes.as_chunks::<4>();
+        for (to, dim) in shape.dims.get_mut(..dims.len())?.iter_mut().zip(dims) {
+            *to = u32::from_le_bytes(*dim);
+        }
+        shape.rank = dims.len() as u8;
+        Some(shape)
+    }
+
     /// The dimensions.
     pub fn dims(&self) -> &[u32] {
         self.dims.get(..self.rank as usize).unwrap_or(&self.dims)

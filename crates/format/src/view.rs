@@ -4,7 +4,7 @@
 //! names, and every node record. After that the accessors cannot fail; they still never index
 //! out of bounds, because they read through [`u16_at`] and [`u32_at`], which return 0 there.
 
-use crate::{ABSENT, ALIGNMENT, DType, Error, HEADER_BYTES, MAGIC, MAX_RANK, Place, Reason, Shape};
+use crate::{ABSENT, ALIGNMENT, DType, Error, HEADER_BYTES, MAGIC, Place, Reason, Shape};
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     match bytes.get(at..at.wrapping_add(2)) {
@@ -153,7 +153,8 @@ impl<'a> Model<'a> {
             return Err(Error::new(Reason::Truncated, 20));
         }
         for port in 0..self.input_count() + self.output_count() {
-            let tensor = self.port(port).ok_or(Error::new(Reason::Port, port))?;
+            let tensor = self.port(port).filter(|tensor| self.holds(tensor));
+            let tensor = tensor.ok_or(Error::new(Reason::Port, port))?;
             if tensor.place == Place::Constant && port < self.input_count() {
                 return Err(Error::new(Reason::Port, port));
             }
@@ -164,7 +165,8 @@ impl<'a> Model<'a> {
                 .node_at(consumed, index)
                 .ok_or(Error::new(Reason::Node, index))?;
             for operand in 0..node.input_count() + node.output_count() {
-                if !node.is_absent(operand) && node.operand(operand).is_none() {
+                let tensor = node.operand(operand).filter(|tensor| self.holds(tensor));
+                if !node.is_absent(operand) && tensor.is_none() {
                     return Err(Error::new(Reason::Tensor, index));
                 }
             }
@@ -305,41 +307,36 @@ impl<'a> Model<'a> {
         self.constants.get(start..start.checked_add(bytes)?)
     }
 
-    /// Decodes and verifies the tensor record at word `reference` of the tensor section.
+    /// Decodes the tensor record at word `reference` of the tensor section.
     fn tensor(&self, reference: u16) -> Option<Tensor> {
         let record = self.tensors.get(usize::from(reference) * 4..)?;
-        let header = record.get(..12)?;
-        let dtype = DType::from_code(header[0])?;
-        let rank = usize::from(header[1] & 15);
+        let (header, rest) = record.split_at_checked(12)?;
         let place = match header[1] >> 4 {
             0 => Place::Arena,
             1 => Place::Constant,
             2 => Place::State,
             _ => return None,
         };
-        if dtype == DType::I4 && place != Place::Constant {
-            return None;
-        }
-        let dims = record.get(12..12 + rank * 4)?;
-        let mut shape = [1u32; MAX_RANK];
-        for (axis, dim) in shape.get_mut(..rank)?.iter_mut().enumerate() {
-            *dim = u32_at(dims, axis * 4);
-        }
-        let tensor = Tensor {
-            dtype,
+        Some(Tensor {
+            dtype: DType::from_code(header[0])?,
             place,
             offset: u32_at(header, 4) as usize,
-            shape: Shape::new(shape.get(..rank)?)?,
+            shape: Shape::decode(rest.get(..usize::from(header[1] & 15) * 4)?)?,
             scale: f32::from_bits(u32_at(header, 8)),
             zero_point: i32::from(u16_at(header, 2) as i16),
-        };
-        let limit = match place {
+        })
+    }
+
+    /// Whether a tensor lies where it may.
+    fn holds(&self, tensor: &Tensor) -> bool {
+        let limit = match tensor.place {
             Place::Arena => self.arena_bytes(),
             Place::Constant => self.constants.len(),
             Place::State => self.state_bytes(),
         };
-        let aligned = tensor.offset.is_multiple_of(dtype.alignment());
-        (aligned && tensor.end()? <= limit).then_some(tensor)
+        (tensor.dtype != DType::I4 || tensor.place == Place::Constant)
+            && tensor.offset.is_multiple_of(tensor.dtype.alignment())
+            && tensor.end().is_some_and(|end| end <= limit)
     }
 }
 

@@ -52,6 +52,13 @@ impl<I> Strip<'_, I> {
             })
         })
     }
+
+    /// The elements before a pixel's window.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    #[inline]
+    pub(crate) fn place(&self, pixel: usize) -> usize {
+        pixel / self.pixels * self.line_step + pixel % self.pixels * self.step
+    }
 }
 
 /// Packed weights of a convolution and what they belong to.

@@ -1,6 +1,6 @@
 //! What turns the sums of a block into outputs, packed once in the order in which loops hold the
-//! sums: `[whether a weight is -128][rules][records]`, a word for the rule and the span of every
-//! block, and a record of four parts of as many words as a block has outputs.
+//! sums: `[lowest weights][rules][records]`, a word for the rule of every block, and a record of four
+//! parts of as many words as a block has outputs.
 //!
 //! | rule | parts |
 //! |---|---|
@@ -41,12 +41,11 @@ pub(crate) enum Rule {
 /// The multiplier's shift from which on [`Rule::Near`] serves: products then stay below 2^31.
 const NEAR_SHIFT_MIN: u8 = 10;
 
-/// The word of a rule holds a block's span from this bit on.
-const SPAN_SHIFT: u32 = 8;
-
-/// What the magnitudes of weights may add up to, for products with any int8 inputs to add up to
-/// no more than 16 bits hold.
-const MAGNITUDES_MAX: u32 = (i16::MAX / 128) as u32;
+/// Bits of the word about weights of -128, whose opposite 8 bits do not have: whether there is one,
+/// and whether two neighbouring taps of a channel have it, whose products with the lowest input
+/// add up to more than 16 bits hold.
+const LOWEST: i32 = 1;
+const LOWEST_PAIR: i32 = 2;
 
 /// Packed records.
 #[derive(Clone, Copy)]
@@ -67,7 +66,7 @@ impl Records {
         }
     }
 
-    /// Whether a weight is -128, whose opposite 8 bits do not have.
+    /// Whether a weight is -128.
     ///
     /// # Safety
     ///
@@ -76,20 +75,20 @@ impl Records {
     #[inline(always)]
     pub(crate) unsafe fn has_lowest_weight(&self) -> bool {
         // SAFETY: the caller's promise: the word before the rules.
-        unsafe { self.rules.sub(1).read() != 0 }
+        unsafe { self.rules.sub(1).read() & LOWEST != 0 }
     }
 
-    /// How many neighbouring taps of every channel of a block of a depthwise convolution have
-    /// products that can be added up in 16 bits, whatever the inputs: at least one.
+    /// Whether the products of taps 0 and 1, 2 and 3 and so on of a depthwise convolution's
+    /// channels can be added up in 16 bits, whatever the inputs.
     ///
     /// # Safety
     ///
-    /// The convolution is a depthwise one and has such a block.
+    /// There are records of a depthwise convolution.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     #[inline(always)]
-    pub(crate) unsafe fn span(&self, index: usize) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { self.rules.add(index).read() as usize >> SPAN_SHIFT }
+    pub(crate) unsafe fn adds_pairs(&self) -> bool {
+        // SAFETY: the caller's promise: the word before the rules.
+        unsafe { self.rules.sub(1).read() & LOWEST_PAIR == 0 }
     }
 
     /// The rule and the record of a block.
@@ -106,7 +105,7 @@ impl Records {
                 self.blocks.add(index * PARTS * self.lanes),
             )
         };
-        let rule = match rule & ((1 << SPAN_SHIFT) - 1) {
+        let rule = match rule {
             1 => Rule::Near,
             2 => Rule::High,
             3 => Rule::Single,
@@ -180,14 +179,8 @@ pub(crate) fn records_of<T: Tiles>(
 fn pack<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, mut put: impl FnMut(i32)) {
     let geometry = &constants.geometry;
     let rule = |lanes: &[Option<usize>; LANES_MAX]| rule_of::<T>(constants, kind, lanes);
-    put(i32::from(constants.weights.contains(&i8::MIN)));
-    for lanes in each_block::<T>(geometry, kind) {
-        let span = match kind {
-            Kind::Depthwise(_) => span(constants, &lanes),
-            _ => 0,
-        };
-        put(rule(&lanes) as i32 | (span as i32) << SPAN_SHIFT);
-    }
+    put(lowest(constants));
+    each_block::<T>(geometry, kind).for_each(|lanes| put(rule(&lanes) as i32));
     let count = block_count::<T>(geometry, kind);
     (1 + count..header_words(count)).for_each(|_| put(0));
     for lanes in each_block::<T>(geometry, kind) {
@@ -208,23 +201,19 @@ fn pack<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, mut put: impl Fn
     }
 }
 
-/// See [`Records::span`].
-fn span(constants: &Conv2dConstants<'_>, lanes: &[Option<usize>; LANES_MAX]) -> usize {
-    let (taps, channels) = (constants.geometry.taps(), constants.geometry.output[2]);
-    let magnitude = |channel: usize, tap: usize| {
-        let weight = constants.weights.get(tap * channels + channel);
-        u32::from(weight.map_or(0, |weight| weight.unsigned_abs()))
+/// The word about weights of -128, which those of a depthwise convolution may have in pairs.
+fn lowest(constants: &Conv2dConstants<'_>) -> i32 {
+    let channels = constants.geometry.output[2].max(1);
+    let is_pair = |taps: &[i8]| {
+        let (first, second) = taps.split_at(channels.min(taps.len()));
+        first
+            .iter()
+            .zip(second)
+            .any(|pair| pair == (&i8::MIN, &i8::MIN))
     };
-    let fits = |&span: &usize| {
-        lanes.iter().flatten().all(|&channel| {
-            (0..taps).step_by(span).all(|first| {
-                let last = taps.min(first + span);
-                let sum: u32 = (first..last).map(|tap| magnitude(channel, tap)).sum();
-                sum <= MAGNITUDES_MAX
-            })
-        })
-    };
-    (2..=taps).rev().find(fits).unwrap_or(1)
+    let has_pair = constants.weights.chunks(2 * channels).any(is_pair);
+    let has_one = constants.weights.contains(&i8::MIN);
+    i32::from(has_one) * LOWEST + i32::from(has_pair) * LOWEST_PAIR
 }
 
 fn rule_of<T: Tiles>(
@@ -351,13 +340,13 @@ fn near_sums(multiplier: i64, [low, high]: [i32; 2]) -> [i32; 2] {
 
 #[cfg(test)]
 mod tests {
-    use super::{near_sums, span};
+    use super::{LOWEST, LOWEST_PAIR, lowest, near_sums};
     use crate::{Channels, Conv2dConstants, Geometry, Window};
     use format::fixed::{Requantize, Rounding, requantize_high};
 
-    /// The span of a 3 x 3 window over two channels.
-    fn span_of(weights: [[i8; 2]; 9]) -> usize {
-        let constants = Conv2dConstants {
+    /// The word for a 3 x 3 window over two channels.
+    fn lowest_of(weights: [[i8; 2]; 9]) -> i32 {
+        lowest(&Conv2dConstants {
             geometry: Geometry {
                 input: [3, 3, 2],
                 output: [1, 1, 2],
@@ -379,24 +368,20 @@ mod tests {
                 min: -128,
                 max: 127,
             },
-        };
-        let mut lanes = [None; 16];
-        (lanes[0], lanes[1]) = (Some(0), Some(1));
-        span(&constants, &lanes)
+        })
     }
 
-    /// 255 * 128 = 32,640 fits 16 bits, 256 * 128 does not.
+    /// Twice 127 * 128 fits 16 bits, and so does 128 * 128 with it, but not twice 128 * 128.
     #[test]
-    fn spans_are_as_long_as_products_with_any_inputs_fit_16_bits() {
-        assert_eq!(span_of([[28, -28]; 9]), 9);
-        assert_eq!(span_of([[1, 29]; 9]), 8);
-        assert_eq!(span_of([[-128, 0]; 9]), 1);
-        let mut weights = [[127, 3]; 9];
-        assert_eq!(span_of(weights), 2);
-        weights[0][0] = -128;
-        assert_eq!(span_of(weights), 2);
+    fn pairs_of_the_lowest_weight_are_told() {
+        let mut weights = [[-127, 127]; 9];
+        assert_eq!(lowest_of(weights), 0);
         weights[1][0] = -128;
-        assert_eq!(span_of(weights), 1);
+        assert_eq!(lowest_of(weights), LOWEST);
+        (weights[2][0], weights[0][1]) = (-128, -128);
+        assert_eq!(lowest_of(weights), LOWEST);
+        weights[1][1] = -128;
+        assert_eq!(lowest_of(weights), LOWEST | LOWEST_PAIR);
     }
 
     /// 0.5 = 2^31 / 2^32: a sum of 3 is 1.5, which rounds to 2; -5 is -2.5, which rounds to -2.

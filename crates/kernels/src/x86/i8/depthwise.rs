@@ -1,11 +1,24 @@
-//! Depthwise convolutions: 16 channels by up to 5 pixels. Products are added up in 16 bits as long as
-//! the channels' weights cannot overflow them, and then in 32.
+//! Depthwise convolutions: 16 channels of some pixels at a time. Two products are added up in 16
+//! bits, which holds for all weights but two of -128, and pairs of those sums in 32.
 
 use super::finish::{Block, Finish, Scale, with_rule};
 use super::widen::Sixteen;
 use crate::tiled::i8::{Strip, Weights};
 use crate::tiled::plan::DEPTHWISE_TAPS_MAX;
 use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
+
+/// Pixels whose sums wait for becoming outputs: 2 kB, which a first-level cache has room for.
+const BATCH_PIXELS: usize = 32;
+
+/// The most taps that are added up at once: their weights stay in registers.
+const TAPS_MAX: usize = 9;
+
+/// Taps that are added up at once where there are too many: whole pairs of pairs.
+const TAPS_AT_ONCE: usize = 8;
+
+/// Sums of 16 channels: those of 0-3 and 8-11, and the others.
+type Sums = [__m256i; 2];
 
 /// Computes every channel of a strip.
 ///
@@ -28,154 +41,184 @@ pub(super) unsafe fn strip<I: Sixteen, W: Sixteen>(weights: &Weights<'_, W>, str
         }
     }
     let finish = Finish::new(weights.operands);
-    for (index, channel) in (0..channels).step_by(16).enumerate() {
-        // SAFETY: the blocks before this one are whole, and every block has a record; the rest
-        // is the caller's promise.
-        unsafe {
-            let (rule, record) = weights.records.block(index);
-            let lanes = &Lanes {
-                strip,
-                taps,
-                span: weights.records.span(index),
-                weights: weights.packed.add(channel * taps.len()),
-                channel,
-                channels,
-                block: Block {
-                    finish: &finish,
-                    record,
-                    valid: (channels - channel).min(16),
-                },
-            };
-            with_rule!(rule, S => row::<I, W, S>(lanes));
+    let pixels = strip.lines * strip.pixels;
+    let mut places = [0; BATCH_PIXELS];
+    for first in (0..pixels).step_by(BATCH_PIXELS) {
+        let places = &mut places[..BATCH_PIXELS.min(pixels - first)];
+        for (place, pixel) in places.iter_mut().zip(first..) {
+            *place = strip.place(pixel);
         }
-    }
-}
-
-/// Every pixel of a strip.
-///
-/// # Safety
-///
-/// As [`strip`].
-#[target_feature(enable = "avx2,fma")]
-unsafe fn row<I: Sixteen, W: Sixteen, S: Scale>(lanes: &Lanes<'_, I, W>) {
-    for (from, x, size) in lanes.strip.tiles(5) {
-        // SAFETY: the pixels of the tile exist; the rest is the caller's promise.
-        unsafe {
-            match size {
-                1 => lanes.pixels::<1, S>(from, x),
-                2 => lanes.pixels::<2, S>(from, x),
-                3 => lanes.pixels::<3, S>(from, x),
-                4 => lanes.pixels::<4, S>(from, x),
-                _ => lanes.pixels::<5, S>(from, x),
+        for (index, channel) in (0..channels).step_by(16).enumerate() {
+            // SAFETY: the blocks before this one are whole, and every block has a record; the
+            // rest is the caller's promise.
+            unsafe {
+                let (rule, record) = weights.records.block(index);
+                let lanes = &Lanes {
+                    taps,
+                    places,
+                    adds_pairs: weights.records.adds_pairs(),
+                    weights: weights.packed.add(channel * taps.len()),
+                    channel,
+                    block: Block {
+                        finish: &finish,
+                        record,
+                        valid: (channels - channel).min(16),
+                    },
+                };
+                let output = strip.output.add(first * channels + channel);
+                with_rule!(rule, S => lanes.run::<S>(output, channels));
             }
         }
     }
 }
 
-/// Up to 16 channels from `channel` on.
+/// Up to 16 channels from `channel` on, of some pixels.
 struct Lanes<'a, I, W> {
-    strip: &'a Strip<'a, I>,
-    /// The taps of the first pixel.
+    /// The taps of the strip's first pixel.
     taps: &'a [*const I],
-    /// Taps whose products are added up in 16 bits.
-    span: usize,
+    /// How many elements further those of the pixels are.
+    places: &'a [usize],
+    /// Whether the products of two taps are added up in 16 bits.
+    adds_pairs: bool,
     weights: *const W,
     channel: usize,
-    channels: usize,
     block: Block<'a>,
 }
 
+/// Taps that are added up at once.
+struct Pass<'a, I, W> {
+    taps: &'a [*const I],
+    /// How many elements further the first channel is, of every pixel.
+    places: &'a [usize],
+    channel: usize,
+    weights: *const W,
+    /// What the first pixel's products are added to, and how many of them further the next one's is.
+    before: *const Sums,
+    before_step: usize,
+    /// Where the sums go.
+    sums: *mut Sums,
+}
+
 impl<I: Sixteen, W: Sixteen> Lanes<'_, I, W> {
+    /// Writes the outputs from `output` on, those of the pixels `apart` bytes between them.
+    ///
     /// # Safety
     ///
-    /// As [`strip`]; pixels `x..x + M` are in the strip, the first window of them starts `from`
-    /// elements behind the strip's.
+    /// As [`strip`]; there are no more pixels than in a batch.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn pixels<const M: usize, S: Scale>(&self, from: usize, x: usize) {
-        let start = from + self.channel;
-        let mut weights = self.weights;
-        let (first, others) = self.taps.split_at(self.taps.len().min(2 * self.span));
-        // SAFETY: the record is whole; the rest is the caller's promise.
-        let mut sums = unsafe {
-            let bias = self.block.bias::<2>();
-            self.add::<M>([bias; M], first, weights, start)
-        };
-        for taps in others.chunks(2 * self.span) {
-            // SAFETY: the weights of as many taps lie before; the rest is the caller's promise.
-            unsafe {
-                weights = weights.add(16 * 2 * self.span);
-                sums = self.add::<M>(sums, taps, weights, start);
-            }
-        }
-        // SAFETY: the block's outputs of every pixel exist from here on.
+    unsafe fn run<S: Scale>(&self, output: *mut i8, apart: usize) {
+        let mut sums = [const { MaybeUninit::<Sums>::uninit() }; BATCH_PIXELS];
+        let sums = &mut sums[..self.places.len()];
+        // SAFETY: the caller's promise; a window has a tap, so that all sums are written.
         unsafe {
-            let to = self.strip.output.add(x * self.channels + self.channel);
-            self.block.store_pixels::<M, 2, S>(sums, to, self.channels);
+            self.add_up(sums.as_mut_ptr().cast());
+            self.block
+                .store_all::<S>(sums.assume_init_ref(), output, apart);
         }
     }
 
-    /// Adds the products of up to two spans of taps to sums.
+    /// Computes the sums of all pixels.
     ///
     /// # Safety
     ///
-    /// As [`strip`]; `start` is the place of the first channel of the first of `M` pixels.
-    #[inline]
+    /// As [`strip`]; `sums` has a place for each pixel.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn add<const M: usize>(
-        &self,
-        mut sums: [[__m256i; 2]; M],
-        taps: &[*const I],
-        weights: *const W,
-        start: usize,
-    ) -> [[__m256i; 2]; M] {
-        let (first, second) = taps.split_at(taps.len().min(self.span));
-        // SAFETY: the caller's promise, and weights are whole blocks.
-        let [a, b] = unsafe {
-            [
-                self.products::<M>(first, weights, start),
-                self.products::<M>(second, weights.add(16 * first.len()), start),
-            ]
+    unsafe fn add_up(&self, sums: *mut Sums) {
+        // SAFETY: the record is whole.
+        let bias = unsafe { self.block.bias::<2>() };
+        let mut pass = Pass {
+            taps: self.taps,
+            places: self.places,
+            channel: self.channel,
+            weights: self.weights,
+            before: &bias,
+            before_step: 0,
+            sums,
         };
-        let ones = _mm256_set1_epi16(1);
-        for (m, sums) in sums.iter_mut().enumerate() {
-            let pairs = [
-                _mm256_unpacklo_epi16(a[m], b[m]),
-                _mm256_unpackhi_epi16(a[m], b[m]),
-            ];
-            for n in 0..2 {
-                sums[n] = _mm256_add_epi32(sums[n], _mm256_madd_epi16(pairs[n], ones));
+        let mut left = self.taps;
+        while !left.is_empty() {
+            let count = match (self.adds_pairs, left.len()) {
+                (false, _) => 1,
+                (_, ..=TAPS_MAX) => left.len(),
+                _ => TAPS_AT_ONCE,
+            };
+            (pass.taps, left) = left.split_at(count);
+            // SAFETY: `sums` has a place for every pixel, and the bias is one for all; there are
+            // as many taps, and their weights; the rest is the caller's promise.
+            unsafe {
+                match count {
+                    1 => pass.add::<1>(),
+                    2 => pass.add::<2>(),
+                    3 => pass.add::<3>(),
+                    4 => pass.add::<4>(),
+                    5 => pass.add::<5>(),
+                    6 => pass.add::<6>(),
+                    7 => pass.add::<7>(),
+                    8 => pass.add::<8>(),
+                    _ => pass.add::<9>(),
+                }
+                pass.weights = pass.weights.add(16 * count);
             }
+            (pass.before, pass.before_step) = (pass.sums, 1);
         }
-        sums
     }
+}
 
-    /// The sums of the products of no more than a span of taps, in 16 bits.
-    ///
+impl<I: Sixteen, W: Sixteen> Pass<'_, I, W> {
     /// # Safety
     ///
-    /// As [`Lanes::add`].
-    #[inline]
+    /// There are `T` taps, which are readable for all pixels, and blocks of weights for them;
+    /// `before` and `sums` are readable and writable for as many pixels.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn products<const M: usize>(
-        &self,
-        taps: &[*const I],
-        mut weights: *const W,
-        start: usize,
-    ) -> [__m256i; M] {
-        let mut sums = [_mm256_setzero_si256(); M];
-        for tap in taps {
-            // SAFETY: inputs may be read up to 16 elements behind a tap (slack), and weights are
-            // whole blocks.
-            unsafe {
-                let w = W::load(weights);
-                weights = weights.add(16);
-                for (m, sum) in sums.iter_mut().enumerate() {
-                    let at = start + m * self.strip.step;
-                    let input = I::load(tap.add(at));
-                    *sum = _mm256_add_epi16(*sum, _mm256_mullo_epi16(input, w));
-                }
+    unsafe fn add<const T: usize>(&self) {
+        let mut taps = [core::ptr::null::<I>(); T];
+        let mut weights = [_mm256_setzero_si256(); T];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for t in 0..T {
+                taps[t] = self.taps.get_unchecked(t).add(self.channel);
+                weights[t] = W::load(self.weights.add(16 * t));
+            }
+            for (pixel, &place) in self.places.iter().enumerate() {
+                let before = self.before.add(pixel * self.before_step).read();
+                let sums = add_products(before, &taps, &weights, place);
+                self.sums.add(pixel).write(sums);
             }
         }
-        sums
     }
+}
+
+/// Adds the products of taps at a place and their weights to sums.
+///
+/// # Safety
+///
+/// 16 elements are readable at every tap's place; two neighbouring weights' products add up in 16
+/// bits.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn add_products<const T: usize, I: Sixteen>(
+    mut sums: Sums,
+    taps: &[*const I; T],
+    weights: &[__m256i; T],
+    at: usize,
+) -> Sums {
+    // SAFETY: the caller's promise.
+    let product = |t: usize| unsafe { _mm256_mullo_epi16(I::load(taps[t].add(at)), weights[t]) };
+    let pair = |t: usize| match T.saturating_sub(t) {
+        0 => _mm256_setzero_si256(),
+        1 => product(t),
+        _ => _mm256_add_epi16(product(t), product(t + 1)),
+    };
+    let ones = _mm256_set1_epi16(1);
+    for t in (0..T).step_by(4) {
+        let [first, second] = [pair(t), pair(t + 2)];
+        let mixed = [
+            _mm256_unpacklo_epi16(first, second),
+            _mm256_unpackhi_epi16(first, second),
+        ];
+        for (sum, pairs) in sums.iter_mut().zip(mixed) {
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+        }
+    }
+    sums
 }

@@ -1,7 +1,6 @@
 //! From 32-bit sums to int8 outputs, 8 lanes at a time: exactly [`format::fixed`].
 
 use crate::Conv2dI8;
-use crate::tiled::unrolled;
 
 use core::arch::x86_64::*;
 use format::fixed::{Requantize, Rounding, requantize_double, requantize_single};
@@ -82,62 +81,54 @@ impl Block<'_> {
         bias
     }
 
-    /// Writes the outputs of `M` pixels, `apart` bytes between them: 8 or 16 sums each.
+    /// The parts behind the bias.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Block::store`].
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn parts<const N: usize>(&self) -> [[__m256i; 3]; N] {
+        let mut parts = [[_mm256_setzero_si256(); 3]; N];
+        for (n, parts) in parts.iter_mut().enumerate() {
+            // SAFETY: `n < N <= 2`.
+            *parts = unsafe { [self.part(1, n), self.part(2, n), self.part(3, n)] };
+        }
+        parts
+    }
+
+    /// Writes the outputs of pixels, `apart` bytes between them: 16 sums each.
     ///
     /// # Safety
     ///
     /// The record is whole and of the rule `S`, and the outputs of the block that exist may be
     /// written from `to` on for every pixel.
-    #[inline(always)]
-    pub(super) unsafe fn store_pixels<const M: usize, const N: usize, S: Scale>(
-        &self,
-        sums: [[__m256i; N]; M],
-        to: *mut i8,
-        apart: usize,
-    ) {
-        unrolled!(m in 0..M {
-            if m.is_multiple_of(2) {
-                let other = (m + 1).min(M - 1);
-                // SAFETY: the caller's promise: pixels `m` and `other` exist.
-                unsafe {
-                    let places = [to.add(m * apart), to.add(other * apart)];
-                    if N == 2 && other > m && !S::IS_RAW && self.valid >= 16 {
-                        self.store_pair::<N, S>([sums[m], sums[other]], places);
-                    } else {
-                        self.store::<N, S>(sums[m], places[0]);
-                        if other > m {
-                            self.store::<N, S>(sums[other], places[1]);
-                        }
-                    }
-                }
-            }
-        });
-    }
-
-    /// Writes the outputs of two pixels that have all 16.
-    ///
-    /// # Safety
-    ///
-    /// As [`Block::store_pixels`].
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn store_pair<const N: usize, S: Scale>(
+    pub(super) unsafe fn store_all<S: Scale>(
         &self,
-        [first, second]: [[__m256i; N]; 2],
-        places: [*mut i8; 2],
+        sums: &[[__m256i; 2]],
+        mut to: *mut i8,
+        apart: usize,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let words = [self.words::<N, S>(first), self.words::<N, S>(second)];
-            // Quarters of the two pixels in turns.
-            let bytes = _mm256_packs_epi16(words[0], words[1]);
-            let sorted = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
-            let pixels = [
-                _mm256_castsi256_si128(sorted),
-                _mm256_extracti128_si256::<1>(sorted),
-            ];
-            for (to, pixel) in places.into_iter().zip(pixels) {
-                _mm_storeu_si128(to.cast(), self.limited::<S>(pixel));
+            let parts = self.parts::<2>();
+            let (pairs, last) = sums.as_chunks::<2>();
+            for [first, second] in pairs {
+                let first = self.words::<2, S>(*first, &parts);
+                let second = self.words::<2, S>(*second, &parts);
+                // Quarters of the two pixels in turns.
+                let bytes = _mm256_packs_epi16(first, second);
+                let sorted = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
+                let first = _mm256_castsi256_si128(sorted);
+                let second = _mm256_extracti128_si256::<1>(sorted);
+                self.write(self.limited::<S>(first), to);
+                self.write(self.limited::<S>(second), to.add(apart));
+                to = to.add(2 * apart);
+            }
+            for sums in last {
+                self.store::<2, S>(*sums, to);
             }
         }
     }
@@ -149,13 +140,14 @@ impl Block<'_> {
     /// The record is whole and of the rule `S`.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn words<const N: usize, S: Scale>(&self, mut sums: [__m256i; N]) -> __m256i {
-        for (n, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: `n < N <= 2`.
-            unsafe {
-                let parts = [self.part(1, n), self.part(2, n), self.part(3, n)];
-                *sum = S::scale(self.finish, *sum, parts);
-            }
+    unsafe fn words<const N: usize, S: Scale>(
+        &self,
+        mut sums: [__m256i; N],
+        parts: &[[__m256i; 3]; N],
+    ) -> __m256i {
+        for (sum, parts) in sums.iter_mut().zip(parts) {
+            // SAFETY: the caller's promise.
+            *sum = unsafe { S::scale(self.finish, *sum, *parts) };
         }
         let words = _mm256_packs_epi32(sums[0], sums[N - 1]);
         match S::IS_LIMITED {
@@ -177,7 +169,7 @@ impl Block<'_> {
     ///
     /// # Safety
     ///
-    /// As [`Block::store_pixels`].
+    /// As [`Block::store_all`].
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn store<const N: usize, S: Scale>(&self, sums: [__m256i; N], to: *mut i8) {
@@ -189,7 +181,7 @@ impl Block<'_> {
             return;
         }
         // SAFETY: the caller's promise.
-        let words = unsafe { self.words::<N, S>(sums) };
+        let words = unsafe { self.words::<N, S>(sums, &self.parts::<N>()) };
         let (low, high) = (
             _mm256_castsi256_si128(words),
             _mm256_extracti128_si256::<1>(words),
@@ -201,13 +193,24 @@ impl Block<'_> {
             let four = _mm_unpacklo_epi64(low, high);
             _mm_packs_epi16(four, four)
         };
-        let block = self.limited::<S>(block);
+        // SAFETY: the caller's promise.
+        unsafe { self.write(self.limited::<S>(block), to) };
+    }
+
+    /// Writes those outputs of a pixel that exist.
+    ///
+    /// # Safety
+    ///
+    /// They may be written.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn write(&self, outputs: __m128i, to: *mut i8) {
         // SAFETY: whole stores only where the whole block exists; otherwise the bytes that do.
         unsafe {
-            match (N, self.valid) {
-                (2, 16..) => _mm_storeu_si128(to.cast(), block),
-                (_, 8) => _mm_storel_epi64(to.cast(), block),
-                _ => store_first(block, to, self.valid),
+            match self.valid {
+                16.. => _mm_storeu_si128(to.cast(), outputs),
+                8 => _mm_storel_epi64(to.cast(), outputs),
+                _ => store_first(outputs, to, self.valid),
             }
         }
     }

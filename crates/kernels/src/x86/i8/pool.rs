@@ -50,7 +50,7 @@ pub(crate) fn window_sums(
     // SAFETY: `_avx2` proves the features, and the sizes were compared. A vector and an array of
     // 32 bytes have the same values.
     (input.len() >= elements && first < geometry.input[2])
-        .then(|| unsafe { core::mem::transmute(view.sums()[0]) })
+        .then(|| unsafe { core::mem::transmute(view.first_sums()) })
 }
 
 fn elements(shape: [usize; 3]) -> Option<usize> {
@@ -123,9 +123,15 @@ impl View<'_> {
         let [_, columns, channels] = geometry.input;
         let apart = geometry.window.dilation[1] * channels;
         let first = position(geometry, 1, self.at[1], self.taps[1].start);
-        for row in self.taps[0].clone() {
+        // Whole rows lie behind each other: one long run instead of many short ones.
+        let whole = self.taps[1].len() == columns && geometry.window.dilation == [1, 1];
+        let (rows, run) = match whole {
+            true => (self.taps[0].clone().take(1), self.taps[0].len() * columns),
+            false => (self.taps[0].clone().take(usize::MAX), self.taps[1].len()),
+        };
+        for row in rows {
             let row = position(geometry, 0, self.at[0], row) * columns;
-            for column in 0..self.taps[1].len() {
+            for column in 0..run {
                 let start = (row + first) * channels + self.channel + column * apart;
                 let left = input.len() - start;
                 // SAFETY: taps inside the image are inside the input, which has `left` elements
@@ -165,6 +171,19 @@ impl View<'_> {
         let sums = unsafe { self.sums() };
         let count = (self.taps[0].len() * self.taps[1].len()).max(1) as i32;
         narrow(quotient(sums[0], count), quotient(sums[1], count))
+    }
+
+    /// The sums of the first 8 channels.
+    ///
+    /// # Safety
+    ///
+    /// As [`run`].
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn first_sums(&self) -> __m256i {
+        let mut sums = _mm256_setzero_si256();
+        // SAFETY: the caller's promise.
+        unsafe { self.each(|block| sums = _mm256_add_epi32(sums, _mm256_cvtepi8_epi32(block))) };
+        sums
     }
 
     /// # Safety
