@@ -12,6 +12,7 @@
 //! bits: with int16 activations, lowering checks that a channel's weights and bias cannot exceed
 //! them. Where biases of int16 layers are int64, as in TensorFlow Lite, sums have 64 bits: see [`LONG_I16`].
 
+mod kept;
 mod narrow;
 
 pub use narrow::{NARROW_F32, NARROW_I8};
@@ -30,15 +31,9 @@ pub static I8: Op = Op {
     name: "conv_2d",
     check: |node| check_integer(node, DType::I8),
     scratch_bytes: |node, architecture| scratch(node, architecture, false),
-    prepared_bytes: |node, architecture| {
-        geometry(node).map_or(0, |g| kernels::i8::conv_2d_prepared_bytes(&g, architecture))
-    },
-    prepare: |node, prepared| {
-        if let Some(constants) = constants(node) {
-            kernels::i8::prepare_conv_2d(&constants, prepared);
-        }
-    },
-    run: |run| run_integer(run, kernels::i8::conv_2d),
+    prepared_bytes: kept::prepared_bytes,
+    prepare: kept::prepare,
+    run: kept::run,
 };
 
 /// int16 activations and int8 weights.
@@ -46,7 +41,7 @@ pub static I16: Op = Op::new(
     19,
     "conv_2d_i16",
     |node| check_integer(node, DType::I16),
-    |run| run_integer(run, kernels::i16::conv_2d),
+    |run| run_integer(run, run.binding(), kernels::i16::conv_2d),
 );
 
 /// int16 activations, int8 weights and biases of 64 bits.
@@ -252,7 +247,11 @@ impl Convolution {
     }
 }
 
-fn run_integer<T: Integer>(run: &Run<'_>, kernel: fn(&Conv2dInteger<'_, T>)) {
+fn run_integer<T: Integer>(
+    run: &Run<'_>,
+    binding: Binding<'_>,
+    kernel: fn(&Conv2dInteger<'_, T>),
+) {
     let (Some(input), Some(output)) = (run.node.input(0), run.node.output(0)) else { return };
     let convolution = Convolution::between(&run.node, &input, &output);
     let elements = Elements {
@@ -261,7 +260,7 @@ fn run_integer<T: Integer>(run: &Run<'_>, kernel: fn(&Conv2dInteger<'_, T>)) {
         weights: run.constant(1),
         channels: run.constant(2),
     };
-    convolution.run(&elements, run.binding(), kernel);
+    convolution.run(&elements, binding, kernel);
 }
 
 fn run_f32(run: &Run<'_>) {
