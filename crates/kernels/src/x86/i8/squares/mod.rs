@@ -1,37 +1,34 @@
-//! Windows of 3 x 3 by the minimal algorithm F(2 x 2, 3 x 3) in integers, exactly: Winograd,
-//! "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for
+//! Windows of 3 x 3 by the minimal algorithms F(2 x 2, 3 x 3) and F(4 x 4, 3 x 3) in integers, exactly:
+//! Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for
 //! Convolutional Neural Networks", 2016. See `tiled::f32::squares` for the float one.
 //!
-//! A square of 4 x 4 inputs becomes 16 numbers of every channel, of no more than 4 * 128. Windows
-//! become 16 numbers as well, four times what they are in the papers, so that they are whole: of
-//! no more than 9 * 128. Their products' sums become four times the sums of 2 x 2 outputs, with 16
-//! multiplications where windows take 36. Sums wrap round on the way; what they end with fits.
+//! A square of inputs becomes as many numbers of every channel, and so do windows, all of 16 bits:
+//! see [`forms`]. Their products' sums become multiples of the sums of outputs, with 16 multiplications
+//! for 4 outputs, or 36 for 16, where windows take 36 and 144. Sums wrap round on the way; what they
+//! end with fits, in the larger form as long as weights are not all large.
+
+mod forms;
 
 use super::finish::{Block, Finish, Raw, Scale, with_rule};
 use super::output_at;
 use super::tile::{Product, block_tiles};
-use crate::memory::{cells_as, slice_as};
+use crate::memory::{as_bytes, cells_as, slice_as};
 use crate::tiled::i8::{Records, Starts, Strip, record_words, records_of};
 use crate::tiled::plan::{Kind, Runs, blocks};
 use crate::tiled::squares::pixels;
 use crate::x86::Avx2;
-use crate::{Conv2dConstants, Conv2dI8, Geometry, Window};
+use crate::{Binding, Conv2dConstants, Conv2dI8, Geometry, Window};
 use core::arch::x86_64::*;
-
-/// Output pixels of a square's side.
-const SIDE: usize = 2;
-
-/// Input pixels of a square's side.
-const REACH: usize = SIDE + 2;
-
-/// Numbers of a square in every channel.
-const PRODUCTS: usize = REACH * REACH;
+use forms::{Form, Four, Lanes, Two};
 
 /// What input channels are a multiple of, and what output channels are: whole vectors.
 const MULTIPLES: [usize; 2] = [16, 8];
 
 /// The fewest input channels that are worth the transforms.
 const INPUTS_MIN: usize = 32;
+
+/// Output columns from which on squares of 4 are larger than what they waste at the border.
+const COLUMNS_MIN: usize = 7;
 
 /// Squares that are computed together, at least.
 const TOGETHER_MIN: usize = 16;
@@ -45,19 +42,23 @@ const SCRATCH_BYTES_MAX: usize = 1 << 19;
 /// Words of zeros where sums of matrix products start.
 static ZEROS: [i32; 16] = [0; 16];
 
+/// Bytes in front of packed weights, the first of which says which form they are packed for: a line
+/// of the cache.
+const FRONT_BYTES: usize = 64;
+
 /// How the outputs of a convolution are cut into squares, whatever the number of rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Squares {
-    /// Squares side by side.
-    across: usize,
-    /// Rows of squares that are computed together.
-    lines: usize,
+    /// Output pixels of a square's side, 2 or 4.
+    side: usize,
+    columns: usize,
     inputs: usize,
     outputs: usize,
 }
 
 impl Squares {
-    /// `None` where windows do not have that form, or channels do not fill vectors.
+    /// The largest that serve. `None` where windows do not have that form, or channels do not fill
+    /// vectors.
     pub(super) fn of(geometry: &Geometry) -> Option<Squares> {
         let Window {
             kernel,
@@ -70,70 +71,114 @@ impl Squares {
         let is_whole = inputs % MULTIPLES[0] == 0 && outputs % MULTIPLES[1] == 0;
         let columns = geometry.output[1];
         let is_moderate = inputs.max(outputs).max(columns) < 1 << 11;
-        let is_worth = inputs >= INPUTS_MIN && outputs >= 16 && columns >= SIDE;
-        let across = columns.div_ceil(SIDE);
+        let is_worth = inputs >= INPUTS_MIN && outputs >= 16 && columns >= 2;
         let squares = Squares {
-            across,
-            lines: TOGETHER_MIN.div_ceil(across.max(1)),
+            side: 4,
+            columns,
             inputs,
             outputs,
         };
+        let is_large = columns >= COLUMNS_MIN && squares.own_scratch_bytes() <= SCRATCH_BYTES_MAX;
+        let squares = if is_large { squares } else { squares.small() };
         let serves = is_plain && geometry.groups == 1 && is_whole && is_moderate && is_worth;
         (serves && squares.scratch_bytes() <= SCRATCH_BYTES_MAX).then_some(squares)
     }
 
+    /// The same with a side of 2, for weights that are too large for 4.
+    fn small(&self) -> Squares {
+        Squares { side: 2, ..*self }
+    }
+
+    /// Squares side by side.
+    fn across(&self) -> usize {
+        self.columns.div_ceil(self.side)
+    }
+
+    /// Rows of squares that are computed together.
+    fn lines(&self) -> usize {
+        TOGETHER_MIN.div_ceil(self.across().max(1))
+    }
+
+    /// Numbers of a square in every channel.
+    fn products(&self) -> usize {
+        (self.side + 2) * (self.side + 2)
+    }
+
     /// Bytes from matrix to matrix, of transformed inputs and of sums.
     fn apart_bytes(&self) -> [usize; 2] {
-        let together = self.lines * self.across;
+        let together = self.lines() * self.across();
         [2 * self.inputs, 4 * self.outputs].map(|bytes| together * bytes + GAP)
     }
 
     /// `[products][squares][inputs]` of 16 bits, `[products][squares][outputs]` of 32, and a pixel
     /// of padding.
-    pub(super) fn scratch_bytes(&self) -> usize {
+    fn own_scratch_bytes(&self) -> usize {
         let [input, output] = self.apart_bytes();
-        PRODUCTS * (input + output) + self.inputs
+        self.products() * (input + output) + self.inputs
+    }
+
+    /// Scratch memory, whichever side weights are packed for.
+    pub(super) fn scratch_bytes(&self) -> usize {
+        self.own_scratch_bytes()
+            .max(self.small().own_scratch_bytes())
     }
 
     /// `[products][blocks][pairs of inputs][8 or 16 outputs][2]` of 16 bits.
     fn weight_bytes(&self) -> usize {
-        PRODUCTS * self.outputs * self.inputs * 2
+        self.products() * self.outputs * self.inputs * 2
     }
 
-    /// Weights, and the records that turn sums into outputs.
+    /// The front, weights, and the records that turn sums into outputs.
     pub(super) fn prepared_bytes(&self, geometry: &Geometry) -> usize {
         let words = Kind::of(geometry).map_or(0, |kind| record_words::<Avx2>(geometry, &kind));
-        self.weight_bytes() + 4 * words
+        FRONT_BYTES + self.weight_bytes() + 4 * words
     }
 
     /// Packs the file's weights and the records of its channels.
     pub(super) fn prepare(&self, constants: &Conv2dConstants<'_>, prepared: &mut [u8]) {
-        let weight_bytes = self.weight_bytes().min(prepared.len());
-        let (packed, records) = prepared.split_at_mut(weight_bytes);
+        let Some((front, rest)) = prepared.split_at_mut_checked(FRONT_BYTES) else {
+            return;
+        };
+        let (packed, records) = rest.split_at_mut(self.weight_bytes().min(rest.len()));
+        let is_large = self.side == 4 && fits_multiples::<4, 6, Four>(constants);
+        front.fill(if is_large { 4 } else { 2 });
+        match is_large {
+            true => self.pack::<4, 6, Four>(constants, packed),
+            false => self.small().pack::<2, 4, Two>(constants, packed),
+        }
+        if let Some(kind) = Kind::of(&constants.geometry) {
+            records_of::<Avx2>(constants, &kind, records);
+        }
+    }
+
+    fn pack<const SIDE: usize, const REACH: usize, F>(
+        &self,
+        constants: &Conv2dConstants<'_>,
+        packed: &mut [u8],
+    ) where
+        F: Form<SIDE, REACH>,
+    {
         let matrix_bytes = 2 * self.outputs * self.inputs;
         let mut start = 0;
         for (first, width) in blocks(self.outputs, 16) {
             for pair in 0..self.inputs / 2 {
-                let mut lines = [[[0; 2]; 32]; PRODUCTS];
-                for i in 0..2 * width {
-                    let output = first + output_at(i / 2, width);
-                    let at = output * 9 * self.inputs + 2 * pair + i % 2;
-                    let tap = |tap: usize| constants.weights.get(at + tap * self.inputs).copied();
-                    let numbers = transform(core::array::from_fn(|i| tap(i).unwrap_or(0)));
-                    for (line, number) in lines.iter_mut().zip(numbers) {
-                        line[i] = number.to_ne_bytes();
+                let numbers = transform::<SIDE, REACH, F>(|tap| {
+                    let mut lanes = Lanes([0; 32]);
+                    for (i, lane) in lanes.0[..2 * width].iter_mut().enumerate() {
+                        let output = first + output_at(i / 2, width);
+                        let at = (output * 9 + tap) * self.inputs + 2 * pair + i % 2;
+                        *lane = i16::from(constants.weights.get(at).copied().unwrap_or(0));
                     }
-                }
+                    lanes
+                });
                 let places = packed.get_mut(start..).unwrap_or(&mut []);
-                for (matrix, line) in places.chunks_mut(matrix_bytes).zip(&lines) {
-                    let bytes = line[..2 * width].as_flattened();
+                let lines = numbers.as_flattened();
+                for (matrix, line) in places.chunks_mut(matrix_bytes).zip(lines) {
+                    let bytes = as_bytes(&line.0[..2 * width]);
                     matrix[..bytes.len()].copy_from_slice(bytes);
                 }
                 start += 4 * width;
             }
-        }
-        if let Some(kind) = Kind::of(&constants.geometry) {
-            records_of::<Avx2>(constants, &kind, records);
         }
     }
 
@@ -142,57 +187,68 @@ impl Squares {
     pub(super) fn run(&self, avx2: Avx2, operands: &Conv2dI8<'_>) -> bool {
         let geometry = &operands.geometry;
         let [input, output] = [geometry.input, geometry.output].map(|n| n[0] * n[1] * n[2]);
-        let scratch = operands.binding.scratch;
-        let (Some(prepared), Some(kind)) = (
-            slice_as::<i32>(operands.binding.prepared),
-            Kind::of(geometry),
-        ) else {
-            return false;
-        };
-        let is_aligned = cells_as::<i32>(scratch).is_some();
+        let Binding {
+            prepared, scratch, ..
+        } = operands.binding;
+        let is_aligned = cells_as::<i32>(scratch).is_some() && slice_as::<i32>(prepared).is_some();
         let holds = operands.input.len() >= input
             && operands.output.len() >= output
-            && size_of_val(prepared) >= self.prepared_bytes(geometry)
+            && prepared.len() >= self.prepared_bytes(geometry)
             && scratch.len() >= self.scratch_bytes();
-        if !is_aligned || !holds {
+        let (Some(kind), true) = (Kind::of(geometry), is_aligned && holds) else {
             return false;
-        }
-        let [input_bytes, output_bytes] = self.apart_bytes();
-        let start = scratch.as_ptr().cast_mut().cast::<u8>();
-        let transformed = start.cast::<i16>();
-        let sums = start.wrapping_add(PRODUCTS * input_bytes).cast::<i32>();
-        let records = prepared.as_ptr().wrapping_byte_add(self.weight_bytes());
+        };
+        let weights = prepared.as_ptr().wrapping_add(FRONT_BYTES);
+        let records = weights.wrapping_add(self.weight_bytes()).cast();
+        let is_large = self.side == 4 && prepared.first() == Some(&4);
+        let squares = if is_large { *self } else { self.small() };
+        let [input_bytes, output_bytes] = squares.apart_bytes().map(|n| n * squares.products());
+        let transformed = scratch.as_ptr().cast_mut().cast::<u8>();
+        let sums = transformed.wrapping_add(input_bytes);
         let task = Task {
-            squares: self,
+            squares,
             operands,
-            weights: prepared.as_ptr().cast(),
+            weights: weights.cast(),
             records: Records::at::<Avx2>(records, geometry, &kind),
-            transformed,
-            sums,
-            padding: sums.wrapping_byte_add(PRODUCTS * output_bytes).cast(),
+            transformed: transformed.cast(),
+            sums: sums.cast(),
+            padding: sums.wrapping_add(output_bytes).cast(),
         };
         let _proof = avx2;
         // SAFETY: the features are there, and all memory has the sizes that were compared.
-        unsafe { task.run() };
+        unsafe {
+            match is_large {
+                true => task.run::<4, 6, 36, Four>(),
+                false => task.run::<2, 4, 16, Two>(),
+            }
+        }
         true
     }
 }
 
-/// The numbers of a window: `(2 G) g (2 G)'` with the rows of `G` for the points 0, 1, -1 and infinity.
-fn transform(window: [i8; 9]) -> [i16; PRODUCTS] {
-    let four = |[a, b, c]: [i16; 3]| [2 * a, a + b + c, a - b + c, 2 * c];
-    let at = |row: usize, column: usize| i16::from(window[3 * row + column]);
-    let columns = [0, 1, 2].map(|column| four([at(0, column), at(1, column), at(2, column)]));
-    let mut numbers = [0; PRODUCTS];
-    for (i, line) in numbers.chunks_exact_mut(REACH).enumerate() {
-        line.copy_from_slice(&four([columns[0][i], columns[1][i], columns[2][i]]));
-    }
-    numbers
+/// Whether no sum times the multiple exceeds 32 bits, whatever the inputs.
+fn fits_multiples<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
+    constants: &Conv2dConstants<'_>,
+) -> bool {
+    let taps = constants.geometry.taps().max(1);
+    constants.weights.chunks(taps).all(|weights| {
+        let magnitudes: i64 = weights.iter().map(|&weight| i64::from(weight).abs()).sum();
+        magnitudes * 128 * i64::from(F::MULTIPLE) <= i64::from(i32::MAX)
+    })
+}
+
+/// The numbers of windows with such taps: `G g G'`.
+fn transform<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
+    tap: impl Fn(usize) -> Lanes,
+) -> [[Lanes; REACH]; REACH] {
+    let columns = [0, 1, 2].map(|column| F::window([0, 1, 2].map(|row| tap(3 * row + column))));
+    core::array::from_fn(|i| F::window(columns.map(|column| column[i])))
 }
 
 /// A convolution and its memory, whose sizes were compared.
 struct Task<'a> {
-    squares: &'a Squares,
+    /// As weights are packed for them.
+    squares: Squares,
     operands: &'a Conv2dI8<'a>,
     weights: *const i16,
     records: Records,
@@ -207,13 +263,12 @@ impl Task<'_> {
     ///
     /// As [`Squares::run`] compared it.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn run(&self) {
-        let Squares {
-            across,
-            lines: together,
-            inputs,
-            ..
-        } = *self.squares;
+    unsafe fn run<const SIDE: usize, const REACH: usize, const PRODUCTS: usize, F>(&self)
+    where
+        F: Form<SIDE, REACH>,
+    {
+        let (across, together) = (self.squares.across(), self.squares.lines());
+        let inputs = self.squares.inputs;
         let finish = Finish::new(self.operands);
         let (geometry, input) = (&self.operands.geometry, self.operands.input.as_ptr());
         let lines = geometry.output[0].div_ceil(SIDE);
@@ -227,12 +282,12 @@ impl Task<'_> {
                     let to = self.transformed.add(square * inputs);
                     let pixels =
                         pixels::<i8, REACH, PRODUCTS>(geometry, input, place, self.padding);
-                    self.transform_inputs(&pixels, to);
+                    self.transform_inputs::<SIDE, REACH, PRODUCTS, F>(&pixels, to);
                 }
                 self.multiply(&finish, squares);
                 for square in 0..squares {
                     let place = [first + square / across, square % across];
-                    self.write(&finish, square, place);
+                    self.write::<SIDE, REACH, F>(&finish, square, place);
                 }
             }
         }
@@ -244,26 +299,41 @@ impl Task<'_> {
     ///
     /// As [`Task::run`]; the pixels are readable, and there is room for a square at `to`.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn transform_inputs(&self, pixels: &[*const i8; PRODUCTS], to: *mut i16) {
+    unsafe fn transform_inputs<
+        const SIDE: usize,
+        const REACH: usize,
+        const PRODUCTS: usize,
+        F: Form<SIDE, REACH>,
+    >(
+        &self,
+        pixels: &[*const i8; PRODUCTS],
+        to: *mut i16,
+    ) {
         let [apart_bytes, _] = self.squares.apart_bytes();
         for channel in (0..self.squares.inputs).step_by(16) {
-            let mut columns = [[_mm256_setzero_si256(); REACH]; REACH];
-            for (j, column) in columns.iter_mut().enumerate() {
+            let mut lines = [[_mm256_setzero_si256(); REACH]; REACH];
+            for j in 0..REACH {
+                let mut column = [_mm256_setzero_si256(); REACH];
                 for (i, value) in column.iter_mut().enumerate() {
                     // SAFETY: channels are a multiple of 16.
                     let bytes =
                         unsafe { _mm_loadu_si128(pixels[i * REACH + j].add(channel).cast()) };
                     *value = _mm256_cvtepi8_epi16(bytes);
                 }
-                *column = inputs_of(*column);
+                // SAFETY: the caller's promise.
+                let column = unsafe { F::inputs(column) };
+                for (line, value) in lines.iter_mut().zip(column) {
+                    line[j] = value;
+                }
             }
-            let [a, b, c, d] = columns;
             let mut matrix = to.wrapping_add(channel);
-            for i in 0..REACH {
-                for value in inputs_of([a[i], b[i], c[i], d[i]]) {
-                    // SAFETY: as above, in every matrix.
-                    unsafe { _mm256_storeu_si256(matrix.cast(), value) };
-                    matrix = matrix.wrapping_byte_add(apart_bytes);
+            for line in lines {
+                // SAFETY: as above, in every matrix.
+                unsafe {
+                    for value in F::inputs(line) {
+                        _mm256_storeu_si256(matrix.cast(), value);
+                        matrix = matrix.wrapping_byte_add(apart_bytes);
+                    }
                 }
             }
         }
@@ -278,9 +348,9 @@ impl Task<'_> {
     unsafe fn multiply(&self, finish: &Finish, squares: usize) {
         let Squares {
             inputs, outputs, ..
-        } = *self.squares;
+        } = self.squares;
         let [input_bytes, output_bytes] = self.squares.apart_bytes();
-        for product in 0..PRODUCTS {
+        for product in 0..self.squares.products() {
             for (first, width) in blocks(outputs, 16) {
                 // SAFETY: the caller's promise; whole matrices and blocks lie before these.
                 unsafe {
@@ -327,7 +397,12 @@ impl Task<'_> {
     ///
     /// As [`Task::run`]; the square's sums are there.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn write(&self, finish: &Finish, square: usize, place: [usize; 2]) {
+    unsafe fn write<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
+        &self,
+        finish: &Finish,
+        square: usize,
+        place: [usize; 2],
+    ) {
         let outputs = self.squares.outputs;
         let [rows, columns, _] = self.operands.geometry.output;
         let [y, x] = place.map(|at| SIDE * at);
@@ -351,8 +426,8 @@ impl Task<'_> {
                 let output = self.operands.output.as_ptr().cast_mut().cast::<i8>();
                 let to = output.add((y * columns + x) * outputs + first);
                 match width {
-                    16 => with_rule!(rule, S => corner.write::<2, S>(to)),
-                    _ => with_rule!(rule, S => corner.write::<1, S>(to)),
+                    16 => with_rule!(rule, S => corner.write::<SIDE, REACH, 2, F, S>(to)),
+                    _ => with_rule!(rule, S => corner.write::<SIDE, REACH, 1, F, S>(to)),
                 }
             }
         }
@@ -373,37 +448,41 @@ struct Corner<'a> {
 }
 
 impl Corner<'_> {
-    /// `A' m A`, a quarter of it, the bias, and what the rule makes of the sum.
+    /// `A' m A`, divided, the bias, and what the rule makes of the sum.
     ///
     /// # Safety
     ///
     /// The sums are there, and the pixels that exist may be written from `to` on; the record is
     /// whole and of the rule `S`.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn write<const N: usize, S: Scale>(&self, to: *mut i8) {
-        let mut squares = [[[_mm256_setzero_si256(); N]; SIDE]; SIDE];
+    unsafe fn write<const SIDE: usize, const REACH: usize, const N: usize, F, S>(&self, to: *mut i8)
+    where
+        F: Form<SIDE, REACH>,
+        S: Scale,
+    {
+        let mut square = [[[_mm256_setzero_si256(); N]; SIDE]; SIDE];
         // SAFETY: the caller's promise; N vectors of a block.
         unsafe {
             let bias = self.block.bias::<N>();
             for n in 0..N {
-                let mut columns = [[_mm256_setzero_si256(); SIDE]; REACH];
-                for (j, column) in columns.iter_mut().enumerate() {
-                    let mut values = [_mm256_setzero_si256(); REACH];
-                    for (i, value) in values.iter_mut().enumerate() {
+                let mut lines = [[_mm256_setzero_si256(); REACH]; SIDE];
+                for j in 0..REACH {
+                    let mut column = [_mm256_setzero_si256(); REACH];
+                    for (i, value) in column.iter_mut().enumerate() {
                         let matrix = self.sums.byte_add((i * REACH + j) * self.apart_bytes);
                         *value = _mm256_loadu_si256(matrix.add(8 * n).cast());
                     }
-                    *column = outputs_of(values);
+                    for (line, value) in lines.iter_mut().zip(F::outputs(column)) {
+                        line[j] = value;
+                    }
                 }
-                for (i, row) in squares.iter_mut().enumerate() {
-                    let [a, b, c, d] = columns;
-                    let values = outputs_of([a[i], b[i], c[i], d[i]]);
-                    for (pixel, value) in row.iter_mut().zip(values) {
-                        pixel[n] = _mm256_add_epi32(_mm256_srai_epi32::<2>(value), bias[n]);
+                for (row, line) in square.iter_mut().zip(lines) {
+                    for (pixel, value) in row.iter_mut().zip(F::outputs(line)) {
+                        pixel[n] = _mm256_add_epi32(F::quotient(value), bias[n]);
                     }
                 }
             }
-            for (i, row) in squares.iter().enumerate().take(self.pixels[0]) {
+            for (i, row) in square.iter().enumerate().take(self.pixels[0]) {
                 for (j, sums) in row.iter().enumerate().take(self.pixels[1]) {
                     let to = to.add(i * self.row + j * self.pixel);
                     self.block.store::<N, S>(*sums, to);
@@ -411,26 +490,4 @@ impl Corner<'_> {
             }
         }
     }
-}
-
-/// `B' d` for a row or a column of a square.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn inputs_of([a, b, c, d]: [__m256i; REACH]) -> [__m256i; REACH] {
-    [
-        _mm256_sub_epi16(a, c),
-        _mm256_add_epi16(b, c),
-        _mm256_sub_epi16(c, b),
-        _mm256_sub_epi16(b, d),
-    ]
-}
-
-/// `A' m` for a row or a column of sums.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn outputs_of([a, b, c, d]: [__m256i; REACH]) -> [__m256i; SIDE] {
-    [
-        _mm256_add_epi32(_mm256_add_epi32(a, b), c),
-        _mm256_sub_epi32(_mm256_sub_epi32(b, c), d),
-    ]
 }
