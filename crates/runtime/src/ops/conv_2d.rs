@@ -7,12 +7,14 @@
 //! | weights | `[O, KH, KW, I / groups]`, depthwise on the device `[KH, KW, O]` | int8 (for int16 too), f32 | per output channel, symmetric |
 //! | bias | `[O]` | f32, int32, int64 (graph); channel records (device) | |
 //! | output | `[N, OH, OW, O]` | as the input | per tensor |
+//! | packed weights, on the device, optional | see [`packed`] | int32 words, for int8 | |
 //!
 //! Integer results are exact: see [`format::fixed`]. Padded taps count as real zero. Sums are of 32
 //! bits: with int16 activations, lowering checks that a channel's weights and bias cannot exceed
 //! them. Where biases of int16 layers are int64, as in TensorFlow Lite, sums have 64 bits: see [`LONG_I16`].
 
 mod narrow;
+pub mod packed;
 
 pub use narrow::{NARROW_F32, NARROW_I8};
 
@@ -28,8 +30,11 @@ use kernels::{Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dInteger, Geom
 pub static I8: Op = Op {
     code: 1,
     name: "conv_2d",
-    check: |node| check_integer(node, DType::I8),
-    scratch_bytes: |node, architecture| scratch(node, architecture, false),
+    check: |node| {
+        check_integer(node, DType::I8)?;
+        packed::check(node)
+    },
+    scratch_bytes: packed::scratch_bytes,
     prepared_bytes: |node, architecture| {
         geometry(node).map_or(0, |g| kernels::i8::conv_2d_prepared_bytes(&g, architecture))
     },
@@ -38,7 +43,7 @@ pub static I8: Op = Op {
             kernels::i8::prepare_conv_2d(&constants, prepared);
         }
     },
-    run: |run| run_integer(run, kernels::i8::conv_2d),
+    run: packed::run,
 };
 
 /// int16 activations and int8 weights.

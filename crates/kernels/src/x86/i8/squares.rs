@@ -1,31 +1,16 @@
-//! Windows of 3 x 3 by the minimal algorithm F(2 x 2, 3 x 3) in integers, exactly: Winograd,
-//! "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for
-//! Convolutional Neural Networks", 2016. See `tiled::f32::squares` for the float one.
-//!
-//! A square of 4 x 4 inputs becomes 16 numbers of every channel, of no more than 4 * 128. Windows
-//! become 16 numbers as well, four times what they are in the papers, so that they are whole: of
-//! no more than 9 * 128. Their products' sums become four times the sums of 2 x 2 outputs, with 16
-//! multiplications where windows take 36. Sums wrap round on the way; what they end with fits.
+//! Windows of 3 x 3 by squares of outputs: see [`crate::squares`].
 
 use super::finish::{Block, Finish, Raw, Scale, with_rule};
 use super::output_at;
 use super::tile::{Product, block_tiles};
 use crate::memory::{cells_as, slice_as};
+use crate::squares::{PRODUCTS, REACH, SIDE, numbers_of_window};
 use crate::tiled::i8::{Records, Starts, Strip, record_words, records_of};
 use crate::tiled::plan::{Kind, Runs, blocks};
 use crate::tiled::squares::pixels;
 use crate::x86::Avx2;
 use crate::{Conv2dConstants, Conv2dI8, Geometry, Window};
 use core::arch::x86_64::*;
-
-/// Output pixels of a square's side.
-const SIDE: usize = 2;
-
-/// Input pixels of a square's side.
-const REACH: usize = SIDE + 2;
-
-/// Numbers of a square in every channel.
-const PRODUCTS: usize = REACH * REACH;
 
 /// What input channels are a multiple of, and what output channels are: whole vectors.
 const MULTIPLES: [usize; 2] = [16, 8];
@@ -119,7 +104,7 @@ impl Squares {
                     let output = first + output_at(i / 2, width);
                     let at = output * 9 * self.inputs + 2 * pair + i % 2;
                     let tap = |tap: usize| constants.weights.get(at + tap * self.inputs).copied();
-                    let numbers = transform(core::array::from_fn(|i| tap(i).unwrap_or(0)));
+                    let numbers = numbers_of_window(core::array::from_fn(|i| tap(i).unwrap_or(0)));
                     for (line, number) in lines.iter_mut().zip(numbers) {
                         line[i] = number.to_ne_bytes();
                     }
@@ -176,18 +161,6 @@ impl Squares {
         unsafe { task.run() };
         true
     }
-}
-
-/// The numbers of a window: `(2 G) g (2 G)'` with the rows of `G` for the points 0, 1, -1 and infinity.
-fn transform(window: [i8; 9]) -> [i16; PRODUCTS] {
-    let four = |[a, b, c]: [i16; 3]| [2 * a, a + b + c, a - b + c, 2 * c];
-    let at = |row: usize, column: usize| i16::from(window[3 * row + column]);
-    let columns = [0, 1, 2].map(|column| four([at(0, column), at(1, column), at(2, column)]));
-    let mut numbers = [0; PRODUCTS];
-    for (i, line) in numbers.chunks_exact_mut(REACH).enumerate() {
-        line.copy_from_slice(&four([columns[0][i], columns[1][i], columns[2][i]]));
-    }
-    numbers
 }
 
 /// A convolution and its memory, whose sizes were compared.
