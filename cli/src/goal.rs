@@ -79,7 +79,7 @@ impl GoalArguments {
         match (self.core(), packed_bytes) {
             (Ok(Some(target)), 0) => println!(
                 "no weights packed for {}: they would be those of int8 convolutions of 3 x 3 without \
-                 stride, over 8 or more channels",
+                 stride, from a multiple of 8 channels to one of 4",
                 target.name()
             ),
             (Ok(Some(target)), bytes) => println!(

@@ -7,8 +7,14 @@ use super::{conv, depthwise, squares};
 use crate::memory::{cells_as, slice_as};
 use crate::{Channels, Conv2dI8, scalar};
 
-/// The working memory, where input, output and channels have the geometry's sizes.
-fn scratch(operands: &Conv2dI8<'_>, bytes: usize) -> Option<*mut u32> {
+/// The working memory, where input, output and channels have the geometry's sizes, and weights and
+/// memory those that are told.
+#[inline(always)]
+fn scratch(
+    operands: &Conv2dI8<'_>,
+    weights: bool,
+    bytes: impl FnOnce() -> usize,
+) -> Option<*mut u32> {
     let geometry = &operands.geometry;
     let scratch = cells_as::<u32>(operands.binding.scratch)?;
     let [input, output] = [geometry.input, geometry.output].map(|[a, b, c]| a * b * c);
@@ -20,19 +26,21 @@ fn scratch(operands: &Conv2dI8<'_>, bytes: usize) -> Option<*mut u32> {
     let fits = operands.input.len() >= input
         && operands.output.len() >= output
         && geometry.groups > 0
+        && weights
         && channels >= geometry.output[2]
         && requantize.bias_shift <= 11
         && requantize.multiplier_shift <= 19
-        && scratch.len() * 4 >= bytes;
+        && scratch.len() * 4 >= bytes();
     fits.then_some(scratch.as_ptr().cast_mut().cast())
 }
 
 /// The kind of loop and its working memory, where all operands have the geometry's sizes.
 fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
     let geometry = &operands.geometry;
-    let scratch = scratch(operands, conv_2d_scratch_bytes(geometry))?;
     let weights = geometry.output[2].checked_mul(geometry.taps())?;
-    (operands.weights.len() >= weights).then_some((Kind::of(geometry), scratch))
+    let has_weights = operands.weights.len() >= weights;
+    let scratch = scratch(operands, has_weights, || conv_2d_scratch_bytes(geometry))?;
+    Some((Kind::of(geometry), scratch))
 }
 
 /// See [`crate::i8::conv_2d_dense`].
@@ -69,10 +77,8 @@ pub(crate) fn conv_2d_squares<const IS_HIGH: bool>(operands: &Conv2dI8<'_>) -> O
     let geometry = &operands.geometry;
     let squares = Squares::of(geometry)?;
     let packed = slice_as::<u32>(operands.binding.prepared)?;
-    let scratch = scratch(operands, squares.scratch_bytes(geometry))?;
-    if packed.len() * 4 < squares.packed_bytes() {
-        return None;
-    }
+    let has_weights = packed.len() * 4 >= squares.packed_bytes();
+    let scratch = scratch(operands, has_weights, || squares.scratch_bytes(geometry))?;
     // SAFETY: the sizes are those of the geometry, as compared above.
     unsafe { squares::multiply::<IS_HIGH>(operands, &squares, packed.as_ptr(), scratch) }
         .then_some(())
