@@ -6,6 +6,7 @@ mod commands;
 mod dataset;
 mod failure;
 mod front_end;
+mod goal;
 mod model;
 mod output;
 mod patches;

@@ -4,11 +4,11 @@ use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
 use crate::table::{self, grouped, shortened};
 use format::meta::{Meta, Port};
-use format::{Node, Place};
+use format::{Model, Node, Place};
 use graph::Graph;
 use import::{Format, Imported};
 use runtime::host::{Runner, node_macs};
-use runtime::ops;
+use runtime::ops::{self, conv_2d, conv_2d::packed};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -210,6 +210,7 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
         ("data_sha256", json!(hexadecimal(&manifest.data_hash))),
         ("bytes", json!(model.bytes().len())),
         ("constant_bytes", json!(model.constants().len())),
+        ("packed_bytes", json!(packed_bytes(&model))),
         ("nodes", json!(rows.len())),
         ("macs", json!(rows.iter().map(|row| row.macs).sum::<u64>())),
         ("ram_bytes", json!(model.arena_bytes())),
@@ -223,13 +224,18 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
             .collect();
         facts.push(("figures", Value::Object(figures)));
     }
-    let (inputs, outputs) = (describe(inputs, true), describe(outputs, false));
     Ok(Summary {
         facts,
-        inputs,
-        outputs,
+        inputs: describe(inputs, true),
+        outputs: describe(outputs, false),
         rows,
     })
+}
+
+/// Bytes of weights that are there a second time, packed for an architecture.
+fn packed_bytes(model: &Model<'_>) -> usize {
+    let integer = model.nodes().filter(|node| node.code() == conv_2d::I8.code);
+    integer.filter_map(|node| packed::bytes(&node)).sum()
 }
 
 fn row(node: &Node<'_>) -> Row {

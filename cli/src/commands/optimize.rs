@@ -4,6 +4,7 @@ use crate::check::Check;
 use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
 use crate::front_end;
+use crate::goal::GoalArguments;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
 use crate::patches::{PatchArguments, Patches};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Optimize an ONNX or TFLite model without changing what it computes, and compile it as it is.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize model.onnx --check test.npy\n  modelopt optimize wakeword_int8.tflite --streaming 1\n  modelopt optimize wakeword_int8.tflite --front-end mlperf-wake-word --streaming 1\n  modelopt optimize vww_int8.tflite --patches 4"
+    after_help = "Examples:\n  modelopt optimize model.onnx -o model_float.mopt --without layout\n  modelopt optimize model_int8.tflite\n  modelopt optimize model.onnx --check test.npy\n  modelopt optimize wakeword_int8.tflite --streaming 1\n  modelopt optimize wakeword_int8.tflite --front-end mlperf-wake-word --streaming 1\n  modelopt optimize vww_int8.tflite --patches 4\n  modelopt optimize ic_int8.tflite --goal latency --target cortex-m4"
 )]
 pub(crate) struct Arguments {
     /// The model: ONNX or TFLite
@@ -52,6 +53,8 @@ pub(crate) struct Arguments {
     /// cosine transform
     #[arg(long, value_name = "SPEC", value_parser = front_end::parse)]
     front_end: Option<LogMel>,
+    #[command(flatten)]
+    goal: GoalArguments,
     #[command(flatten)]
     patches: PatchArguments,
     #[command(flatten)]
@@ -87,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     output.write(&made.compiled.bytes)?;
     match json {
         true => println!("{}", made.as_json(output.path())),
-        false => made.print(output.path()),
+        false => made.print(&arguments.goal, output.path()),
     }
     Ok(())
 }
@@ -104,6 +107,7 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
         preprocess: preprocess.collect(),
         manifest: manifest(&source.source_hash, arguments),
         narrow_weights: arguments.weights == FloatWeights::F16,
+        packed_weights: arguments.goal.is_latency()?,
         ..Default::default()
     };
     let mut check = match &arguments.check {
@@ -156,11 +160,12 @@ impl Made {
             "bytes": self.compiled.bytes.len(), "ram_bytes": self.compiled.arena_bytes,
             "state_bytes": self.compiled.state_bytes, "macs": self.macs,
             "macs_before": self.macs_before, "priming_runs": self.priming_runs,
+            "packed_bytes": self.compiled.packed_bytes,
             "patches": self.patches.as_ref().map(Patches::as_json),
         })
     }
 
-    fn print(&self, path: &Path) {
+    fn print(&self, goal: &GoalArguments, path: &Path) {
         print_passes(&self.applied, self.check.as_ref());
         println!(
             "\nnodes {} -> {}, RAM {} bytes",
@@ -179,6 +184,7 @@ impl Made {
         if let Some(patches) = &self.patches {
             patches.print();
         }
+        goal.print(self.compiled.packed_bytes);
         println!(
             "wrote {}: {} bytes, {}",
             path.display(),
@@ -247,6 +253,7 @@ fn manifest(source_hash: &[u8], arguments: &Arguments) -> Manifest {
     if arguments.weights == FloatWeights::F16 {
         recipe.push_str(", weights of f16");
     }
+    recipe.push_str(&arguments.goal.recipe());
     recipe.push_str(&arguments.patches.recipe());
     Manifest {
         tool: crate::tool(),

@@ -4,6 +4,7 @@ use crate::commands::optimize::FloatWeights;
 use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
 use crate::front_end;
+use crate::goal::GoalArguments;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
 use crate::patches::{PatchArguments, Patches};
@@ -26,7 +27,8 @@ use std::time::Instant;
     modelopt quantize kws.onnx --calib inputs.npy --limit 200 -o kws.mopt\n  \
     modelopt quantize digits.onnx --calib train.npy --scale 0.0625 --eval test.npy --labels test_labels.npy --gate 'top1>=-0.01@baseline'\n  \
     modelopt quantize words.onnx --calib features.npy --front-end mlperf-wake-word\n  \
-    modelopt quantize vww.onnx --calib images/ --patches 4\n\n\
+    modelopt quantize vww.onnx --calib images/ --patches 4\n  \
+    modelopt quantize ic.onnx --calib images/ --goal latency --target cortex-m4\n\n\
     Data: .npy, .npz, .csv, idx (.gz), .bin (f32), .wav, an image, a folder or .tar(.gz) of class folders with images.")]
 pub(crate) struct Arguments {
     /// The ONNX model, in float
@@ -96,6 +98,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "eval")]
     report: Option<PathBuf>,
     #[command(flatten)]
+    goal: GoalArguments,
+    #[command(flatten)]
     patches: PatchArguments,
     #[command(flatten)]
     import: ImportArguments,
@@ -108,6 +112,7 @@ struct Product {
     bytes: Vec<u8>,
     options: compile::Options,
     ram_bytes: usize,
+    packed_bytes: usize,
     quantized: Quantized,
     patches: Option<Patches>,
     seconds: f64,
@@ -128,6 +133,7 @@ impl Product {
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let (output, report) = outputs(arguments)?;
+    arguments.goal.is_latency()?;
     let source = model::float_source(&arguments.model, &arguments.import)?;
     let inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     let mut product = quantized(arguments, &source, &inputs)?;
@@ -148,7 +154,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
             as_json(&product, judged.as_ref(), output.path(), source_bytes)
         );
     } else {
-        print(&product, judged.as_ref(), source_bytes);
+        print(&product, &arguments.goal, judged.as_ref(), source_bytes);
     }
     if let (Some(report), Some(judged)) = (&report, &judged) {
         let html = evaluate::report(
@@ -263,6 +269,7 @@ fn quantized(
         bytes: compiled.bytes,
         options,
         ram_bytes: compiled.arena_bytes,
+        packed_bytes: compiled.packed_bytes,
         quantized,
         patches,
         seconds: start.elapsed().as_secs_f64(),
@@ -349,6 +356,7 @@ fn compile_options(
         },
         narrow_weights: arguments.weights == WeightType::Int4
             || arguments.float_weights == FloatWeights::F16,
+        packed_weights: arguments.goal.is_latency()?,
         ..compile::Options::default()
     })
 }
@@ -387,6 +395,7 @@ fn recipe(arguments: &Arguments) -> String {
     for node in &arguments.keep_float {
         recipe.push_str(&format!(" --keep-float {node}"));
     }
+    recipe.push_str(&arguments.goal.recipe());
     recipe.push_str(&arguments.patches.recipe());
     recipe
 }
@@ -474,6 +483,7 @@ fn as_json(
         .collect();
     let mut value = json!({
         "output": path, "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
+        "packed_bytes": product.packed_bytes,
         "samples": product.quantized.samples, "seconds": product.seconds, "equalized": product.quantized.equalized,
         "biases_corrected": product.quantized.corrections[0], "sums_aligned": product.quantized.aligned,
         "layers": layers, "float": float, "patches": product.patches.as_ref().map(Patches::as_json),
@@ -492,7 +502,7 @@ fn as_json(
     value
 }
 
-fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
+fn print(product: &Product, goal: &GoalArguments, judged: Option<&Judged>, source_bytes: u64) {
     let quantized = &product.quantized;
     let mut rows = table::table(
         &[
@@ -544,7 +554,7 @@ fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
             ""
         },
     );
-    print_sizes(product, source_bytes);
+    print_sizes(product, goal, source_bytes);
     if let Some(judged) = judged {
         println!(
             "\n{}",
@@ -554,7 +564,7 @@ fn print(product: &Product, judged: Option<&Judged>, source_bytes: u64) {
     }
 }
 
-fn print_sizes(product: &Product, source_bytes: u64) {
+fn print_sizes(product: &Product, goal: &GoalArguments, source_bytes: u64) {
     if let Some(patches) = &product.patches {
         patches.print();
     }
@@ -567,6 +577,7 @@ fn print_sizes(product: &Product, source_bytes: u64) {
     if narrow > 0 {
         println!("int4 weights in {narrow} layers");
     }
+    goal.print(product.packed_bytes);
     let bytes = product.bytes.len() as u64;
     let ratio = source_bytes as f64 / bytes.max(1) as f64;
     println!(

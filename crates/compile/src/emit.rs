@@ -4,6 +4,7 @@ use crate::Error;
 use crate::arena::{self, Buffer, OFFSET_ALIGNMENT, Placement};
 use crate::lifetimes::{Buffers, buffers};
 use crate::narrow::narrowed;
+use crate::pack::pack;
 use crate::replay::replay;
 use format::fixed::Rounding;
 use format::meta::{Manifest, Meta, Port, Preprocess};
@@ -27,6 +28,9 @@ pub struct Options {
     /// Whether weights of convolutions are stored as int4 or f16 where each of them is such a number: it
     /// halves the file, and costs devices scratch memory for the widened weights of one node.
     pub narrow_weights: bool,
+    /// Whether convolutions of int8 carry weights packed for Cortex-M with the DSP extension, too, where
+    /// it has faster loops for such: see [`runtime::ops::conv_2d::packed`].
+    pub packed_weights: bool,
     /// Whether slices and concatenations always copy, for those who watch values while nodes run: else what
     /// is a part of another value is where that is, if it takes no more memory.
     pub copies: bool,
@@ -49,6 +53,7 @@ impl Default for Options {
             ],
             effort: 300,
             narrow_weights: false,
+            packed_weights: false,
             copies: false,
             preprocess: Vec::new(),
             labels: Vec::new(),
@@ -85,6 +90,8 @@ pub struct Compiled {
     pub arena_bytes: usize,
     /// Bytes of it that are kept from run to run.
     pub state_bytes: usize,
+    /// Bytes of weights that are there a second time, packed.
+    pub packed_bytes: usize,
     /// The nodes in order of execution.
     pub plan: Vec<PlanNode>,
 }
@@ -97,6 +104,10 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     if options.narrow_weights {
         lowered = lowered.into_iter().map(narrowed).collect();
     }
+    let packed_bytes = match options.packed_weights {
+        true => pack(&draft(graph, options, &lowered, false)?.1, &mut lowered)?,
+        false => 0,
+    };
     let plan = plan(graph, options, &lowered, !options.copies)?;
     // A part keeps the whole alive, which may take more than a copy of it.
     let plan = match plan.buffers.has_parts {
@@ -105,7 +116,10 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     };
     let compiled = emit(graph, options, &lowered, &plan)?;
     scratch_bytes(&compiled.bytes, options)?;
-    Ok(compiled)
+    Ok(Compiled {
+        packed_bytes,
+        ..compiled
+    })
 }
 
 /// Where everything is.
@@ -123,11 +137,15 @@ fn smaller(a: Plan, b: Plan) -> Plan {
     }
 }
 
-/// Finds places, and proves that nothing is lost by them.
-fn plan(graph: &Graph, options: &Options, lowered: &[Lowered], parts: bool) -> Result<Plan, Error> {
+/// A first file, in which nothing shares memory and no node has scratch.
+fn draft(
+    graph: &Graph,
+    options: &Options,
+    lowered: &[Lowered],
+    parts: bool,
+) -> Result<(Plan, Compiled), Error> {
     let buffers = buffers(graph, lowered, parts);
-    // Scratch is not known before operands have places: a first file tells each node's bytes.
-    let mut plan = Plan {
+    let plan = Plan {
         placement: Placement {
             offsets: apart(&buffers.buffers),
             bytes: total(&buffers.buffers),
@@ -136,6 +154,13 @@ fn plan(graph: &Graph, options: &Options, lowered: &[Lowered], parts: bool) -> R
         scratch: HashMap::new(),
     };
     let draft = emit(graph, options, lowered, &plan)?;
+    Ok((plan, draft))
+}
+
+/// Finds places, and proves that nothing is lost by them.
+fn plan(graph: &Graph, options: &Options, lowered: &[Lowered], parts: bool) -> Result<Plan, Error> {
+    // Scratch is not known before operands have places: a first file tells each node's bytes.
+    let (mut plan, draft) = draft(graph, options, lowered, parts)?;
     let scratch = scratch_bytes(&draft.bytes, options)?;
     let Buffers {
         buffers, sharings, ..
@@ -379,6 +404,7 @@ fn emit(
         bytes,
         arena_bytes,
         state_bytes,
+        packed_bytes: 0,
         plan: nodes,
     })
 }

@@ -9,6 +9,7 @@ pub mod arena;
 mod emit;
 mod lifetimes;
 mod narrow;
+mod pack;
 mod replay;
 pub mod rust;
 

@@ -91,6 +91,66 @@ pub fn prepare_conv_2d(_constants: &Conv2dConstants<'_>, _prepared: &mut [u8]) {
     }
 }
 
+/// Whether this build has loops for weights that a file carries packed: [`conv_2d_packed`].
+pub const TAKES_PACKED: bool = cfg!(armv7em);
+
+/// Bytes of the weights packed for an architecture, which a file may carry beside its own; 0 where
+/// there are no loops for such.
+pub fn conv_2d_packed_bytes(geometry: &Geometry, architecture: Architecture) -> usize {
+    squares(geometry, architecture).map_or(0, |squares| squares.packed_bytes())
+}
+
+/// Whether packed weights save time.
+pub fn conv_2d_packed_is_worth(geometry: &Geometry, architecture: Architecture) -> bool {
+    squares(geometry, architecture).is_some() && armv7em::Squares::is_worth(geometry)
+}
+
+/// Writes the [`conv_2d_packed_bytes`] of weights `[O, KH, KW, I]`.
+pub fn pack_conv_2d(
+    geometry: &Geometry,
+    weights: &[i8],
+    architecture: Architecture,
+    packed: &mut [u8],
+) {
+    if let Some(squares) = squares(geometry, architecture) {
+        squares.pack(weights, packed);
+    }
+}
+
+/// As [`conv_2d_scratch_bytes`], for [`conv_2d_packed`].
+pub fn conv_2d_packed_scratch_bytes(geometry: &Geometry, architecture: Architecture) -> usize {
+    match squares(geometry, architecture) {
+        Some(squares) => squares.scratch_bytes(geometry),
+        None => conv_2d_scratch_bytes(geometry, architecture),
+    }
+}
+
+fn squares(geometry: &Geometry, architecture: Architecture) -> Option<armv7em::Squares> {
+    match architecture {
+        Architecture::Armv7em => armv7em::Squares::of(geometry),
+        _ => None,
+    }
+}
+
+/// As [`conv_2d`], with weights that the file has packed for this architecture in
+/// [`Binding::prepared`](crate::Binding::prepared), where it [takes](TAKES_PACKED) such.
+pub fn conv_2d_packed(operands: &Conv2dI8<'_>) {
+    #[cfg(armv7em)]
+    if armv7em::i8::conv_2d_squares::<false>(operands).is_some() {
+        return;
+    }
+    conv_2d(operands);
+}
+
+/// As [`conv_2d_packed`] for outputs that are high words, without loops of other kinds: without
+/// packed weights nothing is computed.
+pub fn conv_2d_squares(operands: &Conv2dI8<'_>) {
+    #[cfg(armv7em)]
+    let _ = armv7em::i8::conv_2d_squares::<true>(operands);
+    #[cfg(not(armv7em))]
+    conv_2d(operands);
+}
+
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dI8<'_>) {
     #[cfg(any(test, feature = "std"))]

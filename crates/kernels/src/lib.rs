@@ -38,6 +38,7 @@ pub mod self_test;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 pub mod spectrum;
+mod squares;
 pub mod threads;
 #[cfg(any(
     neon,

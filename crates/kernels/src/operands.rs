@@ -157,7 +157,8 @@ impl Channels<'_> {
 /// Memory that a session gives an operator besides its operands.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding<'a> {
-    /// What `prepare` wrote when the session was made: weights packed for this machine.
+    /// Weights packed for this machine: what `prepare` wrote when the session was made, or what the file
+    /// has for functions that take such.
     pub prepared: &'a [u8],
     /// Working memory, 16-byte aligned; its content is lost between operators.
     pub scratch: &'a [Cell<u8>],

@@ -176,6 +176,16 @@ pub struct ConvolutionNode {
     pub scratch_bytes: usize,
 }
 
+/// A convolution of int8 whose weights are there twice, as they are and packed: offsets of both are in
+/// constants of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedConvolutionNode {
+    /// The convolution.
+    pub node: ConvolutionNode,
+    /// The packed weights in theirs.
+    pub packed: usize,
+}
+
 /// Runs a convolution by the function of [`kernels::i8`] or [`kernels::i16`] that serves its
 /// shapes.
 pub fn convolve<T: Integer>(
@@ -184,11 +194,44 @@ pub fn convolve<T: Integer>(
     constants: &[u8],
     arena: &[Cell<u8>],
 ) {
-    // The kernel compares sizes with shapes: what is behind an operand does no harm.
     let weights = constants.get(node.weights..).unwrap_or(&[]);
+    convolve_with(node, kernel, [weights, &[]], constants, arena);
+}
+
+/// Runs a convolution by the first of two kernels, or by the second in builds that take packed weights.
+/// Each has weights of its own besides the packed ones: what a build does not read is not linked.
+#[inline(always)]
+pub fn convolve_packed(
+    node: &PackedConvolutionNode,
+    [plain, squares]: [fn(&Conv2dInteger<'_, i8>); 2],
+    [weights, of_squares]: [&[u8]; 2],
+    packed: &[u8],
+    constants: &[u8],
+    arena: &[Cell<u8>],
+) {
+    let PackedConvolutionNode { node, packed: at } = node;
+    if kernels::i8::TAKES_PACKED {
+        let weights = of_squares.get(node.weights..).unwrap_or(&[]);
+        let packed = packed.get(*at..).unwrap_or(&[]);
+        convolve_with(node, squares, [weights, packed], constants, arena);
+    } else {
+        let weights = weights.get(node.weights..).unwrap_or(&[]);
+        convolve_with(node, plain, [weights, &[]], constants, arena);
+    }
+}
+
+#[inline(always)]
+fn convolve_with<T: Integer>(
+    node: &ConvolutionNode,
+    kernel: fn(&Conv2dInteger<'_, T>),
+    [weights, prepared]: [&[u8]; 2],
+    constants: &[u8],
+    arena: &[Cell<u8>],
+) {
+    // The kernel compares sizes with shapes: what is behind an operand does no harm.
     let scratch = arena.get(node.scratch_offset..node.scratch_offset + node.scratch_bytes);
     let binding = Binding {
-        prepared: &[],
+        prepared,
         scratch: scratch.unwrap_or(&[]),
         threads: Threads::ALONE,
     };

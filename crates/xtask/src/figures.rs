@@ -155,8 +155,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 /// Quantizes a model: the compact file, and what the program says of it.
 pub(crate) fn quantize(subject: &Subject, places: &Places) -> Result<(PathBuf, Value)> {
-    let data = places.shared.join("data");
     let compact = places.out.join(subject.model).with_extension("mopt");
+    let made = json(&mut quantization(subject, places, &compact))?;
+    Ok((compact, made))
+}
+
+/// The command that quantizes a model to a file.
+fn quantization(subject: &Subject, places: &Places, compact: &Path) -> Command {
+    let data = places.shared.join("data");
     let mut quantize = Command::new(&places.program);
     quantize
         .arg("quantize")
@@ -164,10 +170,9 @@ pub(crate) fn quantize(subject: &Subject, places: &Places) -> Result<(PathBuf, V
         .arg("--calib")
         .arg(data.join(subject.calibration))
         .arg("-o")
-        .arg(&compact)
+        .arg(compact)
         .args(subject.quantize.iter().map(|part| placed(part, &data)));
-    let made = json(&mut quantize)?;
-    Ok((compact, made))
+    quantize
 }
 
 /// A compact file that is measured on devices, and inputs for it.
@@ -175,8 +180,6 @@ pub(crate) struct Measured {
     pub(crate) name: &'static str,
     /// The name in measurements and budgets.
     pub(crate) short: &'static str,
-    /// The file that it is made from.
-    pub(crate) model: &'static str,
     pub(crate) compact: PathBuf,
     pub(crate) data: PathBuf,
 }
@@ -184,18 +187,31 @@ pub(crate) struct Measured {
 /// The wake word, which comes quantized and is rounded as TensorFlow Lite Micro does it.
 const WAKE_WORD: &str = "streaming_wakeword_int8.tflite";
 
-/// Every model of [`SUBJECTS`], quantized, and one that was quantized elsewhere.
+/// The model that is measured with weights packed for a Cortex-M4, too, and its name then.
+const LATENCY: [&str; 2] = ["ic", "ic_latency"];
+
+/// Every model of [`SUBJECTS`], quantized, one of them for latency, too, and one that was quantized
+/// elsewhere.
 pub(crate) fn compacts(places: &Places) -> Result<Vec<Measured>> {
     let mut all = Vec::new();
     for subject in SUBJECTS {
-        let (compact, _) = quantize(subject, places)?;
-        all.push(Measured {
+        let measured = |short, compact| Measured {
             name: subject.name,
-            short: subject.short(),
-            model: subject.model,
+            short,
             compact,
             data: places.data(subject),
-        });
+        };
+        all.push(measured(subject.short(), quantize(subject, places)?.0));
+        let [short, fast] = LATENCY;
+        if subject.short() == short {
+            let compact = places.out.join(fast).with_extension("mopt");
+            let mut quantize = quantization(subject, places, &compact);
+            json(quantize.args(["--goal", "latency", "--target", "cortex-m4"]))?;
+            all.push(Measured {
+                name: "images (IC), --goal latency",
+                ..measured(fast, compact)
+            });
+        }
     }
     let compact = places.out.join(WAKE_WORD).with_extension("mopt");
     let mut optimize = Command::new(&places.program);
@@ -205,7 +221,6 @@ pub(crate) fn compacts(places: &Places) -> Result<Vec<Measured>> {
     all.push(Measured {
         name: "wake word (WW)",
         short: "ww",
-        model: WAKE_WORD,
         compact,
         data: places.shared.join(data),
     });

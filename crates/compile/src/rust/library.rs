@@ -1,5 +1,6 @@
 //! The library's code: constants that describe it, and one call per node.
 
+use super::constants::Constants;
 use super::{Library, arena_bytes, element_type, nodes, real};
 use crate::Error;
 use format::meta::{Meta, Port, Preprocess};
@@ -22,14 +23,19 @@ impl Parameter<'_> {
 }
 
 /// The file `lib.rs` of the library.
-pub(super) fn write(model: &Model<'_>, meta: &Meta, library: &Library) -> Result<String, Error> {
+pub(super) fn write(
+    model: &Model<'_>,
+    placed: &Constants,
+    meta: &Meta,
+    library: &Library,
+) -> Result<String, Error> {
     let inputs = parameters(&meta.inputs, "input", |index| model.input(index))?;
     let outputs = parameters(&meta.outputs, "output", |index| model.output(index))?;
     let state = initial_state(model)?;
     let mut code = introduction(&inputs, &outputs, library);
-    code.push_str(&constants(model, &inputs, &outputs, &state));
+    code.push_str(&constants(model, placed, [&inputs, &outputs], &state));
     code.push_str(&structure(&state));
-    code.push_str(&run(model, &inputs, &outputs)?);
+    code.push_str(&run(model, placed, [&inputs, &outputs])?);
     code.push_str(
         "}\n\nimpl Default for Model {\n    fn default() -> Self {\n        Self::new()\n    }\n}\n",
     );
@@ -184,8 +190,8 @@ fn preparation(preprocess: &Preprocess) -> Option<String> {
 
 fn constants(
     model: &Model<'_>,
-    inputs: &[Parameter<'_>],
-    outputs: &[Parameter<'_>],
+    placed: &Constants,
+    [inputs, outputs]: [&[Parameter<'_>]; 2],
     state: &[u8],
 ) -> String {
     let ops = match nodes::has_others(model) {
@@ -228,8 +234,19 @@ fn constants(
     let _ = write!(
         text,
         "static CONSTANTS: Constants<{}> = Constants(*include_bytes!(\"constants.bin\"));\n\n",
-        model.constants().len()
+        placed.shared.len()
     );
+    if !placed.packed.is_empty() {
+        let _ = write!(
+            text,
+            "/// Weights of convolutions for kernels that take them as they are.\n\
+             static WEIGHTS: Constants<{}> = Constants(*include_bytes!(\"weights.bin\"));\n\n\
+             /// The same for kernels that take them packed: a program has one of the two.\n\
+             static PACKED: Constants<{}> = Constants(*include_bytes!(\"packed.bin\"));\n\n",
+            placed.weights.len(),
+            placed.packed.len()
+        );
+    }
     text
 }
 
@@ -280,8 +297,8 @@ fn structure(state: &[u8]) -> String {
 
 fn run(
     model: &Model<'_>,
-    inputs: &[Parameter<'_>],
-    outputs: &[Parameter<'_>],
+    placed: &Constants,
+    [inputs, outputs]: [&[Parameter<'_>]; 2],
 ) -> Result<String, Error> {
     let taken = |parameter: &Parameter<'_>, kind: &str| {
         format!("{}: &{kind}{}", parameter.name, parameter.array())
@@ -306,7 +323,7 @@ fn run(
         let _ = writeln!(text, "        program::write(arena, {offset}, {name});");
     }
     for node in model.nodes() {
-        let _ = writeln!(text, "        {}", nodes::call(&node)?);
+        let _ = writeln!(text, "        {}", nodes::call(&node, placed)?);
     }
     for output in outputs {
         let (offset, name) = (output.tensor.offset, &output.name);

@@ -4,10 +4,12 @@
 //! their paths in `runtime::ops`, so that each of them works here without code of its own, and
 //! answers what it answers in a session, to the bit.
 
+mod constants;
 mod library;
 mod nodes;
 
 use crate::{Error, Options};
+use constants::Constants;
 use format::meta::Meta;
 use format::{ALIGNMENT, DType, Model, Node};
 use runtime::ops;
@@ -62,14 +64,20 @@ pub fn is_package_name(name: &str) -> bool {
 /// The library of a checked model.
 pub fn rust(model: &Model<'_>, meta: &Meta, library: &Library) -> Result<Vec<SourceFile>, Error> {
     let file = |path, bytes| SourceFile { path, bytes };
-    let nodes = nodes::write(model)?;
-    let code = library::write(model, meta, library)?;
-    Ok(vec![
+    let constants = Constants::of(model);
+    let nodes = nodes::write(model, &constants)?;
+    let code = library::write(model, &constants, meta, library)?;
+    let mut files = vec![
         file("Cargo.toml", manifest(library).into_bytes()),
         file("src/lib.rs", code.into_bytes()),
         file("src/nodes.rs", nodes.into_bytes()),
-        file("src/constants.bin", model.constants().to_vec()),
-    ])
+        file("src/constants.bin", constants.shared),
+    ];
+    if !constants.packed.is_empty() {
+        files.push(file("src/weights.bin", constants.weights));
+        files.push(file("src/packed.bin", constants.packed));
+    }
+    Ok(files)
 }
 
 /// Byte offset and bytes of a node's working memory. A file that was made for other kernels may have

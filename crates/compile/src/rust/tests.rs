@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::compile;
+use format::fixed::Rounding;
 use format::meta::Port;
 use format::{NodeRecord, Place, TensorRecord, Writer};
 use graph::{Graph, Shape};
@@ -139,12 +140,23 @@ fn an_output_that_is_a_constant_is_refused() {
 
 /// An int8 convolution of 3 x 3, compiled for some kernels.
 fn convolution(targets: &[Architecture]) -> Vec<u8> {
+    convolution_of(
+        2,
+        &Options {
+            targets: targets.to_vec(),
+            ..Options::default()
+        },
+    )
+}
+
+/// The same over so many channels.
+fn convolution_of(channels: u32, options: &Options) -> Vec<u8> {
     let mut graph = Graph::default();
     // Below a half, so that outputs can be high words.
     let quantized = Some(Quantization::per_tensor(0.25, 0));
-    let x = graph.add_input("x", DType::I8, Shape::new(&[1, 4, 4, 2]).unwrap());
-    let shape = Shape::new(&[2, 3, 3, 2]).unwrap();
-    let weights = graph.add_constant("w", shape, Data::I8(vec![1; 36]));
+    let x = graph.add_input("x", DType::I8, Shape::new(&[1, 6, 6, channels]).unwrap());
+    let shape = Shape::new(&[channels, 3, 3, channels]).unwrap();
+    let weights = graph.add_constant("w", shape, Data::I8(vec![1; shape.elements()]));
     let convolution = Conv2d {
         window: Window2d::dense([3, 3]),
         groups: 1,
@@ -155,18 +167,14 @@ fn convolution(targets: &[Architecture]) -> Vec<u8> {
         graph.value_mut(value).quantization = quantized.clone();
     }
     graph.add_output("y", y);
-    let options = Options {
-        targets: targets.to_vec(),
-        ..Options::default()
-    };
-    compile(&graph, &options).unwrap().bytes
+    compile(&graph, options).unwrap().bytes
 }
 
 #[test]
 fn convolutions_are_decoded() {
     let bytes = convolution(&Options::default().targets);
     let nodes = written(&bytes, "src/nodes.rs").unwrap();
-    let geometry = "geometry: Geometry { input: [4, 4, 2], output: [2, 2, 2], ";
+    let geometry = "geometry: Geometry { input: [6, 6, 2], output: [4, 4, 2], ";
     assert!(nodes.contains(geometry), "{nodes}");
     assert!(nodes.contains("rounding: Rounding::High"), "{nodes}");
     let code = written(&bytes, "src/lib.rs").unwrap();
@@ -175,6 +183,47 @@ fn convolutions_are_decoded() {
         "{code}"
     );
     assert!(!code.contains("use runtime::ops;"), "{code}");
+}
+
+/// Weights that are there twice have files of their own, and the rest moves together.
+#[test]
+fn packed_weights_are_apart() {
+    for (rounding, kernels, weights) in [
+        (
+            Rounding::High,
+            "conv_2d_dense, program::i8_kernels::conv_2d_squares",
+            "&[]",
+        ),
+        (
+            Rounding::Double,
+            "conv_2d, program::i8_kernels::conv_2d_packed",
+            "&WEIGHTS.0",
+        ),
+    ] {
+        let options = Options {
+            packed_weights: true,
+            rounding,
+            ..Options::default()
+        };
+        let runner = Runner::new(&convolution_of(8, &options)).unwrap();
+        let model = runner.model().unwrap();
+        let files = rust(&model, runner.meta(), &library()).unwrap();
+        let bytes = |path| &files.iter().find(|file| file.path == path).unwrap().bytes[..];
+        let node = model.nodes().next().unwrap();
+        assert_eq!(bytes("src/constants.bin"), node.constant(2));
+        assert_eq!(bytes("src/weights.bin"), node.constant(1));
+        assert_eq!(bytes("src/packed.bin"), node.constant(3));
+        let text = |path| String::from_utf8_lossy(bytes(path));
+        let call = format!(
+            "program::convolve_packed(&nodes::NODE_0, [program::i8_kernels::{kernels}], \
+             [&WEIGHTS.0, {weights}], &PACKED.0, constants, arena);"
+        );
+        assert!(text("src/lib.rs").contains(&call), "{}", text("src/lib.rs"));
+        let nodes = text("src/nodes.rs");
+        let node = "NODE_0: PackedConvolutionNode = PackedConvolutionNode { packed: 0, node: ";
+        assert!(nodes.contains(node), "{nodes}");
+        assert!(nodes.contains("weights: 0,\n    channels: 0,"), "{nodes}");
+    }
 }
 
 /// The plan of a file that was made for other kernels may have too little memory for these.

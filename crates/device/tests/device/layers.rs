@@ -42,6 +42,14 @@ fn window(random: &mut Random) -> Window2d {
     }
 }
 
+/// The window that there may be packed weights for.
+fn square(random: &mut Random) -> Window2d {
+    Window2d {
+        padding: [0, 1, 2, 3].map(|_| random.below(3)),
+        ..Window2d::dense([3, 3])
+    }
+}
+
 /// Random weights `dims` with a random scale for every output, and biases.
 fn weights(graph: &mut Graph, random: &mut Random, dims: &[u32]) -> [ValueId; 2] {
     let count: u32 = dims.iter().product();
@@ -106,8 +114,8 @@ fn pool(random: &mut Random, window: Window2d) -> Kind {
 fn layer(random: &mut Random) -> Vec<u8> {
     let graph = &mut Graph::default();
     let pick = |random: &mut Random| CHANNELS[random.below(CHANNELS.len())];
-    let (mut inputs, outputs) = (pick(random), pick(random));
-    let kind = random.below(12);
+    let (mut inputs, mut outputs) = (pick(random), pick(random));
+    let kind = random.below(14);
     // An image that the largest window of 4 taps, dilated by 2, fits in.
     let mut image = [random.below(6) + 7, random.below(6) + 7];
     let groups = [2, 3][random.below(2)];
@@ -116,6 +124,10 @@ fn layer(random: &mut Random) -> Vec<u8> {
     }
     if kind == 10 {
         (image, inputs) = ([1, 1], VECTOR);
+    }
+    if kind >= 12 {
+        // Windows by squares, where the file has weights packed for them.
+        (inputs, outputs) = (inputs.next_multiple_of(8), outputs.next_multiple_of(4));
     }
     let channels = if kind == 9 { inputs * groups } else { inputs };
     let dims = [1, image[0] as u32, image[1] as u32, channels as u32];
@@ -130,9 +142,12 @@ fn layer(random: &mut Random) -> Vec<u8> {
         x = push(graph, history, &[x], (0.01, zero_point));
     }
     let (to, dense) = (i32::from(byte(random)), Window2d::dense([1, 1]));
-    let window = window(random);
+    let window = match kind {
+        12 | 13 => square(random),
+        _ => window(random),
+    };
     let y = match kind {
-        0..=2 | 11 => convolution(graph, random, x, window, [inputs, outputs, 1], to),
+        0..=2 | 11..=13 => convolution(graph, random, x, window, [inputs, outputs, 1], to),
         3 => convolution(graph, random, x, dense, [inputs, outputs, 1], to),
         4 => convolution(graph, random, x, window, [inputs, inputs, inputs], to),
         5 => {
@@ -177,6 +192,7 @@ fn compiled(graph: &Graph, random: &mut Random) -> Vec<u8> {
     ];
     let options = Options {
         rounding: rounding[random.below(4)],
+        packed_weights: random.below(4) > 0,
         ..Options::default()
     };
     compile(graph, &options).unwrap().bytes

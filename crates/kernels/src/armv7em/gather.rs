@@ -37,7 +37,7 @@ pub(super) unsafe fn widen(from: *const i8, count: usize, mut to: *mut u32, apar
 ///
 /// Both are valid for `count` bytes and do not overlap.
 #[inline(never)]
-unsafe fn copy(from: *const i8, to: *mut i8, count: usize) {
+pub(super) unsafe fn copy(from: *const i8, to: *mut i8, count: usize) {
     let whole = count / 4 * 4;
     // SAFETY: the caller's promise.
     unsafe {

@@ -1,13 +1,20 @@
 //! int8 kernels: sizes are compared with the geometry before any loop runs.
 
 pub(crate) use super::add::add;
+use super::packing::Squares;
 use super::plan::{Kind, conv_2d_scratch_bytes};
-use super::{conv, depthwise};
-use crate::memory::cells_as;
+use super::{conv, depthwise, squares};
+use crate::memory::{cells_as, slice_as};
 use crate::{Channels, Conv2dI8, scalar};
 
-/// The kind of loop and its working memory, where all operands have the geometry's sizes.
-fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
+/// The working memory, where input, output and channels have the geometry's sizes, and weights and
+/// memory those that are told.
+#[inline(always)]
+fn scratch(
+    operands: &Conv2dI8<'_>,
+    weights: bool,
+    bytes: impl FnOnce() -> usize,
+) -> Option<*mut u32> {
     let geometry = &operands.geometry;
     let scratch = cells_as::<u32>(operands.binding.scratch)?;
     let [input, output] = [geometry.input, geometry.output].map(|[a, b, c]| a * b * c);
@@ -19,12 +26,21 @@ fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
     let fits = operands.input.len() >= input
         && operands.output.len() >= output
         && geometry.groups > 0
-        && operands.weights.len() >= geometry.output[2].checked_mul(geometry.taps())?
+        && weights
         && channels >= geometry.output[2]
         && requantize.bias_shift <= 11
         && requantize.multiplier_shift <= 19
-        && scratch.len() * 4 >= conv_2d_scratch_bytes(geometry);
-    fits.then_some((Kind::of(geometry), scratch.as_ptr().cast_mut().cast()))
+        && scratch.len() * 4 >= bytes();
+    fits.then_some(scratch.as_ptr().cast_mut().cast())
+}
+
+/// The kind of loop and its working memory, where all operands have the geometry's sizes.
+fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
+    let geometry = &operands.geometry;
+    let weights = geometry.output[2].checked_mul(geometry.taps())?;
+    let has_weights = operands.weights.len() >= weights;
+    let scratch = scratch(operands, has_weights, || conv_2d_scratch_bytes(geometry))?;
+    Some((Kind::of(geometry), scratch))
 }
 
 /// See [`crate::i8::conv_2d_dense`].
@@ -53,4 +69,17 @@ pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
             _ => scalar::i8::conv_2d(operands),
         }
     }
+}
+
+/// See [`crate::i8::conv_2d_squares`]; with `IS_HIGH` only where outputs are high words. `None` where
+/// there is no such loop.
+pub(crate) fn conv_2d_squares<const IS_HIGH: bool>(operands: &Conv2dI8<'_>) -> Option<()> {
+    let geometry = &operands.geometry;
+    let squares = Squares::of(geometry)?;
+    let packed = slice_as::<u32>(operands.binding.prepared)?;
+    let has_weights = packed.len() * 4 >= squares.packed_bytes();
+    let scratch = scratch(operands, has_weights, || squares.scratch_bytes(geometry))?;
+    // SAFETY: the sizes are those of the geometry, as compared above.
+    unsafe { squares::multiply::<IS_HIGH>(operands, &squares, packed.as_ptr(), scratch) }
+        .then_some(())
 }

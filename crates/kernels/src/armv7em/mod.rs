@@ -15,12 +15,16 @@ mod finish;
 mod gather;
 #[cfg(any(armv7em, test))]
 pub(crate) mod i8;
+mod packing;
 mod plan;
+#[cfg(any(armv7em, test))]
+mod squares;
 #[cfg(any(armv7em, test))]
 mod strip;
 #[cfg(any(armv7em, test))]
 mod tile;
 
+pub(crate) use packing::Squares;
 pub(crate) use plan::{conv_2d_loops, conv_2d_scratch_bytes};
 
 #[cfg(test)]

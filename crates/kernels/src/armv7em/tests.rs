@@ -1,10 +1,10 @@
 //! Every loop against plain Rust, with guards round all memory it may write. The instructions are
 //! those of the model; the boards' tests run the real ones.
 
-use super::conv_2d_scratch_bytes;
-use crate::i8::Conv2dLoops;
+use super::packing::Squares;
+use crate::i8::{Conv2dLoops, conv_2d_packed_bytes, conv_2d_packed_scratch_bytes, pack_conv_2d};
 use crate::memory::In;
-use crate::{AddI8, Binding, Channels, Conv2dI8, Geometry, Threads, Window, scalar};
+use crate::{AddI8, Architecture, Binding, Channels, Conv2dI8, Geometry, Threads, Window, scalar};
 use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
 use proptest::prelude::*;
@@ -108,6 +108,33 @@ fn geometries() -> impl Strategy<Value = Geometry> {
     })
 }
 
+/// Convolutions that squares serve.
+fn squares() -> impl Strategy<Value = Geometry> {
+    let sizes = (1usize..12, 1usize..14, 1usize..5, 1usize..6);
+    let padding = prop::array::uniform2(0usize..4);
+    (sizes, padding, prop::array::uniform2(0usize..4)).prop_filter_map(
+        "too small",
+        |((rows, columns, inputs, outputs), padding, behind)| {
+            let geometry = Geometry {
+                input: [rows, columns, inputs * 8],
+                output: [
+                    (rows + padding[0] + behind[0]).checked_sub(2)?,
+                    (columns + padding[1] + behind[1]).checked_sub(2)?,
+                    outputs * 4,
+                ],
+                window: Window {
+                    kernel: [3, 3],
+                    stride: [1, 1],
+                    dilation: [1, 1],
+                    padding,
+                },
+                groups: 1,
+            };
+            Squares::of(&geometry).map(|_| geometry)
+        },
+    )
+}
+
 /// How the values of a test are chosen.
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -143,6 +170,8 @@ struct Problem {
     case: Case,
     input: Vec<i8>,
     weights: Vec<i8>,
+    /// Weights packed for squares, where these serve.
+    packed: Vec<u32>,
     narrow: Vec<u32>,
     wide: Vec<i32>,
 }
@@ -170,11 +199,17 @@ impl Problem {
                 -(word as i32 & 7) - 5,
             ]
         };
+        let architecture = Architecture::Armv7em;
+        let bytes = conv_2d_packed_bytes(&geometry, architecture);
+        let mut packed = vec![0u32; bytes / 4];
+        let places = crate::memory::as_bytes_mut(&mut packed);
+        pack_conv_2d(&geometry, &weights, architecture, places);
         Problem {
             geometry,
             case,
             input,
             weights,
+            packed,
             narrow: (0..outputs).map(|_| next() as u32).collect(),
             wide: (0..outputs).flat_map(|_| record(next())).collect(),
         }
@@ -188,7 +223,8 @@ impl Problem {
         let end = (from + self.input.len()).max(GUARD + outputs);
         let mut memory = vec![guard; end + GUARD];
         memory[from..from + self.input.len()].copy_from_slice(&self.input);
-        let scratch_words = conv_2d_scratch_bytes(&self.geometry).div_ceil(4);
+        let scratch_bytes = conv_2d_packed_scratch_bytes(&self.geometry, Architecture::Armv7em);
+        let scratch_words = scratch_bytes.div_ceil(4);
         let mut scratch = vec![u32::MAX - 7; scratch_words + 8];
         let cells = Cell::from_mut(&mut memory[..]).as_slice_of_cells();
         let bytes = crate::memory::as_bytes_mut(&mut scratch[4..4 + scratch_words]);
@@ -212,7 +248,7 @@ impl Problem {
             },
             input_zero_point: self.case.zero_point,
             binding: Binding {
-                prepared: &[],
+                prepared: crate::memory::as_bytes(&self.packed),
                 scratch: Cell::from_mut(bytes).as_slice_of_cells(),
                 threads: Threads::ALONE,
             },
@@ -274,6 +310,27 @@ proptest! {
         let portable = problem.run(Some(distance(&geometry)), crate::portable::conv_2d);
         prop_assert_eq!(&portable, &expected);
         prop_assert_eq!(&problem.run(Some(distance(&geometry)), super::i8::conv_2d), &expected);
+    }
+
+    #[test]
+    fn squares_are_equal(geometry in squares(), case in cases()) {
+        let problem = Problem::new(geometry, case);
+        let expected = problem.run(None, scalar::i8::conv_2d);
+        let general = |operands: &Conv2dI8<'_>| {
+            if super::i8::conv_2d_squares::<false>(operands).is_none() {
+                // Rules without a loop, or with records that are too large for theirs.
+                assert!(operands.requantize.rounding != Rounding::High);
+                super::i8::conv_2d(operands);
+            }
+        };
+        prop_assert_eq!(&problem.run(None, general), &expected);
+        prop_assert_eq!(&problem.run(Some(distance(&geometry)), general), &expected);
+        if case.rounding == Rounding::High {
+            let high = |operands: &Conv2dI8<'_>| {
+                assert!(super::i8::conv_2d_squares::<true>(operands).is_some());
+            };
+            prop_assert_eq!(&problem.run(Some(distance(&geometry)), high), &expected);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | weights | `[O, KH, KW, I / groups]`, depthwise on the device `[KH, KW, O]` | int8 (for int16 too), f32 | per output channel, symmetric |
 //! | bias | `[O]` | f32, int32, int64 (graph); channel records (device) | |
 //! | output | `[N, OH, OW, O]` | as the input | per tensor |
+//! | packed weights, on the device, optional | see [`packed`] | int32 words, for int8 | |
 //!
 //! Integer results are exact: see [`format::fixed`]. Padded taps count as real zero. Sums are of 32
 //! bits: with int16 activations, lowering checks that a channel's weights and bias cannot exceed
@@ -14,6 +15,7 @@
 
 mod kept;
 mod narrow;
+pub mod packed;
 
 pub use narrow::{NARROW_F32, NARROW_I8};
 
@@ -29,11 +31,14 @@ use kernels::{Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dInteger, Geom
 pub static I8: Op = Op {
     code: 1,
     name: "conv_2d",
-    check: |node| check_integer(node, DType::I8),
-    scratch_bytes: |node, architecture| scratch(node, architecture, false),
+    check: |node| {
+        check_integer(node, DType::I8)?;
+        packed::check(node)
+    },
+    scratch_bytes: packed::scratch_bytes,
     prepared_bytes: kept::prepared_bytes,
     prepare: kept::prepare,
-    run: kept::run,
+    run: packed::run,
 };
 
 /// int16 activations and int8 weights.
