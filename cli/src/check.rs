@@ -14,6 +14,10 @@ use std::collections::HashMap;
 /// that are multiplied before instead of after.
 const TOLERANCE: f64 = 1e-3;
 
+/// As [`TOLERANCE`], for models of floats that are rounded to steps on the way: the last bit of a sum
+/// decides about a step.
+const TOLERANCE_OF_STEPS: f64 = 0.1;
+
 /// All outputs of every sample.
 type Answers = Vec<Vec<Vec<f32>>>;
 
@@ -24,12 +28,15 @@ pub(crate) struct Check {
     /// None where the graph cannot run yet, as its parts are not folded.
     answers: Option<Answers>,
     differences: HashMap<&'static str, f64>,
+    tolerance: f64,
 }
 
 impl Check {
-    /// Reads samples and runs the graph over them.
+    /// Reads samples and runs the graph over them; `has_steps` says whether it is of floats that are rounded
+    /// to steps.
     pub(crate) fn new(
         graph: &Graph,
+        has_steps: bool,
         source: &Source,
         inputs: &[Input],
         options: &Options,
@@ -43,6 +50,10 @@ impl Check {
             samples,
             answers: None,
             differences: HashMap::new(),
+            tolerance: match has_steps {
+                true => TOLERANCE_OF_STEPS,
+                false => TOLERANCE,
+            },
         };
         check.answers = check.run(graph)?;
         Ok(check)
@@ -65,7 +76,7 @@ impl Check {
             let difference = difference(before, now);
             let worst = self.differences.entry(pass).or_default();
             *worst = worst.max(difference);
-            if difference.is_nan() || difference > TOLERANCE {
+            if difference.is_nan() || difference > self.tolerance {
                 return Err(Failure::internal(format!(
                     "the pass '{pass}' changes an output by {difference:.2e} of its largest number; \
                      leave it out with --without {pass}"

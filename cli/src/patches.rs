@@ -43,7 +43,7 @@ impl PatchArguments {
             ram_bytes: [before; 2],
             macs: [graph.macs(); 2],
         };
-        if let Some(patched) = patch(graph, stripes, options)? {
+        if let Some(patched) = patch(graph, stripes, before, options)? {
             *graph = patched.graph;
             patches.last = Some(patched.last);
             patches.ram_bytes[1] = patched.ram_bytes;

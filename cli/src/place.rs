@@ -75,14 +75,19 @@ pub(crate) fn compact(bytes: &[u8], device: &Device) -> Result<Box<dyn Predict>,
     })
 }
 
-/// A source model as it is: an ONNX model in the independent executor, a TFLite model in our own
-/// runtime.
+/// Whether a source model runs in our own runtime: the independent executor takes ONNX files, and of
+/// those only the ones in float.
+fn is_ours(source: &Imported) -> bool {
+    source.format == Format::Tflite || source.quantized.is_some()
+}
+
+/// A source model as it is: a float ONNX model in the independent executor, others in our own runtime.
 pub(crate) fn oracle(
     path: &Path,
     source: &Imported,
     inputs: &[Input],
 ) -> Result<Box<dyn Predict>, Failure> {
-    if source.format == Format::Tflite {
+    if is_ours(source) {
         return as_it_is(source, inputs, &Device::Host);
     }
     let outputs = source.graph.outputs.iter().map(|port| ::evaluate::Output {
@@ -136,7 +141,7 @@ pub(crate) fn open(
             }
             compact(runner.file(), device)
         }
-        ModelFile::Source(imported, _) if imported.format == Format::Tflite => {
+        ModelFile::Source(imported, _) if is_ours(&imported) => {
             let inputs = dataset::inputs(&imported.graph, preprocess)?;
             as_it_is(&imported, &inputs, device)
         }

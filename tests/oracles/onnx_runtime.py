@@ -17,7 +17,9 @@ def main(how, model, source, target):
     options.graph_optimization_level = level.ORT_DISABLE_ALL if how == "plain" else level.ORT_ENABLE_ALL
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     port = session.get_inputs()[0]
-    samples = np.fromfile(source, dtype=np.float32).reshape(-1, *port.shape)
+    shape = [size if isinstance(size, int) else 1 for size in port.shape]
+    element = {"tensor(float)": np.float32, "tensor(int8)": np.int8}[port.type]
+    samples = np.fromfile(source, dtype=np.float32).reshape(-1, *shape).astype(element)
     outputs = [session.run(None, {port.name: sample})[0] for sample in samples]
     np.concatenate([output.ravel() for output in outputs]).astype(np.float32).tofile(target)
 

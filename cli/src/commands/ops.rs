@@ -28,6 +28,10 @@ pub(crate) fn run(json: bool) {
         wrapped(import::onnx_operators())
     );
     println!(
+        "\nOperators of com.microsoft, which ONNX Runtime's quantization writes:\n\n{}",
+        wrapped(import::microsoft_operators())
+    );
+    println!(
         "\nTensorFlow Lite operators that import turns into these:\n\n{}",
         wrapped(import::tflite_operators())
     );
@@ -50,8 +54,11 @@ fn as_json() -> Value {
         .map(|row| json!({ "operator": row.operator, "codes": row.codes, "own_loops": of_type(row), "any_type": row.is_general }))
         .collect();
     let onnx: Vec<&str> = import::onnx_operators().collect();
+    let microsoft: Vec<&str> = import::microsoft_operators().collect();
     let tflite: Vec<&str> = import::tflite_operators().collect();
-    json!({ "support": rows, "runtime": forms, "onnx": onnx, "tflite": tflite })
+    json!({
+        "support": rows, "runtime": forms, "onnx": onnx, "microsoft": microsoft, "tflite": tflite
+    })
 }
 
 /// Operators by types, as a table of Markdown.

@@ -111,7 +111,11 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
         ..Default::default()
     };
     let mut check = match &arguments.check {
-        Some(data) => Some(check(data, &graph, &inputs, &options)?),
+        Some(data) => {
+            let samples = checked_samples(data, &inputs)?;
+            let has_steps = source.quantized.is_some();
+            Some(Check::new(&graph, has_steps, &samples, &inputs, &options)?)
+        }
         None => None,
     };
     let is_enabled = |name: &str| !arguments.without.iter().any(|other| other == name);
@@ -124,7 +128,7 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
         },
     )?;
     if let Some(front_end) = &arguments.front_end {
-        optimize::front_end::attach(&mut graph, front_end)?;
+        optimize::front_end::attach(&mut graph, front_end).map_err(Failure::usage)?;
     }
     if arguments.weights == FloatWeights::F16 {
         optimize::half::round_weights(&mut graph);
@@ -202,7 +206,7 @@ fn stream(graph: &mut Graph, arguments: &Arguments) -> Result<Option<usize>, Fai
     let hop = arguments.front_end.as_ref().map_or(1, |end| end.hop);
     let steps = arguments.steps.unwrap_or(hop);
     let options = optimize::streaming::Options { axis, steps };
-    let streaming = optimize::streaming::stream(graph, &options)?;
+    let streaming = optimize::streaming::stream(graph, &options).map_err(Failure::usage)?;
     *graph = streaming.graph;
     Ok(Some(streaming.priming_runs))
 }
@@ -210,16 +214,9 @@ fn stream(graph: &mut Graph, arguments: &Arguments) -> Result<Option<usize>, Fai
 /// The largest number of samples that changes are checked on.
 const CHECKED_SAMPLES: usize = 16;
 
-/// What the graph answers to samples before any pass.
-fn check(
-    data: &Path,
-    graph: &Graph,
-    inputs: &[Input],
-    options: &compile::Options,
-) -> Result<Check, Failure> {
+fn checked_samples(data: &Path, inputs: &[Input]) -> Result<data::Source, Failure> {
     let how = ReadArguments::new(None, Some(CHECKED_SAMPLES), None);
-    let source = dataset::open(data, inputs, &how)?;
-    Check::new(graph, &source, inputs, options)
+    dataset::open(data, inputs, &how)
 }
 
 fn print_passes(applied: &[optimize::Applied], check: Option<&Check>) {

@@ -121,7 +121,8 @@ struct Product {
 impl Product {
     /// Puts a front end before the model, which was judged on features.
     fn take_sound(&mut self, front_end: &LogMel) -> Result<(), Failure> {
-        optimize::front_end::attach(&mut self.quantized.graph, front_end)?;
+        let graph = &mut self.quantized.graph;
+        optimize::front_end::attach(graph, front_end).map_err(Failure::usage)?;
         // Sound is taken as it is.
         self.options.preprocess = vec![Preprocess::default()];
         let compiled = compile::compile(&self.quantized.graph, &self.options)?;
@@ -136,12 +137,17 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     arguments.goal.is_latency()?;
     let source = model::float_source(&arguments.model, &arguments.import)?;
     let inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
+    // What cannot be judged is refused before any work.
+    let reference = match &arguments.eval {
+        Some(data) => Some(reference(arguments, &source, &inputs, data)?),
+        None => None,
+    };
     let mut product = quantized(arguments, &source, &inputs)?;
     if arguments.require_int8 {
         refuse_float(&product.quantized.float)?;
     }
-    let judged = match &arguments.eval {
-        Some(data) => Some(judge(arguments, &source, &inputs, data, &mut product)?),
+    let judged = match reference {
+        Some(reference) => Some(judge(arguments, reference, &mut product)?),
         None => None,
     };
     if let Some(front_end) = &arguments.front_end {
@@ -418,21 +424,28 @@ struct Judged {
     verdicts: Vec<Verdict>,
 }
 
-/// Evaluates the source and the product on the same data, and stores the figures in the product.
-fn judge(
+/// The source as it runs, and the data that it is compared on.
+type Reference = (Box<dyn evaluate::Predict>, data::Source);
+
+fn reference(
     arguments: &Arguments,
     source: &Imported,
     inputs: &[Input],
     data: &std::path::Path,
+) -> Result<Reference, Failure> {
+    let how = ReadArguments::new(arguments.labels.clone(), None, arguments.window);
+    let samples = dataset::open(data, inputs, &how)?;
+    let oracle = place::oracle(&arguments.model, source, inputs)?;
+    Ok((oracle, samples))
+}
+
+/// Evaluates the source and the product on the same data, and stores the figures in the product.
+fn judge(
+    arguments: &Arguments,
+    (mut oracle, samples): Reference,
     product: &mut Product,
 ) -> Result<Judged, Failure> {
-    let samples = dataset::open(
-        data,
-        inputs,
-        &ReadArguments::new(arguments.labels.clone(), None, arguments.window),
-    )?;
     let mut compact = place::compact(&product.bytes, &place::Device::Host)?;
-    let mut oracle = place::oracle(&arguments.model, source, inputs)?;
     let comparison = place::compare(oracle.as_mut(), compact.as_mut(), &samples)?;
     let verdicts = evaluate::judge(&arguments.gates, &comparison.b, Some(&comparison.a));
     // The figures are in the manifest of the file that they are about.

@@ -8,7 +8,7 @@
 
 use crate::arena::Placement;
 use crate::lifetimes::Buffers;
-use graph::{Graph, Kind, Node, ValueId};
+use graph::{Graph, Node, ValueId};
 use runtime::ops::Window2d;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -54,7 +54,7 @@ impl Replay<'_> {
     fn node(&mut self, node: &Node, scratch: Option<usize>) -> Option<()> {
         let inputs: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
         self.spoil(scratch);
-        match (window(&node.kind), &inputs[..], &node.outputs[..]) {
+        match (node.kind.window(), &inputs[..], &node.outputs[..]) {
             (Some(window), &[input, ..], &[output]) if self.is_one_image(input) => {
                 self.rows(window, input, output)?;
             }
@@ -183,16 +183,6 @@ impl Replay<'_> {
     fn is_there(&self, id: ValueId, bytes: Range<usize>) -> bool {
         let content = self.content(id, bytes);
         content.is_none_or(|(range, content)| self.memory.holds(range, content))
-    }
-}
-
-/// The window that a node slides over rows.
-fn window(kind: &Kind) -> Option<&Window2d> {
-    match kind {
-        Kind::Conv2d(conv) => Some(&conv.window),
-        Kind::MaxPool2d(pool) => Some(&pool.window),
-        Kind::AveragePool2d(pool) => Some(&pool.window),
-        _ => None,
     }
 }
 

@@ -12,6 +12,7 @@ use runtime::ops::transpose::Transpose;
 use runtime::ops::unary::{self, Unary};
 use runtime::program;
 use std::cell::Cell;
+use std::path::Path;
 
 /// Pools, transposes, joins with a constant, and subtracts what came before.
 fn model() -> Vec<u8> {
@@ -94,4 +95,39 @@ fn a_program_and_a_session_agree() {
     session.output_f32(0, &mut expected).unwrap();
     assert_eq!(answers, expected);
     assert!(expected.iter().any(|value| *value > 1.0));
+}
+
+/// Rows of int16, conversions between scales, quotients: what no other format has is exported to Rust.
+#[test]
+fn golden_models_answer_as_programs() {
+    for name in ["rows_int16", "arithmetic_int8", "quotients_int8", "int16"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let file = std::fs::read(folder.join(format!("{name}.mopt"))).unwrap();
+        let file = AlignedBytes::copy_of(&file);
+        let model = Model::new(file.bytes()).unwrap();
+        let mut memory = AlignedBytes::zeroed(model.arena_bytes());
+        let arena = Cell::from_mut(memory.bytes_mut()).as_slice_of_cells();
+        let mut runner = Runner::new(file.bytes()).unwrap();
+        let mut session = runner.session().unwrap();
+        for index in 0..model.input_count() {
+            let tensor = model.input(index).unwrap();
+            let bytes: Vec<u8> = (0..tensor.bytes())
+                .map(|i| (i * 7919 % 251) as u8)
+                .collect();
+            program::write(arena, tensor.offset, &bytes);
+            session.set_input(index, &bytes).unwrap();
+        }
+        for node in model.nodes() {
+            call(&node, model.constants(), arena);
+        }
+        session.run();
+        for index in 0..model.output_count() {
+            let tensor = model.output(index).unwrap();
+            let [mut answer, mut expected] = [(); 2].map(|()| vec![0u8; tensor.bytes()]);
+            program::read(arena, tensor.offset, &mut answer);
+            session.output(index, &mut expected).unwrap();
+            assert!(answer == expected, "{name}, output {index}");
+            assert!(expected.iter().any(|byte| *byte != expected[0]), "{name}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Between the caller's layout and the tensor's, and between real numbers and stored bytes.
 
 use format::{DType, Tensor, fixed};
+use runtime::host::whole;
 
 /// Values in the caller's order of dimensions, as the tensor orders them: axis `i` of the tensor
 /// is axis `axes[i]` of `shape`. Empty `axes` change nothing.
@@ -82,6 +83,16 @@ pub fn encode(tensor: &Tensor, values: &[f32]) -> Option<Vec<u8>> {
                 .map(|&value| quantize(value, -32_768, 32_767) as i16);
             Some(words.flat_map(i16::to_le_bytes).collect())
         }
+        dtype if tensor.scale <= 0.0 => {
+            let each = values.iter().map(|&value| whole(dtype, value));
+            let each = each.map(|bytes| Some(bytes?.into_iter().take(dtype.bytes())));
+            Some(
+                each.collect::<Option<Vec<_>>>()?
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            )
+        }
         _ => None,
     }
 }
@@ -151,5 +162,25 @@ mod tests {
         let bytes = encode(&tensor, &[0.0, 1.0, -1000.0]).unwrap();
         assert_eq!(bytes, [1, 3, 0x80]);
         assert_eq!(decode(&tensor, &bytes), [0.0, 1.0, -64.5]);
+    }
+
+    /// Without a scale integers are the numbers themselves.
+    #[test]
+    fn whole_numbers_are_rounded_down_and_stay_in_range() {
+        let stored = |dtype, values: &[f32]| {
+            let tensor = Tensor {
+                dtype,
+                place: Place::Arena,
+                offset: 0,
+                shape: Shape::new(&[values.len() as u32]).unwrap(),
+                scale: 0.0,
+                zero_point: 0,
+            };
+            decode(&tensor, &encode(&tensor, values).unwrap())
+        };
+        assert_eq!(stored(DType::I8, &[-3.0, 2.5, 300.0]), [-3.0, 2.0, 127.0]);
+        assert_eq!(stored(DType::U8, &[-3.0, 2.5, 300.0]), [0.0, 2.0, 255.0]);
+        assert_eq!(stored(DType::I64, &[-2.5, 65_536.0]), [-3.0, 65_536.0]);
+        assert_eq!(stored(DType::Bool, &[0.0, 7.0]), [0.0, 1.0]);
     }
 }

@@ -64,6 +64,10 @@ pub enum Kind {
     FullyConnected(Weights),
     /// Two values, element by element.
     Binary(Binary),
+    /// Matrices, or stacks of them, times others.
+    MatMul,
+    /// For every element what a table has for it, from the lowest integer on.
+    Table(Vec<u8>),
     /// Means of windows.
     AveragePool(Window),
     /// Largest elements of windows.
@@ -97,6 +101,8 @@ pub enum Binary {
     Sub,
     /// The product.
     Mul,
+    /// The quotient.
+    Div,
     /// The smaller.
     Min,
     /// The larger.
@@ -237,7 +243,7 @@ impl Network {
             None => return Err(refused("there is no int8 operator for it")),
         };
         let read = match kind {
-            Kind::Convolution(..) | Kind::FullyConnected(_) => 1,
+            Kind::Convolution(..) | Kind::FullyConnected(_) | Kind::Table(_) => 1,
             _ => node.input_count(),
         };
         let mut inputs = Vec::new();
@@ -282,6 +288,12 @@ impl Network {
             self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
             return Some((Kind::Binary(function), limits(&mut params)));
         }
+        if is(&ops::binary::DIVIDE_I8) {
+            self.rounded_single += 1;
+            params.u32();
+            params.u32();
+            return Some((Kind::Binary(Binary::Div), limits(&mut params)));
+        }
         let is_image = from.shape.rank() == 4 && to.shape.rank() == 4;
         if is_image && (is(&ops::average_pool_2d::I8) || is(&ops::max_pool_2d::I8)) {
             let window = window(&mut params, from, to);
@@ -317,6 +329,17 @@ impl Network {
         if is(&ops::softmax::I8) {
             return Some(Kind::Softmax);
         }
+        if is(&ops::mat_mul::I8) {
+            self.rounded_single += 1;
+            return Some(Kind::MatMul);
+        }
+        if is(&ops::unary::I8) {
+            // Stored tables begin with what 0 becomes.
+            let mut table = node.model().constant(&node.input(1)?).to_vec();
+            let half = table.len() / 2;
+            table.rotate_left(half);
+            return Some(Kind::Table(table));
+        }
         if is(&ops::concat::ANY) {
             return Some(Kind::Concat(usize::from(params.u8())));
         }
@@ -342,7 +365,8 @@ impl Network {
             });
             return Some(Kind::Slice(ranges.collect()));
         }
-        if is(&ops::quantize::F32_TO_I8) || is(&ops::quantize::RESCALE) && to.dtype == DType::I8 {
+        let is_rescaled = is(&ops::quantize::RESCALE) && from.dtype == DType::I8;
+        if to.dtype == DType::I8 && (is(&ops::quantize::F32_TO_I8) || is_rescaled) {
             return Some(Kind::Quantize);
         }
         is(&ops::dequantize::I8_TO_F32).then_some(Kind::Dequantize)

@@ -274,6 +274,7 @@ impl Writer<'_> {
                     Binary::Add => "Add",
                     Binary::Sub => "Sub",
                     Binary::Mul => "Mul",
+                    Binary::Div => "Div",
                     Binary::Min => "Min",
                     Binary::Max => "Max",
                 };
@@ -294,6 +295,11 @@ impl Writer<'_> {
                 self.file
                     .node("Concat", &operands, &made, vec![int("axis", along)]);
             }
+            Kind::MatMul => self.product(layer, &inputs, &made),
+            Kind::Table(table) if from.scale > 0.0 => {
+                self.table(table, from, layer.output);
+                return Ok(());
+            }
             Kind::Quantize | Kind::Dequantize => {
                 self.file.node("Identity", &operands, &made, vec![])
             }
@@ -302,6 +308,55 @@ impl Writer<'_> {
         let limited = self.limited(layer, &made);
         self.quantized(&limited, layer.output);
         Ok(())
+    }
+
+    /// Picks the integers of a value from a table by those of another, which are unsigned as places are.
+    fn table(&mut self, table: &[u8], from: &Value, index: usize) {
+        let to = &self.network.values[index];
+        let [places, held, integers, float] =
+            ["places", "table", "integers", "float"].map(|part| format!("{}_{part}", to.name));
+        self.file
+            .constant(&held, &[table.len()], Elements::I8(table.to_vec()));
+        let from = format!("{}_integers", from.name);
+        // 6 stands for int32.
+        self.file
+            .node("Cast", &[&from], &places, vec![int("to", 6)]);
+        self.file
+            .node("Gather", &[&held, &places], &integers, vec![]);
+        let [scale, zero] = self.parameters(to);
+        let operands = [integers.as_str(), &scale, &zero];
+        self.file
+            .node("DequantizeLinear", &operands, &float, vec![]);
+        self.names[index] = Some(float);
+    }
+
+    /// The product of matrices, which are the last two of our axes.
+    fn product(&mut self, layer: &Layer, inputs: &[String], made: &str) {
+        let mut operands = Vec::new();
+        for (&index, name) in layer.inputs.iter().zip(inputs) {
+            let value = &self.network.values[index];
+            // Constants are stretched to four dimensions.
+            let order = match value.dims.len() == 4 || value.data.is_some() {
+                true => FROM_ONNX.to_vec(),
+                false => Vec::new(),
+            };
+            let plain = format!("{made}_plain{}", operands.len());
+            operands.push(self.turned(name, &order, &plain));
+        }
+        let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+        let product = format!("{made}_product");
+        self.file.node("MatMul", &operands, &product, vec![]);
+        self.placed(&product, &self.network.values[layer.output], made);
+    }
+
+    /// What has our order of axes under a value's dimensions, and in ONNX's order where it is an image.
+    fn placed(&mut self, plain: &str, to: &Value, made: &str) {
+        if to.dims.len() == 4 {
+            let shaped = self.reshaped(plain, &to.dims, &format!("{made}_shaped"));
+            self.turned(&shaped, &TO_ONNX, made);
+        } else {
+            self.reshaped(plain, &to.dims, made);
+        }
     }
 
     /// Operators that move elements.
@@ -346,19 +401,13 @@ impl Writer<'_> {
             }
             _ => {
                 // Elements keep our order of them.
-                let is_image = |value: &Value| value.dims.len() == 4;
-                let order: Vec<usize> = if is_image(from) {
+                let order: Vec<usize> = if from.dims.len() == 4 {
                     FROM_ONNX.to_vec()
                 } else {
                     Vec::new()
                 };
                 let plain = self.turned(input, &order, &format!("{made}_plain"));
-                if is_image(to) {
-                    let shaped = self.reshaped(&plain, &to.dims, &format!("{made}_shaped"));
-                    self.turned(&shaped, &TO_ONNX, made);
-                } else {
-                    self.reshaped(&plain, &to.dims, made);
-                }
+                self.placed(&plain, to, made);
             }
         }
     }
@@ -388,17 +437,7 @@ impl Writer<'_> {
         let product = format!("{made}_product");
         self.file
             .node("Gemm", &[&flat, &w, &b], &product, transposed);
-        let shaped = self.reshaped(
-            &product,
-            &to.dims,
-            &match to.dims.len() {
-                4 => format!("{made}_shaped"),
-                _ => made.to_string(),
-            },
-        );
-        if to.dims.len() == 4 {
-            self.turned(&shaped, &TO_ONNX, made);
-        }
+        self.placed(&product, to, made);
     }
 
     /// Weights and biases as floats that come from integers.

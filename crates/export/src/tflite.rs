@@ -30,7 +30,10 @@ mod code {
     pub(super) const STRIDED_SLICE: [i32; 2] = [45, 32];
     pub(super) const MAXIMUM: [i32; 2] = [55, 39];
     pub(super) const MINIMUM: [i32; 2] = [57, 39];
+    pub(super) const GATHER: [i32; 2] = [36, 23];
+    pub(super) const CAST: [i32; 2] = [53, 37];
     pub(super) const QUANTIZE: [i32; 2] = [114, 89];
+    pub(super) const BATCH_MATMUL: [i32; 2] = [126, 101];
 }
 
 /// Writes a compact int8 model as a TensorFlow Lite file.
@@ -158,6 +161,16 @@ impl<'n> Writer<'n> {
             Kind::Binary(Binary::Mul) => (code::MUL, Vec::new()),
             Kind::Binary(Binary::Min) => (code::MINIMUM, Vec::new()),
             Kind::Binary(Binary::Max) => (code::MAXIMUM, Vec::new()),
+            Kind::Binary(Binary::Div) => return Err(no_quotient(layer.index)),
+            Kind::MatMul => (code::BATCH_MATMUL, Vec::new()),
+            Kind::Table(table) => {
+                let places = self.places(inputs[0], from, &to.name);
+                inputs = vec![
+                    self.constant_like(to, &name("table"), table.clone()),
+                    places,
+                ];
+                (code::GATHER, Vec::new())
+            }
             Kind::Softmax => (code::SOFTMAX, vec![Field::f32(0, 1.0)]),
             Kind::Concat(axis) => (code::CONCATENATION, vec![Field::i32(0, *axis as i32)]),
             Kind::Quantize => (code::QUANTIZE, Vec::new()),
@@ -170,6 +183,41 @@ impl<'n> Writer<'n> {
         };
         self.limited(layer, kind, inputs, fields);
         Ok(())
+    }
+
+    /// The integers of a value as places from 0 on.
+    fn places(&mut self, input: i32, from: &Value, name: &str) -> i32 {
+        let mut whole = |what: &str| {
+            self.file.tensor(Tensor {
+                name: format!("{name}/{what}"),
+                dims: from.dims.clone(),
+                code: type_code(DType::I32),
+                scales: Vec::new(),
+                zero_point: 0,
+                axis: 0,
+                data: None,
+            })
+        };
+        let (wide, places) = (whole("wide"), whole("places"));
+        let half = self.numbers(format!("{name}/half"), vec![1], &[128]);
+        let cast = Operator::new(code::CAST, vec![input], wide, Vec::new());
+        self.file.operator(cast);
+        let sum = Operator::new(code::ADD, vec![wide, half], places, Vec::new());
+        self.file.operator(sum);
+        places
+    }
+
+    /// A row of constants with the type and the scale of a value.
+    fn constant_like(&mut self, like: &Value, name: &str, bytes: Vec<u8>) -> i32 {
+        self.file.tensor(Tensor {
+            name: name.into(),
+            dims: vec![bytes.len() / like.dtype.bytes()],
+            code: type_code(like.dtype),
+            scales: scales(like),
+            zero_point: like.zero_point,
+            axis: 0,
+            data: Some(bytes),
+        })
     }
 
     /// Operators whose axes and sizes are operands.
@@ -238,15 +286,8 @@ impl<'n> Writer<'n> {
         let [low, high] = layer.limits;
         for (function, bound, what) in [(code::MAXIMUM, low, "low"), (code::MINIMUM, high, "high")]
         {
-            let constant = self.file.tensor(Tensor {
-                name: format!("{}/{what}", to.name),
-                dims: vec![1],
-                code: type_code(DType::I8),
-                scales: scales(to),
-                zero_point: to.zero_point,
-                axis: 0,
-                data: Some(vec![bound as i8 as u8]),
-            });
+            let name = format!("{}/{what}", to.name);
+            let constant = self.constant_like(to, &name, vec![bound as i8 as u8]);
             let output = match what {
                 "low" => self.tensor_like(layer.output, Some(format!("{}/limited", to.name))),
                 _ => self.value(layer.output),
@@ -307,15 +348,8 @@ impl<'n> Writer<'n> {
     ) -> [i32; 2] {
         let numbers: Vec<i32> = amounts.iter().flatten().map(|&n| n as i32).collect();
         let amounts = self.numbers(format!("{name}/amounts"), vec![amounts.len(), 2], &numbers);
-        let constant = self.file.tensor(Tensor {
-            name: format!("{name}/value"),
-            dims: vec![1],
-            code: type_code(like.dtype),
-            scales: scales(like),
-            zero_point: like.zero_point,
-            axis: 0,
-            data: Some(value.iter().copied().take(like.dtype.bytes()).collect()),
-        });
+        let value = value.iter().copied().take(like.dtype.bytes()).collect();
+        let constant = self.constant_like(like, &format!("{name}/value"), value);
         [amounts, constant]
     }
 
@@ -462,6 +496,15 @@ fn convolution(
             fields.extend([Field::i32(4, columns), Field::i32(5, rows)]);
             (code::CONV_2D, fields)
         }
+    }
+}
+
+fn no_quotient(index: usize) -> Error {
+    Error::Node {
+        index,
+        operator: "div",
+        target: TARGET,
+        reason: "there is no int8 operator for it".into(),
     }
 }
 

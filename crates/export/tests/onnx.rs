@@ -5,6 +5,7 @@
 
 mod subjects;
 
+use format::fixed::Rounding;
 use subjects::{Subject, agreement, oracle, shared};
 
 /// Exports a model and runs the file elsewhere on samples; outputs are in steps again.
@@ -59,6 +60,23 @@ fn models_quantized_here_agree() {
             };
             let samples = subject.real_samples(100);
             check(subject, &samples, how, [0.99, 1.0]);
+        }
+    }
+}
+
+#[test]
+fn conversions_tables_products_and_quotients_are_exported() {
+    for how in ["plain", "optimized"] {
+        for subject in [
+            Subject::rescaled(Rounding::High),
+            Subject::products(Rounding::High),
+            Subject::quotient(),
+        ] {
+            // Nothing is divided by zero, which 127 stands for in the last.
+            let samples = subjects::samples(subject.input_bytes(), 20);
+            let not_zero = |&byte: &u8| if byte == 127 { 5 } else { byte };
+            let samples: Vec<u8> = samples.iter().map(not_zero).collect();
+            check(subject, &samples, how, [0.95, 1.0]);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod subjects;
 
+use format::fixed::Rounding;
 use subjects::{Subject, agreement, oracle, samples, shared};
 
 /// Exports a model and runs the file elsewhere on the samples.
@@ -72,6 +73,50 @@ fn models_quantized_here_agree() {
             assert!(equal > 0.9 && top > 0.95, "{name} in {which}");
         }
     }
+}
+
+/// In the rounding of TensorFlow Lite Micro to the bit, and to a step where it is rounded once.
+#[test]
+fn conversions_tables_and_products_are_exported() {
+    for make in [Subject::rescaled, Subject::products] {
+        let mut tflm = make(Rounding::Double);
+        let samples = samples(tflm.input_bytes(), 20);
+        let Some(outputs) = elsewhere(&tflm, "tflm", &samples) else {
+            return;
+        };
+        assert!(tflm.run(&samples) == outputs);
+        let mut single = make(Rounding::Single);
+        let outputs = elsewhere(&single, "litert", &samples).unwrap();
+        let (equal, largest, _) = agreement(&mut single, &samples, &outputs);
+        assert!(equal > 0.95 && largest <= 1, "{equal} {largest}");
+    }
+}
+
+#[test]
+fn what_has_no_int8_form_is_refused() {
+    let [rows, narrowed] = Subject::wide();
+    for (subject, operator) in [(rows, "layer_norm_i16"), (narrowed, "rescale")] {
+        for refused in [
+            export::tflite(&subject.model(), subject.meta()).unwrap_err(),
+            export::onnx(&subject.model(), subject.meta()).unwrap_err(),
+        ] {
+            let message = refused.to_string();
+            let node = format!("node 0 ({operator}) has no counterpart");
+            assert!(message.contains(&node), "{message}");
+            assert!(message.contains("export to Rust"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn quotients_are_for_onnx_alone() {
+    let subject = Subject::quotient();
+    let refused = export::tflite(&subject.model(), subject.meta()).unwrap_err();
+    let message = refused.to_string();
+    assert!(
+        message.contains("node 0 (div) has no counterpart"),
+        "{message}"
+    );
 }
 
 /// What has no counterpart is named, with a remedy.

@@ -11,7 +11,7 @@ mod tflite;
 mod transposed;
 
 pub use error::{Error, Problem, Unsupported};
-pub use onnx::{onnx, onnx_bytes, onnx_inputs, onnx_operators, onnx_tensor};
+pub use onnx::{microsoft_operators, onnx, onnx_bytes, onnx_inputs, onnx_operators, onnx_tensor};
 pub use tflite::{is_tflite, tflite, tflite_bytes, tflite_operators};
 
 use format::fixed::Rounding;

@@ -28,13 +28,15 @@ pub struct Patched {
     pub ram_bytes: usize,
 }
 
-/// The form with the least working memory, if there is one with less than the graph takes.
+/// The form with the least working memory, if there is one with less than `ram_bytes`, which is what
+/// the graph takes as it is.
 pub fn patch(
     graph: &Graph,
     stripes: usize,
+    ram_bytes: usize,
     options: &Options,
 ) -> Result<Option<Patched>, compile::Error> {
-    let mut least = compile::compile(graph, options)?.arena_bytes;
+    let mut least = ram_bytes;
     let mut best = None;
     for (index, node) in graph.nodes.iter().enumerate() {
         let Some(graph) = in_stripes(graph, index, stripes) else {
@@ -164,24 +166,6 @@ fn goes_by_elements(graph: &Graph, node: &Node, output: ValueId) -> bool {
     moving(graph, node).next().is_some() && node.inputs.iter().enumerate().all(fits)
 }
 
-fn window(kind: &Kind) -> Option<&Window2d> {
-    match kind {
-        Kind::Conv2d(conv) => Some(&conv.window),
-        Kind::MaxPool2d(pool) => Some(&pool.window),
-        Kind::AveragePool2d(pool) => Some(&pool.window),
-        _ => None,
-    }
-}
-
-fn window_mut(kind: &mut Kind) -> Option<&mut Window2d> {
-    match kind {
-        Kind::Conv2d(conv) => Some(&mut conv.window),
-        Kind::MaxPool2d(pool) => Some(&mut pool.window),
-        Kind::AveragePool2d(pool) => Some(&mut pool.window),
-        _ => None,
-    }
-}
-
 /// The input rows of a window for some of its output rows, and how many more it reaches above and below.
 fn reach(
     window: &Window2d,
@@ -212,7 +196,7 @@ fn needed(
         let range = needed.get(&node.outputs[0])?.clone();
         for input in moving(graph, node) {
             let rows = graph.value(input).shape.dim(ROWS);
-            let read = match window(&node.kind) {
+            let read = match node.kind.window() {
                 Some(window) => reach(window, &range, rows)?.0,
                 None => range.clone(),
             };
@@ -247,7 +231,7 @@ impl Stripe<'_> {
             };
             let rows = self.source.value(id).shape.dim(ROWS);
             let mut read = range.clone();
-            if let Some(window) = window_mut(&mut kind) {
+            if let Some(window) = kind.window_mut() {
                 let (rows, [above, below]) = reach(window, &range, rows)?;
                 (window.padding[0], window.padding[2]) = (above, below);
                 read = rows;

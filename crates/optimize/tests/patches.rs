@@ -153,7 +153,7 @@ fn answer(file: &[u8], threads: usize) -> Vec<u8> {
 /// Patches the graph, and compares: memory before and after, where there is a difference.
 fn check(graph: &Graph, stripes: usize) -> Option<[usize; 2]> {
     let whole = compiled(graph);
-    let patched = patch(graph, stripes, &options()).unwrap()?;
+    let patched = patch(graph, stripes, whole.arena_bytes, &options()).unwrap()?;
     let parts = compiled(&patched.graph);
     assert_eq!(parts.arena_bytes, patched.ram_bytes);
     let expected = answer(&whole.bytes, 1);
@@ -191,7 +191,7 @@ fn stripes_save_memory_and_share_weights() {
     let graph = network([32, 32, 3], &layers);
     let [before, after] = check(&graph, 4).unwrap();
     assert!(after * 2 < before, "{before} -> {after}");
-    let patched = patch(&graph, 4, &options()).unwrap().unwrap();
+    let patched = patch(&graph, 4, before, &options()).unwrap().unwrap();
     let (whole, parts) = (compiled(&graph), compiled(&patched.graph));
     let constants = |compiled: &Compiled| {
         let runner = Runner::new(&compiled.bytes).unwrap();
@@ -210,5 +210,6 @@ fn nothing_is_changed_where_nothing_is_saved() {
         [16, 8, 4],
         &[Layer::Conv(1, 1, 0, 4), Layer::Conv(1, 1, 0, 4)],
     );
-    assert_eq!(patch(&graph, 4, &options()).unwrap(), None);
+    let whole = compiled(&graph).arena_bytes;
+    assert_eq!(patch(&graph, 4, whole, &options()).unwrap(), None);
 }

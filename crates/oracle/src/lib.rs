@@ -21,10 +21,12 @@ impl Oracle {
         inputs: Vec<Input>,
         outputs: Vec<Output>,
     ) -> Result<Self, PredictError> {
-        let refused = |error: TractError| PredictError {
+        let refused = |error: TractError| {
+            PredictError {
             what: format!("the reference executor (tract) does not take the model: {error:#}"),
-            remedy: "compare compact models with each other, or change the node that it names"
+            remedy: "compare with what `modelopt optimize` makes of it, or change the node that it names"
                 .into(),
+        }
         };
         let plan = load(path, &inputs, &outputs).map_err(refused)?;
         let bytes = std::fs::metadata(path).map_or(0, |file| file.len());

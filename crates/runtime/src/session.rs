@@ -301,7 +301,8 @@ impl<'a> Session<'a> {
     }
 
     /// Writes input `index` from real numbers in the tensor's own layout, quantized where the
-    /// tensor is. On hosts inputs of int32 and int64, such as positions, take them rounded down.
+    /// tensor is. On hosts inputs of whole numbers without a scale, such as positions and pixels, take
+    /// them rounded down.
     pub fn set_input_f32(&mut self, index: usize, values: &[f32]) -> Result<(), Error> {
         let error = Error::new(Reason::Port, index);
         let tensor = self.model.input(index).ok_or(error)?;
@@ -333,22 +334,12 @@ impl<'a> Session<'a> {
                 }
             }
             #[cfg(feature = "host")]
-            DType::I32 => {
-                let words = cells_as::<i32>(cells).ok_or(error)?;
-                let numbers = values.iter().map(|&value| libm::floorf(value) as i32);
-                words
-                    .iter()
-                    .zip(numbers)
-                    .for_each(|(to, from)| to.set(from));
-            }
-            #[cfg(feature = "host")]
-            DType::I64 => {
-                let words = cells_as::<i64>(cells).ok_or(error)?;
-                let numbers = values.iter().map(|&value| libm::floorf(value) as i64);
-                words
-                    .iter()
-                    .zip(numbers)
-                    .for_each(|(to, from)| to.set(from));
+            dtype if tensor.scale <= 0.0 => {
+                for (cells, &value) in cells.chunks_exact(dtype.bytes().max(1)).zip(values) {
+                    let bytes = crate::host::whole(dtype, value).ok_or(error)?;
+                    let pairs = cells.iter().zip(bytes);
+                    pairs.for_each(|(to, from)| to.set(from));
+                }
             }
             _ => return Err(error),
         }

@@ -28,13 +28,14 @@ type Make = fn(&mut Network) -> Result<()>;
 /// Runs of each model: what keeps state differs from run to run.
 const RUNS: usize = 2;
 
-const NETWORKS: [(&str, Rounding, Make); 17] = [
+const NETWORKS: [(&str, Rounding, Make); 18] = [
     ("windows_int8", Rounding::High, windows_int8),
     ("windows_int8_single", Rounding::Single, windows_int8),
     ("windows_int8_double", Rounding::Double, windows_int8),
     ("arithmetic_int8", Rounding::High, arithmetic_int8),
     ("int16", Rounding::High, int16),
     ("rows_int16", Rounding::High, rows_int16),
+    ("quotients_int8", Rounding::High, quotients_int8),
     ("int16_tflm", Rounding::Double, int16_tflm),
     ("windows_float", Rounding::High, windows_float),
     ("arithmetic_float", Rounding::High, arithmetic_float),

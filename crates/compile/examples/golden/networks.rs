@@ -140,6 +140,14 @@ pub(crate) fn rows_int16(n: &mut Network) -> Result<()> {
     Ok(())
 }
 
+/// Rows by one row, with zeros among the divisors.
+pub(crate) fn quotients_int8(n: &mut Network) -> Result<()> {
+    let x = n.input(DType::I8, &[2, 3, 64], Some((0.05, -3)))?;
+    let y = n.input(DType::I8, &[64], Some((0.02, 5)))?;
+    n.binary(binary::Function::Div, &[x, y], Some((0.04, 7)))?;
+    Ok(())
+}
+
 /// Integer operators of int16 as TensorFlow Lite Micro rounds them.
 pub(crate) fn int16_tflm(n: &mut Network) -> Result<()> {
     let (steps, unit) = (Some((0.001, 0)), Some((1.0 / 32_768.0, 0)));

@@ -2,11 +2,17 @@
 
 use format::fixed::Rounding;
 use format::meta::Meta;
-use graph::Graph;
+use graph::{DType, Data, Graph, Kind, Quantization, Shape, ValueId};
 use import::Options;
 use optimize::quantize::{self, Sample};
 use runtime::Model;
-use runtime::host::Runner;
+use runtime::host::{Activation, Runner};
+use runtime::ops::binary::{Binary, Function as OfTwo};
+use runtime::ops::layer_norm::LayerNorm;
+use runtime::ops::mat_mul::MatMul;
+use runtime::ops::quantize::Quantize;
+use runtime::ops::transpose::Transpose;
+use runtime::ops::unary::{Function, Unary};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -74,6 +80,91 @@ impl Subject {
         let mut graph = import::onnx(&model, &Options::default()).unwrap().graph;
         optimize::run(&mut graph, |_| true).unwrap();
         Subject::of("digits", &graph, Rounding::High, Vec::new())
+    }
+
+    /// Nodes one after the other, each with the type and the scale of what it makes.
+    fn of_nodes(
+        dims: &[u32],
+        from: (DType, f32, i32),
+        nodes: &[(Kind, (DType, f32, i32))],
+        rounding: Rounding,
+    ) -> Self {
+        let mut graph = Graph::default();
+        let set = |graph: &mut Graph, id: ValueId, (dtype, scale, zero): (DType, f32, i32)| {
+            let value = graph.value_mut(id);
+            value.dtype = dtype;
+            value.quantization = Some(Quantization::per_tensor(scale, zero));
+        };
+        let mut last = graph.add_input("x", from.0, Shape::new(dims).unwrap());
+        set(&mut graph, last, from);
+        for (index, (kind, to)) in nodes.iter().enumerate() {
+            let mut inputs = vec![last];
+            if let Kind::MatMul(_) | Kind::Binary(_) = kind {
+                inputs.push(last);
+            }
+            if let Kind::LayerNorm(_) = kind {
+                let row = Shape::new(&[64]).unwrap();
+                inputs.extend([0.5, 0.1].map(|number| {
+                    graph.add_constant(format!("{number}"), row, Data::F32(vec![number; 64]))
+                }));
+            }
+            last = graph
+                .push(format!("node{index}"), kind.clone(), &inputs)
+                .unwrap()[0];
+            set(&mut graph, last, *to);
+        }
+        graph.add_output("y", last);
+        Subject::of("nodes", &graph, rounding, Vec::new())
+    }
+
+    /// A value that is converted to another scale before it is turned over, as quantization has it where
+    /// values with ranges of their own meet.
+    pub(crate) fn rescaled(rounding: Rounding) -> Self {
+        let to = (DType::I8, 0.083, -20);
+        let turned = Transpose {
+            permutation: vec![1, 0],
+        };
+        let nodes = [
+            (Quantize { dtype: DType::I8 }.into(), to),
+            (turned.into(), to),
+        ];
+        Subject::of_nodes(&[1, 64], (DType::I8, 0.05, 3), &nodes, rounding)
+    }
+
+    /// A function that is a table, and products of matrices.
+    pub(crate) fn products(rounding: Rounding) -> Self {
+        let function = Function::HardSwish;
+        let nodes = [
+            (Unary { function }.into(), (DType::I8, 0.04, -60)),
+            (MatMul.into(), (DType::I8, 0.25, 5)),
+        ];
+        Subject::of_nodes(&[1, 3, 8, 8], (DType::I8, 0.05, 3), &nodes, rounding)
+    }
+
+    /// A quotient, which TensorFlow Lite has in floats only: of each element by itself.
+    pub(crate) fn quotient() -> Self {
+        let kind = Binary {
+            function: OfTwo::Div,
+            activation: Activation::None,
+        };
+        let nodes = [(kind.into(), (DType::I8, 0.01, 3))];
+        Subject::of_nodes(&[1, 64], (DType::I8, 0.05, 127), &nodes, Rounding::High)
+    }
+
+    /// What neither format has: rows of int16, and int16 that becomes int8.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn wide() -> [Self; 2] {
+        let wide = (DType::I16, 0.001, 0);
+        let norm = LayerNorm {
+            first: 1,
+            epsilon: 1e-3,
+        };
+        let rows = Subject::of_nodes(&[1, 64], wide, &[(norm.into(), wide)], Rounding::High);
+        let narrow = (Quantize { dtype: DType::I8 }.into(), (DType::I8, 0.1, 3));
+        [
+            rows,
+            Subject::of_nodes(&[1, 64], wide, &[narrow], Rounding::High),
+        ]
     }
 
     /// A quantized TensorFlow Lite file.

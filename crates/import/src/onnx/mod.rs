@@ -35,6 +35,11 @@ pub fn onnx_operators() -> impl Iterator<Item = &'static str> {
     ops::names()
 }
 
+/// The names of the operators of the domain com.microsoft that can be imported, sorted.
+pub fn microsoft_operators() -> impl Iterator<Item = &'static str> {
+    ops::microsoft_names()
+}
+
 /// Imports an ONNX file; external data is looked for in its folder.
 pub fn onnx(path: &Path, options: &Options) -> Result<Imported, Error> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -203,6 +203,11 @@ impl Source {
         self.node(operator, &inputs, "y", attributes).output("y")
     }
 
+    /// How many operands there are.
+    pub(super) fn operand_count(&self) -> usize {
+        self.operands.len()
+    }
+
     /// Changes the parts that other methods do not reach.
     pub(super) fn edit(mut self, edit: impl FnOnce(&mut GraphProto)) -> Self {
         edit(&mut self.graph);

@@ -4,7 +4,7 @@
 use super::Error;
 use super::assign::{Assignment, integer_values};
 use super::constants;
-use super::forms::keeps_scale;
+use super::forms::scale_giver;
 use super::range::Scales;
 use super::weights::{self, Weights};
 use graph::{DType, Data, Graph, Kind, Node, Quantization, Value, ValueId};
@@ -89,12 +89,12 @@ pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Err
     let mut conversions = Conversions::default();
     for (index, mut node) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
         let dtype = assignment.types[index];
+        // Operands that must have one scale; others have their own.
+        let giver = scale_giver(float, &node).filter(|_| dtype != DType::F32);
+        let shared = giver.and_then(|id| scales.get(&id)?.of(dtype));
         if dtype != DType::F32 {
-            constants::quantize(&mut graph, &mut node, dtype);
+            constants::quantize(&mut graph, &mut node, dtype, shared.as_ref());
         }
-        // Operands that must have the output's scale; others have their own.
-        let shared = node.outputs.first().filter(|_| keeps_scale(&node.kind));
-        let shared = shared.and_then(|&id| graph.value(id).quantization.clone());
         for input in node.inputs.iter_mut().flatten() {
             let tensor = graph.value(*input);
             // Whole numbers and truth values of the model itself stay what they are.

@@ -1,6 +1,6 @@
 //! The type each node runs in, why some stay in float, and which values must share a scale.
 
-use super::forms::{activation_ids, float_reason, int16_reason, is_real, keeps_scale};
+use super::forms::{activation_ids, float_reason, int16_reason, is_real, scale_giver};
 use super::range::Scales;
 use super::repeated;
 use super::scales::fixed_scale;
@@ -90,16 +90,16 @@ impl Groups {
         }
     }
 
-    /// Joins a node's operands with its output. Where several meet, one with a fixed range is left out
+    /// Joins a node's operands with the value that gives their scale. Where several meet, one with a fixed range is left out
     /// unless all have it: the others' values would not fit. It is converted instead.
-    fn join_operands(&mut self, graph: &Graph, node: &Node, output: ValueId) {
+    fn join_operands(&mut self, graph: &Graph, node: &Node, giver: ValueId) {
         let (constants, operands): (Vec<ValueId>, Vec<ValueId>) =
             activation_ids(node).partition(|&id| graph.value(id).data.is_some());
         let fixed = operands.first().and_then(|&id| self.fixed(id));
         let is_alike = constants.is_empty() && operands.iter().all(|&id| self.fixed(id) == fixed);
         for id in operands {
             if is_alike || self.fixed(id).is_none() {
-                self.join(id, output);
+                self.join(id, giver);
             }
         }
     }
@@ -111,14 +111,11 @@ fn groups(graph: &Graph, types: &[DType]) -> Vec<ValueId> {
         fixed: HashMap::new(),
     };
     for (node, &dtype) in graph.nodes.iter().zip(types) {
-        let Some(&output) = node.outputs.first() else {
-            continue;
-        };
-        if let Some(fixed) = fixed_scale(&node.kind) {
+        if let (Some(fixed), Some(&output)) = (fixed_scale(&node.kind), node.outputs.first()) {
             groups.fixed.insert(output, fixed);
         }
-        if dtype != DType::F32 && keeps_scale(&node.kind) {
-            groups.join_operands(graph, node, output);
+        if let Some(giver) = scale_giver(graph, node).filter(|_| dtype != DType::F32) {
+            groups.join_operands(graph, node, giver);
         }
     }
     for [one, other] in repeated::pairs(graph, types) {

@@ -1,14 +1,19 @@
 //! Constants among activations: tables that are picked from, parts of a whole, one side of a sum.
 
-use super::forms::{activations, has_number, keeps_scale};
+use super::forms::{activations, has_number};
 use super::range;
 use graph::{DType, Data, Graph, Kind, Node, Quantization, ValueId};
 use runtime::ops::binary::{Binary, Function};
 
-/// Gives a node that runs in `dtype` integers for its constant activations. They share its output's
-/// scale where the operator asks for that, and cover their own range otherwise. A division by a
+/// Gives a node that runs in `dtype` integers for its constant activations. They have the scale that is
+/// `shared` where the operator asks for one, and cover their own range otherwise. A division by a
 /// constant becomes a multiplication. A single number beside int8 stays as it is: it becomes a table.
-pub(crate) fn quantize(graph: &mut Graph, node: &mut Node, dtype: DType) {
+pub(crate) fn quantize(
+    graph: &mut Graph,
+    node: &mut Node,
+    dtype: DType,
+    shared: Option<&Quantization>,
+) {
     if dtype == DType::I8 && matches!(node.kind, Kind::Binary(_)) && has_number(graph, node) {
         return;
     }
@@ -18,22 +23,23 @@ pub(crate) fn quantize(graph: &mut Graph, node: &mut Node, dtype: DType) {
             function: Function::Div,
             ..
         })
-    );
+    ) && node
+        .inputs
+        .get(1)
+        .copied()
+        .flatten()
+        .is_some_and(|id| graph.value(id).data.is_some());
     if let Kind::Binary(binary) = &mut node.kind
         && inverted
     {
         binary.function = Function::Mul;
     }
-    let shared = match (keeps_scale(&node.kind), node.outputs.first()) {
-        (true, Some(&output)) => graph.value(output).quantization.clone(),
-        _ => None,
-    };
     for index in activations(node) {
         let Some(Some(id)) = node.inputs.get(index).copied() else {
             continue;
         };
         let is_divisor = inverted && index == 1;
-        if let Some(constant) = integers(graph, id, dtype, shared.clone(), is_divisor) {
+        if let Some(constant) = integers(graph, id, dtype, shared.cloned(), is_divisor) {
             node.inputs[index] = Some(constant);
         }
     }

@@ -17,6 +17,7 @@ fn has_int8(kind: &Kind) -> bool {
         Kind::Resample(_) | Kind::Resample2d(_) => true,
         Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Slice(_) => true,
         Kind::Reshape(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
+        Kind::Choose(_) | Kind::Compare(_) => true,
         Kind::Reduce(reduce) => reduce.function != Fold::Product,
         _ => false,
     }
@@ -44,6 +45,7 @@ fn has_int16(graph: &Graph, node: &Node) -> bool {
         Kind::Resample(_) | Kind::Resample2d(_) => true,
         Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Reshape(_) => true,
         Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) | Kind::Extreme(_) => true,
+        Kind::Choose(_) | Kind::Compare(_) => true,
         Kind::Reduce(reduce) => reduce.function != Fold::Product,
         _ => false,
     }
@@ -55,11 +57,11 @@ fn is_extreme(reduce: &Reduce) -> bool {
 }
 
 /// Operators whose output must have its input's scale and zero point.
-pub(crate) fn keeps_scale(kind: &Kind) -> bool {
+fn keeps_scale(kind: &Kind) -> bool {
     match kind {
         Kind::MaxPool2d(_) | Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) => true,
         Kind::Reshape(_) | Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
-        Kind::Resample(_) | Kind::Resample2d(_) => true,
+        Kind::Resample(_) | Kind::Resample2d(_) | Kind::Choose(_) => true,
         Kind::Reduce(reduce) => is_extreme(reduce),
         Kind::Binary(binary) => matches!(binary.function, Function::Min | Function::Max),
         // A mean over padded windows divides by a count that varies.
@@ -68,10 +70,27 @@ pub(crate) fn keeps_scale(kind: &Kind) -> bool {
     }
 }
 
-/// The operands that are activations: the others are weights, tables and positions.
+/// The value whose scale and zero point all activations of a node must have, if they must have one.
+pub(crate) fn scale_giver(graph: &Graph, node: &Node) -> Option<ValueId> {
+    match node.kind {
+        // What it makes has none.
+        Kind::Compare(_) => {
+            let mut computed = activation_ids(node).filter(|&id| graph.value(id).data.is_none());
+            computed.next()
+        }
+        _ => node
+            .outputs
+            .first()
+            .copied()
+            .filter(|_| keeps_scale(&node.kind)),
+    }
+}
+
+/// The operands that are activations: the others are weights, tables, positions and conditions.
 pub(crate) fn activations(node: &Node) -> Range<usize> {
     match node.kind {
-        Kind::Binary(_) | Kind::MatMul(_) => 0..2,
+        Kind::Binary(_) | Kind::MatMul(_) | Kind::Compare(_) => 0..2,
+        Kind::Choose(_) => 1..3,
         Kind::Concat(_) => 0..node.inputs.len(),
         _ => 0..1,
     }
@@ -94,9 +113,22 @@ pub(crate) fn is_real(graph: &Graph, node: &Node) -> bool {
 /// Why a node cannot run in integers; `None` where it can.
 pub(crate) fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
     let name = node.kind.operator().name();
-    // Positions are whole numbers in any case.
+    if let Kind::Cast(_) = node.kind {
+        let types = [
+            node.inputs.first().copied().flatten(),
+            node.outputs.first().copied(),
+        ];
+        let [from, to] = types.map(|id| id.map_or(DType::F32, |id| graph.value(id).dtype));
+        return Some(format!(
+            "it converts {from} to {to}, and there is no int8 form of that"
+        ));
+    }
+    if !has_int8(&node.kind) {
+        return Some(format!("there is no int8 {name}"));
+    }
+    // Positions and truth values are no real numbers in any case.
     let made = match node.kind {
-        Kind::Extreme(_) => &[][..],
+        Kind::Extreme(_) | Kind::Compare(_) => &[][..],
         _ => &node.outputs[..],
     };
     let others = activation_ids(node).chain(made.iter().copied());
@@ -104,10 +136,7 @@ pub(crate) fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
         .map(|id| graph.value(id).dtype)
         .find(|&dtype| dtype != DType::F32);
     if let Some(other) = other {
-        return Some(format!("it works on {other}"));
-    }
-    if !has_int8(&node.kind) {
-        return Some(format!("there is no int8 {name}"));
+        return Some(format!("there is no int8 {name} of {other}"));
     }
     let constants = activation_ids(node)
         .filter(|&id| graph.value(id).data.is_some())
@@ -132,6 +161,7 @@ pub(crate) fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
             (terms > MOST_PRODUCTS).then(|| format!("sums of {terms} products are too long"))
         }
         Kind::Concat(_) | Kind::Gather(_) | Kind::GatherElements(_) => None,
+        Kind::Choose(_) | Kind::Compare(_) => None,
         _ if constants > 0 => Some("its input is constant".into()),
         _ => None,
     }
@@ -171,10 +201,8 @@ fn binary_reason(graph: &Graph, node: &Node, binary: &Binary) -> Option<String> 
     }
     match binary.function {
         Function::Add | Function::Sub | Function::Mul | Function::Min | Function::Max => None,
+        Function::Div if !is_constant(graph, node, 1) => None,
         // What is divided by a constant is multiplied by its inverse.
-        Function::Div if !is_constant(graph, node, 1) => {
-            Some("int8 div takes constant divisors only".into())
-        }
         Function::Div => {
             let divisors = node.inputs.get(1).copied().flatten();
             let data = divisors.and_then(|id| graph.value(id).data.as_ref());

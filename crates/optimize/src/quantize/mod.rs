@@ -1,5 +1,6 @@
 //! Post-training quantization: int8 weights, int8 or int16 activations.
 //!
+//! 0. [`masks`]: what masks softmax is brought near to what it masks.
 //! 1. [`assign`]: which nodes run in integers of which type, and which values share a scale.
 //! 2. [`equalize`]: a second variant of the graph with equalized channels.
 //! 3. [`calibrate`]: the float graph runs over samples; histograms grow, nothing is stored.
@@ -22,6 +23,7 @@ mod correct;
 mod equalize;
 mod forms;
 mod histogram;
+mod masks;
 mod narrow;
 pub mod range;
 mod reconstruct;
@@ -201,6 +203,13 @@ pub fn quantize(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Quantized, Error> {
     let is_wide = |name: &str| options.activations == Activations::Int16 || (options.int16)(name);
+    // Less than half a step of a share, which is 1 / 256 or 1 / 32,768.
+    let below = match options.activations {
+        Activations::Int8 => 8.0,
+        Activations::Int16 => 12.0,
+    };
+    let raised = masks::raised(graph, compared, below)?;
+    let graph = raised.as_ref().unwrap_or(graph);
     let assignment = assign::assign(graph, options.keep_float, &is_wide);
     let mut float = Float::new(graph)?;
     if compared.is_empty() {

@@ -51,6 +51,12 @@ impl Net {
         self.graph.add_constant("c", shape(dims), Data::F32(values))
     }
 
+    /// Truth values: 1 where they hold.
+    pub(crate) fn truth(&mut self, dims: &[u32], values: Vec<u8>) -> ValueId {
+        self.graph
+            .add_constant("truth", shape(dims), Data::Bool(values))
+    }
+
     pub(crate) fn positions(&mut self, dims: &[u32], values: Vec<i32>) -> ValueId {
         self.graph
             .add_constant("at", shape(dims), Data::I32(values))

@@ -5,6 +5,25 @@ use kernels::memory::as_bytes;
 use std::string::String;
 use std::vec::Vec;
 
+/// The whole number that a type without a scale holds for a real one, rounded down and kept in the
+/// type's range; `None` for types of other numbers. The bytes behind the type's own are no part of it.
+pub fn whole(dtype: DType, value: f32) -> Option<[u8; 8]> {
+    let value = libm::floorf(value);
+    let integer = match dtype {
+        DType::I8 => i64::from(value as i8),
+        DType::I16 => i64::from(value as i16),
+        DType::I32 => i64::from(value as i32),
+        DType::I64 => value as i64,
+        DType::U8 => i64::from(value as u8),
+        DType::U16 => i64::from(value as u16),
+        DType::U32 => i64::from(value as u32),
+        DType::U64 => (value as u64).cast_signed(),
+        DType::Bool => i64::from(value != 0.0),
+        DType::F32 | DType::F16 | DType::I4 | DType::Channel | DType::ChannelWide => return None,
+    };
+    Some(integer.to_le_bytes())
+}
+
 /// Elements of a constant or of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {

@@ -11,7 +11,7 @@ mod spread;
 mod support;
 mod tflm;
 
-pub use data::{Data, Tensor};
+pub use data::{Data, Tensor, whole};
 pub use lower::{
     Lowered, LoweredOperand, Multipliers, activation_limits, channel_operand, common_multipliers,
     fits_high, integer_limits, reach_i16,

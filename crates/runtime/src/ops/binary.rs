@@ -3,7 +3,7 @@
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | a, b | broadcast as in ONNX | f32; int8 and int16 but for div, pow, remainder | per tensor |
+//! | a, b | broadcast as in ONNX | f32; int8 but for pow, remainder; int16 but for those and div | per tensor |
 //! | output | the broadcast shape | as the inputs | per tensor |
 //!
 //! Integer addition of equal shapes is exact: `(a * fa + b * fb + offset) >> shift`, see
@@ -11,7 +11,8 @@
 //! but additions of equal shapes, every step is rounded as there:
 //! `round(round(a * 2^20 * fa) ± round(b * 2^20 * fb)) * f)` with zero points taken off, products in one
 //! step, and min and max as they are. With single rounding, as in files quantized here, a sum is `(a * fa + b * fb + offset) >>
-//! shift`, with the factors of 21 bits of desktop TensorFlow Lite. For int16 see [`WIDE_I16`]. An int8
+//! shift`, with the factors of 21 bits of desktop TensorFlow Lite. For int16 see [`WIDE_I16`], for quotients
+//! of int8 [`DIVIDE_I8`]. An int8
 //! tensor and one constant number, of f32, become a table, whatever the function.
 
 use crate::{Op, Run};
@@ -23,6 +24,7 @@ use kernels::{AddI8, AddI16, Integer};
 pub use super::broadcast::broadcast;
 use super::binary_i16;
 use super::broadcast::Places;
+use super::divide;
 
 /// int8 addition of equal shapes.
 pub static ADD_I8: Op = Op::new(3, "add", check_add, run_add);
@@ -49,6 +51,9 @@ pub static STEPWISE_I16: Op = Op::new(
     |node| check_stepwise(node, DType::I16),
     run_stepwise::<i16>,
 );
+
+/// int8 quotients with broadcasting.
+pub static DIVIDE_I8: Op = Op::new(146, "div", divide::check, divide::run);
 
 /// Float operators with broadcasting.
 pub static F32: Op = Op::new(4, "binary_f32", check_f32, run_f32);
@@ -317,6 +322,11 @@ mod host {
             }
             let operands = std::vec![LoweredOperand::Input(0), LoweredOperand::Input(1)];
             match (output.dtype, self.function) {
+                (DType::I8, Function::Div) if rounding != Rounding::Double => {
+                    let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
+                    let params = crate::ops::divide::params(operands_of, output, self.activation)?;
+                    Ok(Lowered { code: super::DIVIDE_I8.code, operands, params })
+                }
                 (DType::I8, _) if rounding != Rounding::High => {
                     let params = self.stepwise_params([required(inputs, 0)?, required(inputs, 1)?], output, rounding)?;
                     Ok(Lowered { code: super::STEPWISE_I8.code, operands, params })

@@ -1,10 +1,10 @@
 //! Comparisons of two tensors: `out = a ∘ b` for `∘` in `==`, `!=`, `<`, `<=`. Every comparison with
 //! NaN is false, but for `!=`.
 //!
-//! | operand | shape | types |
-//! |---|---|---|
-//! | a, b | broadcast as in ONNX | f32; whole numbers; bool |
-//! | output | the broadcast shape | bool |
+//! | operand | shape | types | quantization |
+//! |---|---|---|---|
+//! | a, b | broadcast as in ONNX | f32; whole numbers; bool | both the same |
+//! | output | the broadcast shape | bool | |
 
 use super::broadcast::{Places, broadcast};
 use super::whole::{is_whole, with_whole};
@@ -121,8 +121,8 @@ mod host {
             _outputs: &[Operand<'_>],
             _rounding: Rounding,
         ) -> Result<Lowered, String> {
-            if inputs.iter().flatten().any(|input| input.quantization.is_some()) {
-                return Err(std::format!("there is no {} of quantized numbers", self.name()));
+            if required(inputs, 0)?.quantization != required(inputs, 1)?.quantization {
+                return Err("a comparison needs one scale and one zero point".into());
             }
             let mut params = ParamsWriter::default();
             params.u8(self.relation as u8);
@@ -135,7 +135,7 @@ mod host {
 #[cfg(all(test, feature = "host"))]
 mod tests {
     use super::{Compare, Relation};
-    use crate::host::{Data, Tensor, evaluate};
+    use crate::host::{Data, Quantization, Tensor, evaluate};
     use format::Shape;
     use format::fixed::Rounding;
     use std::vec;
@@ -160,6 +160,24 @@ mod tests {
         assert_eq!(floats(Relation::LessOrEqual), Data::Bool(vec![1, 1, 0, 1]));
         assert_eq!(floats(Relation::Equal), Data::Bool(vec![0, 1, 0, 1]));
         assert_eq!(floats(Relation::NotEqual), Data::Bool(vec![1, 0, 1, 0]));
+    }
+
+    /// Integers are compared as they are, so both need one scale and one zero point.
+    #[test]
+    fn quantized_numbers_compare_on_one_scale() {
+        let less = |of_a, of_b| {
+            let tensor = |values: &[i8], (scale, zero)| {
+                let shape = Shape::new(&[2]).unwrap();
+                let tensor = Tensor { shape, data: Data::I8(values.to_vec()) };
+                Some((tensor, Some(Quantization::per_tensor(scale, zero))))
+            };
+            let inputs = [tensor(&[-3, 5], of_a), tensor(&[2, 5], of_b)];
+            let less = Compare { relation: Relation::Less };
+            evaluate(&less, &inputs, &[], Rounding::High).map(|mut outputs| outputs.remove(0).data)
+        };
+        assert_eq!(less((0.5, 1), (0.5, 1)).unwrap(), Data::Bool(vec![1, 0]));
+        assert!(less((0.5, 1), (0.5, 2)).is_err());
+        assert!(less((0.5, 1), (0.25, 1)).is_err());
     }
 
     #[test]

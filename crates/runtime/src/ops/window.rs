@@ -21,6 +21,29 @@ pub struct Window2d {
     pub padding: [usize; 4],
 }
 
+#[cfg(feature = "host")]
+impl super::Kind {
+    /// The window that the operator slides over images.
+    pub fn window(&self) -> Option<&Window2d> {
+        match self {
+            Self::Conv2d(conv) => Some(&conv.window),
+            Self::MaxPool2d(pool) => Some(&pool.window),
+            Self::AveragePool2d(pool) => Some(&pool.window),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::window`], to be changed.
+    pub fn window_mut(&mut self) -> Option<&mut Window2d> {
+        match self {
+            Self::Conv2d(conv) => Some(&mut conv.window),
+            Self::MaxPool2d(pool) => Some(&mut pool.window),
+            Self::AveragePool2d(pool) => Some(&mut pool.window),
+            _ => None,
+        }
+    }
+}
+
 /// Reads the window that [`Window2d::encode`] wrote.
 pub(crate) fn decode(params: &mut Params<'_>) -> Window {
     let mut pair = || [usize::from(params.u16()), usize::from(params.u16())];

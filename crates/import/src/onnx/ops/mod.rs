@@ -22,6 +22,7 @@ mod layer_normalization;
 mod logic;
 mod loss;
 mod mat_mul;
+mod microsoft;
 mod normalization;
 mod one_hot;
 mod pad;
@@ -159,6 +160,7 @@ static TABLE: &[Row] = &[
     }),
     ("Log", 1, |call| unary::import(call, Unary::Log)),
     ("LogSoftmax", 1, softmax::log),
+    ("LpNormalization", 1, normalization::lp),
     ("LpPool", 2, pool::lp),
     ("MatMul", 1, mat_mul::import),
     ("MatMulInteger", 10, quantized::mat_mul_integer),
@@ -251,19 +253,20 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.0)
 }
 
+/// As [`names`], of ONNX Runtime's own domain.
+pub(crate) fn microsoft_names() -> impl Iterator<Item = &'static str> {
+    microsoft::names()
+}
+
 /// The importer of a node.
 pub(super) fn find(node: &NodeProto, opset: i64) -> Result<Import, Refusal> {
     let operator = node.op_type.as_deref().unwrap_or_default();
     let domain = node.domain.as_deref();
+    if domain == Some(microsoft::DOMAIN) {
+        return microsoft::find(operator).ok_or_else(|| foreign(microsoft::DOMAIN, operator));
+    }
     if !is_standard(domain) {
-        let reason = format!(
-            "operators of '{}' are not supported",
-            domain.unwrap_or_default()
-        );
-        return Err(Refusal::new(
-            reason,
-            "export the model with standard ONNX operators only",
-        ));
+        return Err(foreign(domain.unwrap_or_default(), operator));
     }
     if super::Attributes::of(node).has_graph() {
         let remedy = "export without control flow, or simplify the model with onnxsim";
@@ -282,6 +285,15 @@ pub(super) fn find(node: &NodeProto, opset: i64) -> Result<Import, Refusal> {
     Ok(import)
 }
 
+/// The refusal of an operator that is not of the standard.
+fn foreign(domain: &str, operator: &str) -> Refusal {
+    let remedy = match operator.starts_with("QLinear") {
+        true => "quantize the model with QuantFormat.QDQ, whose files have standard operators",
+        false => "export the model with standard ONNX operators only",
+    };
+    Refusal::new(format!("operators of '{domain}' are not supported"), remedy)
+}
+
 /// Whether a node computes with quantized numbers.
 pub(super) fn is_quantized(node: &NodeProto) -> bool {
     let operator = node.op_type.as_deref().unwrap_or_default();
@@ -290,7 +302,7 @@ pub(super) fn is_quantized(node: &NodeProto) -> bool {
         "DequantizeLinear",
         "DynamicQuantizeLinear",
     ];
-    let products = ["ConvInteger", "MatMulInteger"];
+    let products = ["ConvInteger", "MatMulInteger", "QGemm"];
     operator.starts_with("QLinear") || integer.contains(&operator) || products.contains(&operator)
 }
 

@@ -1,11 +1,14 @@
 //! Normalization over positions: InstanceNormalization, GroupNormalization,
-//! MeanVarianceNormalization, LRN.
+//! MeanVarianceNormalization, LRN, LpNormalization.
 
 use crate::onnx::call::{Call, Item, Refusal, sizes};
 use runtime::host::Activation;
 use runtime::ops::Window2d;
 use runtime::ops::average_pool_2d::AveragePool2d;
 use runtime::ops::binary::Function as Of2;
+use runtime::ops::pad::Pad;
+use runtime::ops::reduce::Function as Fold;
+use runtime::ops::unary::Function as Of1;
 
 /// Every channel of every sample on its own.
 pub(super) fn instance(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
@@ -95,20 +98,44 @@ pub(super) fn local_response(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> 
     let squares = call.binary(Of2::Mul, x, x)?;
     // An image of channels by positions; what is beyond the channels counts as zeros.
     let image = call.reshape(squares, &[*n, *channels, rest.iter().product(), 1])?;
-    let mut window = Window2d::dense([size, 1]);
-    window.padding = [(size - 1) / 2, 0, size - 1 - (size - 1) / 2, 0];
+    let before = (size - 1) / 2;
+    let pad = Pad {
+        amounts: vec![[0, 0], [before, size - 1 - before], [0, 0], [0, 0]],
+        value: 0.0,
+    };
+    let image = call.push(pad, &[image])?;
     let pool = AveragePool2d {
-        window,
-        count_include_pad: true,
+        window: Window2d::dense([size, 1]),
+        count_include_pad: false,
         halves_up: false,
         activation: Activation::None,
     };
     let means = call.push(pool, &[image])?;
     let scaled = call.with_number(Of2::Mul, means, alpha)?;
     let raised = call.with_number(Of2::Add, scaled, bias)?;
-    let divisors = call.with_number(Of2::Pow, raised, beta)?;
-    let divisors = call.reshape(divisors, &dims)?;
-    Ok(vec![call.binary(Of2::Div, x, divisors)?])
+    let factors = call.with_number(Of2::Pow, raised, -beta)?;
+    let factors = call.reshape(factors, &dims)?;
+    Ok(vec![call.binary(Of2::Mul, x, factors)?])
+}
+
+/// `x` by its sum of sizes along an axis, or by the root of its sum of squares; zeros stay zeros.
+pub(super) fn lp(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let x = call.float(0)?;
+    let axis = call.axis(call.attributes.int("axis", -1)?, call.shape(x).rank())?;
+    let norm = match call.attributes.int("p", 2)? {
+        1 => {
+            let sizes = call.unary(Of1::Abs, x)?;
+            call.folded(Fold::Sum, sizes, [axis, axis])?
+        }
+        2 => {
+            let squares = call.binary(Of2::Mul, x, x)?;
+            let sums = call.folded(Fold::Sum, squares, [axis, axis])?;
+            call.unary(Of1::Sqrt, sums)?
+        }
+        other => return Err(format!("there is no norm {other}, only 1 and 2").into()),
+    };
+    let norm = call.with_number(Of2::Max, norm, f32::MIN_POSITIVE)?;
+    Ok(vec![call.binary(Of2::Div, x, norm)?])
 }
 
 #[cfg(test)]
@@ -145,6 +172,18 @@ mod tests {
         let whole = Source::new(13).input(&[2, 2], &[1.0, 10.0, 3.0, 14.0]);
         let whole = whole.apply("MeanVarianceNormalization", vec![ints("axes", &[0])]);
         close(&whole, &[-1.0, -1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn norms_become_1() {
+        let norm = |p: i64, x: &[f32]| {
+            let source = Source::new(13).input(&[2, 2], x);
+            source.apply("LpNormalization", vec![int("p", p), int("axis", 0)])
+        };
+        close(&norm(1, &[1.0, 0.0, -3.0, 0.0]), &[0.25, 0.0, -0.75, 0.0]);
+        close(&norm(2, &[3.0, 0.0, -4.0, 0.0]), &[0.6, 0.0, -0.8, 0.0]);
+        let third = norm(3, &[0.0; 4]).refusal();
+        assert!(third.contains("there is no norm 3"), "{third}");
     }
 
     #[test]

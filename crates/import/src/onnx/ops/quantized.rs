@@ -150,7 +150,7 @@ pub(super) fn q_linear_conv(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 }
 
 /// Steps of the output's scale, which is operand `index` before its zero point.
-fn rescaled(call: &mut Call<'_>, real: Item, index: usize) -> Result<Item, Refusal> {
+pub(super) fn rescaled(call: &mut Call<'_>, real: Item, index: usize) -> Result<Item, Refusal> {
     let (scale, zero_point) = (call.float(index)?, call.required(index + 1)?);
     let [scale, zero_point] = [
         single_number(call, scale)?,
@@ -184,7 +184,7 @@ fn product(call: &mut Call<'_>, a: Item, b: Item) -> Result<Item, Refusal> {
 }
 
 /// A parameter of a matrix's rows or of weights' channels, as it broadcasts.
-fn per_row(call: &mut Call<'_>, parameter: Item, of: Item) -> Result<Item, Refusal> {
+pub(super) fn per_row(call: &mut Call<'_>, parameter: Item, of: Item) -> Result<Item, Refusal> {
     let given = sizes(&call.shape(parameter));
     let of = sizes(&call.shape(of));
     match given[..] {
@@ -235,7 +235,11 @@ fn exact(
 }
 
 /// `x - zero_point` in floats, which hold every difference of 16 bits.
-fn centred(call: &mut Call<'_>, x: Item, zero_point: Option<Item>) -> Result<Item, Refusal> {
+pub(super) fn centred(
+    call: &mut Call<'_>,
+    x: Item,
+    zero_point: Option<Item>,
+) -> Result<Item, Refusal> {
     let x = call.cast(x, DType::F32)?;
     let Some(zero_point) = zero_point else {
         return Ok(x);

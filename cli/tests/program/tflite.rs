@@ -1,20 +1,11 @@
 //! TensorFlow Lite files through the program and back.
 
-use assert_cmd::Command;
 use serde_json::Value;
 use std::path::Path;
 
-fn modelopt(folder: &Path, arguments: &str) -> Value {
-    let mut program = Command::cargo_bin("modelopt").unwrap();
-    let output = program
-        .current_dir(folder)
-        .args(arguments.split_whitespace())
-        .arg("--json")
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments}: {errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
+fn modelopt(folder: &Path, command: &str) -> Value {
+    let arguments: Vec<&str> = command.split_whitespace().collect();
+    crate::json(folder, &arguments)
 }
 
 /// A file is inspected, made compact, exported, and gives the same outputs in all three forms.
@@ -22,7 +13,7 @@ fn modelopt(folder: &Path, arguments: &str) -> Value {
 fn a_quantized_file_stays_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let file = include_bytes!("../../crates/import/tests/fixtures/conv.tflite");
+    let file = include_bytes!("../../../crates/import/tests/fixtures/conv.tflite");
     std::fs::write(path.join("conv.tflite"), file).unwrap();
     let values: Vec<String> = (0..168)
         .map(|i| format!("{}", (i % 37) as f32 * 0.01))

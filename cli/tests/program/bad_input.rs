@@ -1,13 +1,11 @@
 //! Bad input gets one message that names file, place and remedy, a documented exit code, and
 //! leaves nothing behind.
 
-use assert_cmd::Command;
+use crate::{repository, run};
 use std::path::{Path, PathBuf};
 
 fn demo(file: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "..", "demo", "digits", file]
-        .iter()
-        .collect()
+    repository("demo/digits").join(file)
 }
 
 /// A folder with the digits' model and a few rows of data.
@@ -42,15 +40,9 @@ impl Folder {
     /// Runs a command that must fail with `code` and say all of `words`, and leave no file.
     fn refuses(&self, code: i32, words: &[&str], command: &str) {
         let before = self.files();
-        let mut program = Command::cargo_bin("modelopt").unwrap();
-        let arguments = command.split_whitespace();
-        let output = program
-            .current_dir(self.path())
-            .args(arguments)
-            .output()
-            .unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{command}: {errors}");
+        let arguments: Vec<&str> = command.split_whitespace().collect();
+        let (found, _, errors) = run(self.path(), &arguments);
+        assert_eq!(found, code, "{command}: {errors}");
         for word in words {
             assert!(
                 errors.contains(word),
@@ -118,7 +110,7 @@ fn options_that_contradict_the_model() {
     quantize(&["there is no node 'nothing'"], "--keep-float nothing");
     quantize(&["no dynamic dimension 'nothing'"], "--dim nothing=1");
     quantize(&["is none of minmax"], "--method guess");
-    let signed = include_bytes!("../../crates/import/tests/fixtures/signed.tflite");
+    let signed = include_bytes!("../../../crates/import/tests/fixtures/signed.tflite");
     folder.write("signed.tflite", signed);
     folder.refuses(
         2,

@@ -1,37 +1,8 @@
 //! The main job as a user types it, on the digits in the repository.
 
-use assert_cmd::Command;
+use crate::{demo, json, run};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-fn demo(file: &str) -> String {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "demo", "digits"]
-        .iter()
-        .collect();
-    folder.join(file).display().to_string()
-}
-
-/// Runs a command in a folder; the exit code, the standard output, the standard error stream.
-fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("modelopt")
-        .unwrap()
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
-fn json(folder: &Path, arguments: &[&str]) -> Value {
-    let (code, output, errors) = run(folder, &[arguments, &["--json"]].concat());
-    assert_eq!(code, 0, "{errors}");
-    serde_json::from_str(&output).unwrap()
-}
+use std::path::Path;
 
 /// Quantizes the digits into `digits.mopt`.
 fn quantize(folder: &Path) -> Value {

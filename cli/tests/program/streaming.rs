@@ -1,24 +1,11 @@
 //! A model over a window of time, turned into one that takes a step at a time.
 
-use assert_cmd::Command;
+use crate::{answers, json, refused, run, shared};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 const STEPS: usize = 30;
 const FEATURES: usize = 40;
-
-fn modelopt(folder: &Path, arguments: &[&str]) -> Value {
-    let mut program = Command::cargo_bin("modelopt").unwrap();
-    let output = program
-        .current_dir(folder)
-        .args(arguments)
-        .arg("--json")
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 /// Samples as lines of numbers.
 fn write(path: PathBuf, samples: impl Iterator<Item = Vec<f32>>) {
@@ -27,25 +14,6 @@ fn write(path: PathBuf, samples: impl Iterator<Item = Vec<f32>>) {
         numbers.join(",") + "\n"
     };
     std::fs::write(path, samples.map(line).collect::<String>()).unwrap();
-}
-
-fn answers(folder: &Path, model: &str, input: &str) -> Vec<Value> {
-    let samples = modelopt(folder, &["run", model, "--input", input]);
-    let samples = samples.as_array().unwrap().iter();
-    samples.map(|s| s["outputs"][0]["values"].clone()).collect()
-}
-
-/// The folder beside the repository, if it is there.
-fn shared() -> Option<PathBuf> {
-    let shared = std::env::var_os("MODELOPT_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
-    if !shared.is_dir() {
-        println!("skipped: ../shared is missing");
-        return None;
-    }
-    Some(shared)
 }
 
 /// The first channel of a WAVE file of 16 bits, as real numbers.
@@ -70,14 +38,14 @@ fn sound(path: &Path) -> Vec<f32> {
 fn wake_words_are_found_in_sound() {
     const HOP: usize = 512;
     const HEARD: f64 = 0.93;
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("") else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let model = shared.join("models/streaming_wakeword_int8.tflite");
     let model = model.to_str().unwrap();
     let front_end = ["--front-end", "mlperf-wake-word", "--streaming", "1"];
     let arguments = [&["optimize", model, "-o", "ears.mopt"], &front_end[..]];
-    let made = modelopt(path, &arguments.concat());
+    let made = json(path, &arguments.concat());
     let priming = made["priming_runs"].as_u64().unwrap() as usize;
     let sound = sound(&shared.join("data/streaming_wakeword/easy10s.wav"));
     let hops = || sound.chunks_exact(HOP).map(<[f32]>::to_vec);
@@ -98,16 +66,10 @@ fn wake_words_are_found_in_sound() {
     assert_eq!(seconds.len(), 2, "{seconds:?}");
     assert!((1.0..2.0).contains(&seconds[0]) && (4.0..5.2).contains(&seconds[1]));
 
-    let run = ["run", "ears.mopt", "--input", "first.csv"];
-    let output = Command::cargo_bin("modelopt")
-        .unwrap()
-        .current_dir(path)
-        .args(run)
-        .args(["--device", "qemu:mps2-an386", "--json"])
-        .output()
-        .unwrap();
-    let Ok(Value::Array(on_board)) = serde_json::from_slice(&output.stdout) else {
-        let errors = String::from_utf8_lossy(&output.stderr);
+    let on_board = ["run", "ears.mopt", "--input", "first.csv", "--json"];
+    let on_board = [&on_board[..], &["--device", "qemu:mps2-an386"]].concat();
+    let (_, output, errors) = run(path, &on_board);
+    let Ok(Value::Array(on_board)) = serde_json::from_str(&output) else {
         assert!(
             errors.contains("image") || errors.contains("qemu"),
             "{errors}"
@@ -123,13 +85,13 @@ fn wake_words_are_found_in_sound() {
 /// work at most.
 #[test]
 fn the_wake_word_is_found_step_by_step() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("") else { return };
     let model = shared.join("models/streaming_wakeword_int8.tflite");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let model = model.to_str().unwrap();
-    modelopt(path, &["optimize", model, "-o", "whole.mopt"]);
-    let made = modelopt(
+    json(path, &["optimize", model, "-o", "whole.mopt"]);
+    let made = json(
         path,
         &["optimize", model, "--streaming", "1", "-o", "steps.mopt"],
     );
@@ -158,16 +120,10 @@ fn the_wake_word_is_found_step_by_step() {
 #[test]
 fn an_axis_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let file = include_bytes!("../../crates/import/tests/fixtures/conv.tflite");
+    let file = include_bytes!("../../../crates/import/tests/fixtures/conv.tflite");
     std::fs::write(folder.path().join("conv.tflite"), file).unwrap();
-    let mut program = Command::cargo_bin("modelopt").unwrap();
-    let output = program
-        .current_dir(folder.path())
-        .args(["optimize", "conv.tflite", "--streaming", "9"])
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
+    let streaming = ["optimize", "conv.tflite", "--streaming", "9"];
+    let errors = refused(folder.path(), &streaming);
     assert!(errors.contains("input 't0' has no axis 9"), "{errors}");
     assert!(!folder.path().join("conv.mopt").exists());
 }

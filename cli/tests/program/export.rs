@@ -1,5 +1,6 @@
 //! `modelopt export --to rust` as a user types it, and the library that comes out.
 
+use crate::{refused, repository, run, shared, text};
 use assert_cmd::Command;
 use runtime::host::Runner;
 use std::path::{Path, PathBuf};
@@ -21,40 +22,9 @@ fn main() {
 }
 "#;
 
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
-
-fn text(path: &Path) -> String {
-    path.display().to_string()
-}
-
 /// The digits' model that the example of the firmware exports.
 fn digits() -> PathBuf {
     repository("firmware/one-model/digits.mopt")
-}
-
-/// Runs a command in a folder; the exit code, the standard output, the standard error stream.
-fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("modelopt")
-        .unwrap()
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
-/// Runs a command that must fail, and gives what it says.
-fn refused(folder: &Path, arguments: &[&str]) -> String {
-    let (code, _, errors) = run(folder, arguments);
-    assert_eq!(code, 2, "{errors}");
-    errors
 }
 
 #[test]
@@ -211,11 +181,7 @@ fn the_library_builds_without_a_warning_and_answers_as_a_session() {
 
 /// A model beside the repository, quantized here.
 fn real_model_answers_as_a_session(model: &str, data: &[&str]) {
-    let shared = std::env::var_os("MODELOPT_SHARED").map_or(repository("../shared"), PathBuf::from);
-    if !shared.is_dir() {
-        println!("skipped: ../shared is missing");
-        return;
-    }
+    let Some(shared) = shared("") else { return };
     let folder = tempfile::tempdir().unwrap();
     let source = text(&shared.join("models").join(model));
     let data: Vec<String> = data
