@@ -31,7 +31,9 @@ fn check(model: &str, stripes: usize) -> Option<([usize; 2], f64)> {
         ..Options::default()
     };
     let whole = compile(&graph, &options).unwrap();
-    let patched = patch(&graph, stripes, &options).unwrap().unwrap();
+    let patched = patch(&graph, stripes, whole.arena_bytes, &options)
+        .unwrap()
+        .unwrap();
     let parts = compile(&patched.graph, &options).unwrap();
     assert!(answers(&parts.bytes) == answers(&whole.bytes), "{model}");
     let added = patched.graph.macs() as f64 / graph.macs() as f64 - 1.0;

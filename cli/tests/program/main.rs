@@ -4,6 +4,7 @@ mod bad_input;
 mod export;
 mod exporters;
 mod front_end;
+mod goal;
 mod integer;
 mod main_job;
 mod operators;

@@ -102,16 +102,40 @@ impl<'a> Session<'a> {
         memory: &'a mut [u8],
     ) -> Result<Self, Error> {
         let parts = parts(&model, ops)?;
-        let needed = parts.arena + parts.scratch + parts.prepared;
-        if memory.len() < needed || !memory.as_ptr().addr().is_multiple_of(ALIGNMENT) {
-            return Err(Error::new(Reason::Memory, needed));
+        let working_bytes = (parts.arena + parts.scratch).min(memory.len());
+        let (working, prepared) = memory.split_at_mut(working_bytes);
+        Self::with_parts(model, ops, parts, working, prepared)
+    }
+
+    /// As [`Session::new`], with memory in two parts, as [`Session::memory_parts`] gives their sizes.
+    #[cfg(feature = "host")]
+    pub(crate) fn in_parts(
+        model: Model<'a>,
+        ops: &'a [&'static Op],
+        working: &'a mut [u8],
+        prepared: &'a mut [u8],
+    ) -> Result<Self, Error> {
+        let parts = parts(&model, ops)?;
+        Self::with_parts(model, ops, parts, working, prepared)
+    }
+
+    fn with_parts(
+        model: Model<'a>,
+        ops: &'a [&'static Op],
+        parts: Parts,
+        working: &'a mut [u8],
+        prepared: &'a mut [u8],
+    ) -> Result<Self, Error> {
+        let working_bytes = parts.arena + parts.scratch;
+        let holds = working.len() >= working_bytes && prepared.len() >= parts.prepared;
+        if !holds || !working.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return Err(Error::new(Reason::Memory, working_bytes + parts.prepared));
         }
-        let (working, rest) = memory.split_at_mut(parts.arena + parts.scratch);
-        let prepared = &mut rest[..parts.prepared];
+        let prepared = &mut prepared[..parts.prepared];
         if !prepared.is_empty() {
             prepare(&model, ops, prepared);
         }
-        let session = Self::resume(model, ops, working, &rest[..parts.prepared]);
+        let session = Self::resume(model, ops, &mut working[..working_bytes], prepared);
         session.reset();
         Ok(session)
     }

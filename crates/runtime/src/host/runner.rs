@@ -175,10 +175,9 @@ fn memory(model: Model<'_>, ops: &[&'static Op]) -> Result<[AlignedBytes; 2], Er
     if bytes > MEMORY_BYTES_MAX {
         return Err(Error::new(Reason::Memory, bytes));
     }
-    let mut memory = AlignedBytes::zeroed(bytes);
-    Session::new(model, ops, memory.bytes_mut())?;
-    let (working, prepared) = memory.bytes().split_at(working_bytes);
-    Ok([working, prepared].map(AlignedBytes::copy_of))
+    let [mut working, mut prepared] = [working_bytes, prepared_bytes].map(AlignedBytes::zeroed);
+    Session::in_parts(model, ops, working.bytes_mut(), prepared.bytes_mut())?;
+    Ok([working, prepared])
 }
 
 /// Runs one operator on host tensors, through the same lowering and kernels as a whole model.

@@ -241,8 +241,15 @@ fn fits_multiples<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
 fn transform<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
     tap: impl Fn(usize) -> Lanes,
 ) -> [[Lanes; REACH]; REACH] {
-    let columns = [0, 1, 2].map(|column| F::window([0, 1, 2].map(|row| tap(3 * row + column))));
-    core::array::from_fn(|i| F::window(columns.map(|column| column[i])))
+    let mut columns = [[Lanes([0; 32]); REACH]; 3];
+    for (column, numbers) in columns.iter_mut().enumerate() {
+        *numbers = F::window([tap(column), tap(3 + column), tap(6 + column)]);
+    }
+    let mut numbers = [[Lanes([0; 32]); REACH]; REACH];
+    for (i, line) in numbers.iter_mut().enumerate() {
+        *line = F::window([columns[0][i], columns[1][i], columns[2][i]]);
+    }
+    numbers
 }
 
 /// A convolution and its memory, whose sizes were compared.
