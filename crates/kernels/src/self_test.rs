@@ -313,6 +313,36 @@ struct Case {
     overlap: bool,
 }
 
+/// So many inputs or weights.
+fn numbers(case: &Case, count: usize, next: &mut impl FnMut() -> u64) -> Vec<i8> {
+    // Extremes that are all alike bring sums to what they can be at most.
+    let alike = case.extreme && case.seed.is_multiple_of(5);
+    let first = next();
+    let mut value = || match (case.extreme, if alike { first } else { next() }) {
+        (true, bits) => [-128, 127][(bits >> 63) as usize],
+        (false, bits) => (bits >> 56) as i8,
+    };
+    (0..count).map(|_| value()).collect()
+}
+
+fn weights(case: &Case, geometry: &Geometry, next: &mut impl FnMut() -> u64) -> Vec<i8> {
+    let count = geometry.output[2] * geometry.taps();
+    let most = if case.seed.is_multiple_of(3) {
+        // The largest whose sums still fit 32 bits 576 times: some loops compute these.
+        (i32::MAX as usize / (128 * 576) / geometry.taps()).clamp(1, 127) as i8
+    } else if case.seed.is_multiple_of(2) {
+        // As quantization chooses them: some loops rely on it.
+        127
+    } else {
+        return numbers(case, count, next);
+    };
+    let clamped = |weight: i8| weight.clamp(-most, most);
+    numbers(case, count, next)
+        .into_iter()
+        .map(clamped)
+        .collect()
+}
+
 /// Channel records with multipliers that bring sums of so many taps into the range of int8.
 fn records(
     case: &Case,
@@ -390,33 +420,8 @@ impl ConvolutionsI8 {
 
 fn check_i8(kernels: &ConvolutionsI8, geometry: Geometry, case: Case) {
     let mut next = noise(case.seed);
-    // Extremes that are all alike bring sums to what they can be at most.
-    let alike = case.extreme && case.seed.is_multiple_of(5);
-    let mut values = |n: usize| -> Vec<i8> {
-        let first = next();
-        let value = |bits: u64| match case.extreme {
-            true => [-128, 127][(bits >> 63) as usize],
-            false => (bits >> 56) as i8,
-        };
-        (0..n)
-            .map(|_| value(if alike { first } else { next() }))
-            .collect()
-    };
-    let input = values(elements(geometry.input));
-    let mut weights = values(geometry.output[2] * geometry.taps());
-    if case.seed.is_multiple_of(2) {
-        // As quantization chooses them: some loops rely on it.
-        weights
-            .iter_mut()
-            .for_each(|weight| *weight = (*weight).max(-127));
-    }
-    if case.seed.is_multiple_of(3) {
-        // The largest whose sums still fit 32 bits 576 times: some loops compute these.
-        let most = (i32::MAX as usize / (128 * 576) / geometry.taps()).clamp(1, 127) as i8;
-        weights
-            .iter_mut()
-            .for_each(|weight| *weight = (*weight).clamp(-most, most));
-    }
+    let input = numbers(&case, elements(geometry.input), &mut next);
+    let weights = weights(&case, &geometry, &mut next);
     let (narrow, wide) = records(&case, &geometry, &mut next);
     let requantize = requantization(&case, &mut next);
     let outputs = elements(geometry.output);

@@ -30,7 +30,7 @@ impl Sub for Lanes {
 
 /// Squares of `SIDE` by `SIDE` outputs from `REACH` by `REACH` inputs.
 pub(super) trait Form<const SIDE: usize, const REACH: usize> {
-    /// What sums are `[SIDE * SIDE]` outputs times.
+    /// How many times the sums of outputs what becomes of sums of products is.
     const MULTIPLE: i32;
 
     /// `G g` for a row or a column of windows.
