@@ -326,21 +326,17 @@ fn numbers(case: &Case, count: usize, next: &mut impl FnMut() -> u64) -> Vec<i8>
 }
 
 fn weights(case: &Case, geometry: &Geometry, next: &mut impl FnMut() -> u64) -> Vec<i8> {
-    let count = geometry.output[2] * geometry.taps();
-    let most = if case.seed.is_multiple_of(3) {
+    let lowest = match [3, 2].map(|of| case.seed.is_multiple_of(of)) {
         // The largest whose sums still fit 32 bits 576 times: some loops compute these.
-        (i32::MAX as usize / (128 * 576) / geometry.taps()).clamp(1, 127) as i8
-    } else if case.seed.is_multiple_of(2) {
+        [true, _] => -((i32::MAX as usize / (128 * 576) / geometry.taps()).clamp(1, 127) as i8),
         // As quantization chooses them: some loops rely on it.
-        127
-    } else {
-        return numbers(case, count, next);
+        [_, true] => -127,
+        _ => -128,
     };
-    let clamped = |weight: i8| weight.clamp(-most, most);
-    numbers(case, count, next)
-        .into_iter()
-        .map(clamped)
-        .collect()
+    let clamped = |weight: i8| weight.clamp(lowest, lowest.saturating_neg());
+    let count = geometry.output[2] * geometry.taps();
+    let weights = numbers(case, count, next);
+    weights.into_iter().map(clamped).collect()
 }
 
 /// Channel records with multipliers that bring sums of so many taps into the range of int8.
