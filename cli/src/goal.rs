@@ -34,12 +34,10 @@ enum Target {
 }
 
 impl Target {
-    fn name(self) -> &'static str {
-        match self {
-            Target::CortexM4 => "cortex-m4",
-            Target::CortexM7 => "cortex-m7",
-            Target::CortexM33 => "cortex-m33",
-        }
+    /// As it is typed.
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or(String::new(), |value| value.get_name().to_string())
     }
 }
 

@@ -39,21 +39,23 @@ fn flattened(mut writer: Writer) -> GraphProto {
     classified(writer, &flat, 8 * SIDE * SIDE / 4)
 }
 
+/// Optimizes a file and checks it on samples.
+const OPTIMIZE: [&str; 6] = [
+    "optimize",
+    "model.onnx",
+    "-o",
+    "float.mopt",
+    "--check",
+    "test.npy",
+];
+
 /// Runs a file through the program; what `optimize` and `quantize` say of it.
 fn check(folder: &Path, model: &[u8], dims: &[usize]) -> [Value; 2] {
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
     write("model.onnx", model);
     write("calib.npy", &npy(dims, 1));
     write("test.npy", &npy(dims, 2));
-    let optimize = [
-        "optimize",
-        "model.onnx",
-        "-o",
-        "float.mopt",
-        "--check",
-        "test.npy",
-    ];
-    let optimized = json(folder, &optimize);
+    let optimized = json(folder, &OPTIMIZE);
     let data = ["--data", "test.npy"];
     let same = json(
         folder,
@@ -246,20 +248,12 @@ fn every_pass_can_be_left_out() {
     let path = folder.path();
     std::fs::write(path.join("model.onnx"), file(keras(), 11)).unwrap();
     std::fs::write(path.join("test.npy"), npy(&[6, SIDE, SIDE, CHANNELS], 3)).unwrap();
-    let optimize = [
-        "optimize",
-        "model.onnx",
-        "-o",
-        "float.mopt",
-        "--check",
-        "test.npy",
-    ];
-    let all = json(path, &optimize);
+    let all = json(path, &OPTIMIZE);
     let passes = all["passes"].as_array().unwrap();
     assert_eq!(passes.len(), 9);
     for pass in passes {
         let name = pass["name"].as_str().unwrap();
-        let made = json(path, &[&optimize[..], &["--without", name]].concat());
+        let made = json(path, &[&OPTIMIZE[..], &["--without", name]].concat());
         let left = made["passes"].as_array().unwrap();
         let left = left.iter().find(|other| other["name"] == name).unwrap();
         assert_eq!(left["changes"], 0, "{name}");
@@ -269,7 +263,7 @@ fn every_pass_can_be_left_out() {
             .unwrap();
         assert!(difference < 1e-4, "without {name}: {difference}");
     }
-    let (code, printed, _) = run(path, &optimize);
+    let (code, printed, _) = run(path, &OPTIMIZE);
     assert!(
         code == 0 && printed.contains("checked on 6 samples"),
         "{printed}"

@@ -4,29 +4,23 @@ use crate::{demo, json, run};
 use serde_json::Value;
 use std::path::Path;
 
-/// Quantizes the digits into `digits.mopt`.
-fn quantize(folder: &Path) -> Value {
+/// What quantizes the digits into `digits.mopt` if a gate holds.
+fn judged(gate: &str) -> Vec<String> {
     let (model, train) = (demo("digits.onnx"), demo("train.npy"));
     let (test, labels) = (demo("test.npy"), demo("test_labels.npy"));
-    json(
-        folder,
-        &[
-            "quantize",
-            &model,
-            "--calib",
-            &train,
-            "--scale",
-            "0.0625",
-            "--eval",
-            &test,
-            "--labels",
-            &labels,
-            "--gate",
-            "top1>=-0.01@baseline",
-            "--report",
-            "report.html",
-        ],
-    )
+    let arguments = [
+        "quantize", &model, "--calib", &train, "--scale", "0.0625", "--eval", &test, "--labels",
+        &labels, "--gate", gate,
+    ];
+    arguments.map(String::from).to_vec()
+}
+
+/// Quantizes the digits into `digits.mopt`.
+fn quantize(folder: &Path) -> Value {
+    let judged = judged("top1>=-0.01@baseline");
+    let arguments = judged.iter().map(String::as_str);
+    let report = ["--report", "report.html"];
+    json(folder, &arguments.chain(report).collect::<Vec<_>>())
 }
 
 #[test]
@@ -240,25 +234,9 @@ fn half_precision_weights_halve_a_float_file() {
 #[test]
 fn a_gate_that_does_not_hold_keeps_the_file_from_being_written() {
     let folder = tempfile::tempdir().unwrap();
-    let (model, train) = (demo("digits.onnx"), demo("train.npy"));
-    let (test, labels) = (demo("test.npy"), demo("test_labels.npy"));
-    let (code, _, errors) = run(
-        folder.path(),
-        &[
-            "quantize",
-            &model,
-            "--calib",
-            &train,
-            "--scale",
-            "0.0625",
-            "--eval",
-            &test,
-            "--labels",
-            &labels,
-            "--gate",
-            "top1>=1.5",
-        ],
-    );
+    let judged = judged("top1>=1.5");
+    let arguments: Vec<&str> = judged.iter().map(String::as_str).collect();
+    let (code, _, errors) = run(folder.path(), &arguments);
     assert_eq!(code, 1, "{errors}");
     assert!(errors.contains("top1>=1.5"), "{errors}");
     assert!(!folder.path().join("digits.mopt").exists());

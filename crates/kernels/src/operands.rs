@@ -64,6 +64,22 @@ impl Geometry {
         self.window.kernel[0] * self.window.kernel[1] * self.input[2] / self.groups.max(1)
     }
 
+    /// Whether windows are of 3 x 3, side by side without gaps, over all channels: the form that squares
+    /// of outputs are for.
+    pub(crate) fn is_three_by_three(&self) -> bool {
+        // Compared as arrays, these would be calls of `memcmp`.
+        let Window {
+            kernel: [3, 3],
+            stride: [1, 1],
+            dilation: [1, 1],
+            ..
+        } = self.window
+        else {
+            return false;
+        };
+        self.groups == 1
+    }
+
     /// Whether the convolution is a matrix product over pixels: 1 x 1, no stride, no padding.
     pub fn is_pointwise(&self) -> bool {
         // Compared as arrays, these would be calls of `memcmp`.

@@ -2,8 +2,8 @@
 //! can pack and plan.
 
 use super::plan;
+use crate::Geometry;
 use crate::squares::{PRODUCTS, REACH, SIDE, numbers_of_window};
-use crate::{Geometry, Window};
 
 /// Output channels that are computed together.
 pub(super) const BLOCK: usize = 4;
@@ -33,22 +33,15 @@ pub(crate) struct Squares {
 impl Squares {
     /// `None` where windows do not have that form.
     pub(crate) fn of(geometry: &Geometry) -> Option<Squares> {
-        // Compared as arrays, these would be calls of `memcmp`.
-        let Window {
-            kernel: [3, 3],
-            stride: [1, 1],
-            dilation: [1, 1],
-            ..
-        } = geometry.window
-        else {
+        if !geometry.is_three_by_three() {
             return None;
-        };
+        }
         let ([_, width, inputs], [rows, columns, outputs]) = (geometry.input, geometry.output);
         let is_whole = inputs.is_multiple_of(INPUTS_STEP) && outputs.is_multiple_of(BLOCK);
         let is_moderate = [inputs, outputs, width, rows, columns]
             .iter()
             .all(|size| (1..1 << 11).contains(size));
-        (is_whole && is_moderate && geometry.groups == 1).then_some(Squares {
+        (is_whole && is_moderate).then_some(Squares {
             inputs,
             outputs,
             row_bytes: width * inputs,

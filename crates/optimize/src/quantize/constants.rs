@@ -1,6 +1,6 @@
 //! Constants among activations: tables that are picked from, parts of a whole, one side of a sum.
 
-use super::forms::{activations, has_number};
+use super::forms::{activations, has_number, is_constant};
 use super::range;
 use graph::{DType, Data, Graph, Kind, Node, Quantization, ValueId};
 use runtime::ops::binary::{Binary, Function};
@@ -23,12 +23,7 @@ pub(crate) fn quantize(
             function: Function::Div,
             ..
         })
-    ) && node
-        .inputs
-        .get(1)
-        .copied()
-        .flatten()
-        .is_some_and(|id| graph.value(id).data.is_some());
+    ) && is_constant(graph, node, 1);
     if let Kind::Binary(binary) = &mut node.kind
         && inverted
     {

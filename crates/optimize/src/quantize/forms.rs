@@ -176,7 +176,7 @@ fn norm_size(graph: &Graph, node: &Node, first: usize) -> usize {
     })
 }
 
-fn is_constant(graph: &Graph, node: &Node, index: usize) -> bool {
+pub(crate) fn is_constant(graph: &Graph, node: &Node, index: usize) -> bool {
     let id = node.inputs.get(index).copied().flatten();
     id.is_some_and(|id| graph.value(id).data.is_some())
 }

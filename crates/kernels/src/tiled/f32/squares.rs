@@ -53,13 +53,9 @@ pub(crate) struct Squares {
 impl Squares {
     /// `None` where windows do not have that form, or are better multiplied one by one.
     pub(crate) fn of(geometry: &Geometry) -> Option<Squares> {
-        let Window {
-            kernel,
-            stride,
-            dilation,
-            ..
-        } = geometry.window;
-        let is_plain = kernel == [3, 3] && stride == [1, 1] && dilation == [1, 1];
+        if !geometry.is_three_by_three() {
+            return None;
+        }
         let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
         let is_whole = inputs % CHANNEL_MULTIPLE == 0 && outputs % CHANNEL_MULTIPLE == 0;
         let columns = geometry.output[1];
@@ -72,7 +68,7 @@ impl Squares {
             outputs,
         };
         let is_moderate = inputs.max(outputs).max(columns) < 1 << 12;
-        let serves = is_plain && geometry.groups == 1 && is_whole && is_worth && is_moderate;
+        let serves = is_whole && is_worth && is_moderate;
         (serves && squares.elements() <= ELEMENTS_MAX).then_some(squares)
     }
 

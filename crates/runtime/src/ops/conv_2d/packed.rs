@@ -1,6 +1,6 @@
 //! Weights that a file carries packed for an architecture, beside those that every other one reads.
 
-use super::{Convolution, Elements, geometry, kept};
+use super::{geometry, kept, run_integer};
 use crate::{Architecture, Run};
 use format::{DType, Node};
 use kernels::Binding;
@@ -36,25 +36,15 @@ pub(super) fn scratch_bytes(node: &Node<'_>, architecture: Architecture) -> usiz
 
 pub(super) fn run(run: &Run<'_>) {
     match kernels::i8::TAKES_PACKED && run.node.input_count() > OPERAND {
-        true => run_packed(run),
+        true => {
+            let binding = Binding {
+                prepared: run.node.constant(OPERAND),
+                ..run.binding()
+            };
+            run_integer(run, binding, kernels::i8::conv_2d_packed);
+        }
         false => kept::run(run),
     }
-}
-
-fn run_packed(run: &Run<'_>) {
-    let (Some(input), Some(output)) = (run.node.input(0), run.node.output(0)) else { return };
-    let convolution = Convolution::between(&run.node, &input, &output);
-    let elements = Elements {
-        input: run.view(&input),
-        output: run.cells_of(&output),
-        weights: run.constant(1),
-        channels: run.constant(2),
-    };
-    let binding = Binding {
-        prepared: run.node.constant(OPERAND),
-        ..run.binding()
-    };
-    convolution.run(&elements, binding, kernels::i8::conv_2d_packed);
 }
 
 /// The weights of a node of [`super::I8`] packed for [`ARCHITECTURE`]; `None` where that has no faster

@@ -30,9 +30,6 @@ impl Sub for Lanes {
 
 /// Squares of `SIDE` by `SIDE` outputs from `REACH` by `REACH` inputs.
 pub(super) trait Form<const SIDE: usize, const REACH: usize> {
-    /// How many times the sums of outputs what becomes of sums of products is.
-    const MULTIPLE: i32;
-
     /// `G g` for a row or a column of windows.
     fn window(taps: [Lanes; 3]) -> [Lanes; REACH];
 
@@ -63,8 +60,6 @@ pub(super) trait Form<const SIDE: usize, const REACH: usize> {
 pub(super) struct Two;
 
 impl Form<2, 4> for Two {
-    const MULTIPLE: i32 = 4;
-
     fn window(taps: [Lanes; 3]) -> [Lanes; 4] {
         line_of_window(taps)
     }
@@ -101,12 +96,13 @@ impl Form<2, 4> for Two {
 /// 24, 24 and 1 times the papers'. `A'` makes them equal, 24 times.
 pub(super) struct Four;
 
+/// How many times the sums of outputs what becomes of sums of products is with [`Four`].
+pub(super) const FOUR_MULTIPLE: i32 = 24 * 24;
+
 /// What 9 times is 1, in 32 bits.
 const NINTH: i32 = 954_437_177;
 
 impl Form<4, 6> for Four {
-    const MULTIPLE: i32 = 24 * 24;
-
     fn window([a, b, c]: [Lanes; 3]) -> [Lanes; 6] {
         let (twice_b, twice_c) = (b + b, c + c);
         let outer = a + twice_c + twice_c;

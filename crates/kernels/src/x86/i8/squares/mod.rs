@@ -17,7 +17,7 @@ use crate::tiled::i8::{Records, Starts, Strip, record_words, records_of};
 use crate::tiled::plan::{Kind, Runs, blocks};
 use crate::tiled::squares::pixels;
 use crate::x86::Avx2;
-use crate::{Binding, Conv2dConstants, Conv2dI8, Geometry, Window};
+use crate::{Binding, Conv2dConstants, Conv2dI8, Geometry};
 use core::arch::x86_64::*;
 use forms::{Form, Four, Lanes, Two};
 
@@ -60,18 +60,17 @@ impl Squares {
     /// The largest that serve. `None` where windows do not have that form, or channels do not fill
     /// vectors.
     pub(super) fn of(geometry: &Geometry) -> Option<Squares> {
-        let Window {
-            kernel,
-            stride,
-            dilation,
-            ..
-        } = geometry.window;
-        let is_plain = kernel == [3, 3] && stride == [1, 1] && dilation == [1, 1];
+        if !geometry.is_three_by_three() {
+            return None;
+        }
         let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
         let is_whole = inputs % MULTIPLES[0] == 0 && outputs % MULTIPLES[1] == 0;
         let columns = geometry.output[1];
         let is_moderate = inputs.max(outputs).max(columns) < 1 << 11;
         let is_worth = inputs >= INPUTS_MIN && outputs >= 16 && columns >= 2;
+        if !(is_whole && is_moderate && is_worth) {
+            return None;
+        }
         let squares = Squares {
             side: 4,
             columns,
@@ -80,8 +79,7 @@ impl Squares {
         };
         let is_large = columns >= COLUMNS_MIN && squares.own_scratch_bytes() <= SCRATCH_BYTES_MAX;
         let squares = if is_large { squares } else { squares.small() };
-        let serves = is_plain && geometry.groups == 1 && is_whole && is_moderate && is_worth;
-        (serves && squares.scratch_bytes() <= SCRATCH_BYTES_MAX).then_some(squares)
+        (squares.scratch_bytes() <= SCRATCH_BYTES_MAX).then_some(squares)
     }
 
     /// The same with a side of 2, for weights that are too large for 4.
@@ -140,7 +138,7 @@ impl Squares {
             return;
         };
         let (packed, records) = rest.split_at_mut(self.weight_bytes().min(rest.len()));
-        let is_large = self.side == 4 && fits_multiples::<4, 6, Four>(constants);
+        let is_large = self.side == 4 && fits_four(constants);
         front.fill(if is_large { 4 } else { 2 });
         match is_large {
             true => self.pack::<4, 6, Four>(constants, packed),
@@ -226,14 +224,12 @@ impl Squares {
     }
 }
 
-/// Whether no sum times the multiple exceeds 32 bits, whatever the inputs.
-fn fits_multiples<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
-    constants: &Conv2dConstants<'_>,
-) -> bool {
+/// Whether what sums become with [`Four`] never exceeds 32 bits, whatever the inputs.
+fn fits_four(constants: &Conv2dConstants<'_>) -> bool {
     let taps = constants.geometry.taps().max(1);
     constants.weights.chunks(taps).all(|weights| {
         let magnitudes: i64 = weights.iter().map(|&weight| i64::from(weight).abs()).sum();
-        magnitudes * 128 * i64::from(F::MULTIPLE) <= i64::from(i32::MAX)
+        magnitudes * 128 * i64::from(forms::FOUR_MULTIPLE) <= i64::from(i32::MAX)
     })
 }
 
