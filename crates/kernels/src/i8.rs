@@ -162,9 +162,9 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
 
 fn conv_2d_alone(operands: &Conv2dI8<'_>) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(vnni) = x86::AvxVnni::detect() {
+    if let Some(vnni) = x86::Avx512Vnni::detect() {
         return tiled::i8::conv_2d(vnni, operands);
-    } else if let Some(vnni) = x86::Avx512Vnni::detect() {
+    } else if let Some(vnni) = x86::AvxVnni::detect() {
         return tiled::i8::conv_2d(vnni, operands);
     } else if let Some(avx2) = x86::Avx2::detect() {
         return x86::i8::conv_2d(avx2, operands);

@@ -59,10 +59,10 @@ impl Architecture {
             return Architecture::Helium;
         }
         #[cfg(target_arch = "x86_64")]
-        if crate::x86::AvxVnni::detect().is_some() {
-            return Architecture::AvxVnni;
-        } else if crate::x86::Avx512Vnni::detect().is_some() {
+        if crate::x86::Avx512Vnni::detect().is_some() {
             return Architecture::Avx512Vnni;
+        } else if crate::x86::AvxVnni::detect().is_some() {
+            return Architecture::AvxVnni;
         } else if crate::x86::Avx2::detect().is_some() {
             return Architecture::Avx2;
         }

@@ -38,7 +38,7 @@ impl AvxVnni {
     }
 }
 
-/// Proof that AVX2, FMA, and AVX512-VNNI for vectors of 256 bits are there.
+/// Proof that AVX2, FMA, and AVX512-VNNI with what its vectors of 512 bits take are there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512Vnni(());
 
@@ -49,6 +49,7 @@ impl Avx512Vnni {
         #[cfg(any(test, feature = "std"))]
         if std::arch::is_x86_feature_detected!("avx512vnni")
             && std::arch::is_x86_feature_detected!("avx512vl")
+            && std::arch::is_x86_feature_detected!("avx512bw")
         {
             return Avx2::detect().map(|_| Avx512Vnni(()));
         }

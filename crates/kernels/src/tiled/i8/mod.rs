@@ -79,12 +79,17 @@ pub(crate) trait Tiles: Copy {
     type Weight: Plain;
     /// What staged inputs exceed inputs by in products of everything but depthwise convolutions.
     const INPUT_OFFSET: i32 = 0;
+    /// The same in those of depthwise convolutions.
+    const CHANNEL_OFFSET: i32 = 0;
     /// Neighbouring taps of a run that are multiplied together.
     const TAPS: usize;
     /// Taps of a channel that are multiplied together by depthwise loops.
     const CHANNEL_TAPS: usize;
     /// Outputs of a block, 8 or 16. The last block of a group has 8 where those are enough.
     const BLOCK: usize;
+    /// Channels of a block of a depthwise convolution, which has a record for every [`Tiles::BLOCK`] of
+    /// them. Where whole numbers of pixels fill a block, it holds the channels once for each pixel.
+    const CHANNELS: usize = Self::BLOCK;
     /// Whether there are shifts by another distance in every lane.
     const SHIFTS_LANES: bool;
     /// Outputs and inputs that fully connected layers multiply at a time: their weights are
@@ -97,6 +102,11 @@ pub(crate) trait Tiles: Copy {
 
     /// The channel at `position` of packed weights of a depthwise convolution's block.
     fn channel_at(position: usize) -> usize {
+        Self::output_at(position, Self::BLOCK)
+    }
+
+    /// The channel whose sum is at `position` of such a block.
+    fn sum_at(position: usize) -> usize {
         Self::output_at(position, Self::BLOCK)
     }
 

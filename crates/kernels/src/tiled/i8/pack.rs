@@ -40,7 +40,7 @@ pub(super) fn weight_bytes<T: Tiles>(geometry: &Geometry, kind: &Kind) -> usize 
             outputs.saturating_mul(weights_per_output::<T>(geometry, &Runs::of(geometry)))
         }
         Kind::Depthwise(_) => {
-            let channels = geometry.output[2].next_multiple_of(T::BLOCK);
+            let channels = geometry.output[2].next_multiple_of(T::CHANNELS);
             channels.saturating_mul(geometry.taps().next_multiple_of(T::CHANNEL_TAPS))
         }
         Kind::Vector => return vector_bytes::<T>(geometry),
@@ -133,14 +133,22 @@ fn pack_blocks<T: Tiles>(geometry: &Geometry, weights: &[i8], put: &mut impl FnM
 
 fn pack_channels<T: Tiles>(geometry: &Geometry, weights: &[i8], put: &mut impl FnMut(Option<&i8>)) {
     let (taps, channels) = (geometry.taps(), geometry.output[2]);
-    for first in (0..channels).step_by(T::BLOCK) {
+    for first in (0..channels).step_by(T::CHANNELS) {
         for step in 0..taps.div_ceil(T::CHANNEL_TAPS) {
-            for i in 0..T::BLOCK * T::CHANNEL_TAPS {
-                let channel = first + T::channel_at(i / T::CHANNEL_TAPS);
+            for i in 0..T::CHANNELS * T::CHANNEL_TAPS {
+                let at = T::channel_at(i / T::CHANNEL_TAPS);
                 let tap = step * T::CHANNEL_TAPS + i % T::CHANNEL_TAPS;
-                let exists = channel < channels && tap < taps;
-                put(weights.get(tap * channels + channel).filter(|_| exists));
+                let channel = channel_of::<T>(channels, first, at).filter(|_| tap < taps);
+                put(channel.and_then(|channel| weights.get(tap * channels + channel)));
             }
         }
     }
+}
+
+/// The channel at a place of the block of a depthwise convolution whose first channel is `first`; `None`
+/// behind the last channel, but where channels fill a block several times.
+pub(super) fn channel_of<T: Tiles>(channels: usize, first: usize, at: usize) -> Option<usize> {
+    let fills = T::CHANNELS.is_multiple_of(channels.max(1));
+    let channel = first + if fills { at % channels } else { at };
+    (channel < channels).then_some(channel)
 }

@@ -10,6 +10,7 @@
 //! | lanes | bias, multiplier, –, shift |
 
 use super::Tiles;
+use super::pack::channel_of;
 use crate::tiled::plan::{Kind, blocks};
 use crate::{Channels, Conv2dConstants, Geometry};
 use format::fixed::{Channel, Requantize, Rounding};
@@ -122,11 +123,14 @@ fn header_words(blocks: usize) -> usize {
 }
 
 fn block_count<T: Tiles>(geometry: &Geometry, kind: &Kind) -> usize {
-    let groups = match kind {
-        Kind::Depthwise(_) => 1,
-        _ => geometry.groups.max(1),
-    };
-    groups * (geometry.output[2] / groups).div_ceil(T::BLOCK)
+    let outputs = geometry.output[2];
+    match kind {
+        Kind::Depthwise(_) => outputs.div_ceil(T::CHANNELS) * (T::CHANNELS / T::BLOCK),
+        _ => {
+            let groups = geometry.groups.max(1);
+            groups * (outputs / groups).div_ceil(T::BLOCK)
+        }
+    }
 }
 
 /// Words of the records.
@@ -135,21 +139,34 @@ pub(crate) fn words<T: Tiles>(geometry: &Geometry, kind: &Kind) -> usize {
     header_words(count).saturating_add(count.saturating_mul(PARTS * T::BLOCK))
 }
 
-/// The channels of every block in the order of its sums.
-fn each_block<T: Tiles>(
-    geometry: &Geometry,
-    kind: &Kind,
-) -> impl Iterator<Item = [Option<usize>; LANES_MAX]> {
-    let is_depthwise = matches!(kind, Kind::Depthwise(_));
-    let groups = if is_depthwise {
-        1
-    } else {
-        geometry.groups.max(1)
-    };
+/// The channels of a record, as many as a block has outputs.
+type Lanes = [Option<usize>; LANES_MAX];
+
+/// Calls `each` with the channels of every record in the order of its sums.
+fn each_record<T: Tiles>(geometry: &Geometry, kind: &Kind, each: impl FnMut(Lanes)) {
+    match kind {
+        Kind::Depthwise(_) => records_of_channels::<T>(geometry).for_each(each),
+        _ => records_of_blocks::<T>(geometry).for_each(each),
+    }
+}
+
+fn records_of_channels<T: Tiles>(geometry: &Geometry) -> impl Iterator<Item = Lanes> {
+    let channels = geometry.output[2];
+    (0..channels).step_by(T::CHANNELS).flat_map(move |first| {
+        (0..T::CHANNELS).step_by(T::BLOCK).map(move |start| {
+            core::array::from_fn(|position| {
+                let at = (position < T::BLOCK).then(|| T::sum_at(start + position));
+                at.and_then(|at| channel_of::<T>(channels, first, at))
+            })
+        })
+    })
+}
+
+fn records_of_blocks<T: Tiles>(geometry: &Geometry) -> impl Iterator<Item = Lanes> {
+    let groups = geometry.groups.max(1);
     let outputs = geometry.output[2] / groups;
     (0..groups).flat_map(move |group| {
         blocks(outputs, T::BLOCK).map(move |(first, width)| {
-            let width = if is_depthwise { T::BLOCK } else { width };
             core::array::from_fn(|position| {
                 if position >= width {
                     return None;
@@ -178,12 +195,22 @@ pub(crate) fn records_of<T: Tiles>(
 /// Packs the records with `put`.
 fn pack<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, mut put: impl FnMut(i32)) {
     let geometry = &constants.geometry;
-    let rule = |lanes: &[Option<usize>; LANES_MAX]| rule_of::<T>(constants, kind, lanes);
+    // A block of a depthwise convolution may have several records, which are to have one rule.
+    let common = match kind {
+        Kind::Depthwise(_) => {
+            Some(rule_of::<T>(constants, kind, 0..geometry.output[2]))
+        }
+        _ => None,
+    };
+    let rule = |lanes: &Lanes| {
+        let own = || rule_of::<T>(constants, kind, lanes.iter().copied().flatten());
+        common.unwrap_or_else(own)
+    };
     put(lowest(constants));
-    each_block::<T>(geometry, kind).for_each(|lanes| put(rule(&lanes) as i32));
+    each_record::<T>(geometry, kind, |lanes| put(rule(&lanes) as i32));
     let count = block_count::<T>(geometry, kind);
     (1 + count..header_words(count)).for_each(|_| put(0));
-    for lanes in each_block::<T>(geometry, kind) {
+    each_record::<T>(geometry, kind, |lanes| {
         let rule = rule(&lanes);
         let records = lanes.map(|channel| match channel {
             Some(channel) => {
@@ -198,7 +225,7 @@ fn pack<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, mut put: impl Fn
                 .iter()
                 .for_each(|record| put(record[part]));
         }
-    }
+    });
 }
 
 /// The word about weights of -128, which those of a depthwise convolution may have in pairs.
@@ -219,10 +246,10 @@ fn lowest(constants: &Conv2dConstants<'_>) -> i32 {
 fn rule_of<T: Tiles>(
     constants: &Conv2dConstants<'_>,
     kind: &Kind,
-    lanes: &[Option<usize>; LANES_MAX],
+    mut channels: impl Iterator<Item = usize>,
 ) -> Rule {
     let requantize = &constants.requantize;
-    let all = |fits: &dyn Fn(usize) -> bool| lanes.iter().flatten().all(|&channel| fits(channel));
+    let mut all = |fits: &dyn Fn(usize) -> bool| channels.all(|channel| fits(channel));
     match (constants.channels, requantize.rounding) {
         (Channels::High(_), _) => {
             let [low, high] = limits(requantize);
@@ -273,6 +300,16 @@ fn wide(words: &[i32], channel: usize) -> [i32; 3] {
 
 /// The largest magnitude of a channel's sum without its bias.
 fn sum_max(constants: &Conv2dConstants<'_>, kind: &Kind, channel: usize) -> i64 {
+    let weights = weights_of(constants, kind, channel);
+    weights.map(|weight| 128 * i64::from(weight).abs()).sum()
+}
+
+/// The weights of a channel.
+fn weights_of<'a>(
+    constants: &Conv2dConstants<'a>,
+    kind: &Kind,
+    channel: usize,
+) -> impl Iterator<Item = i8> + use<'a> {
     let geometry = &constants.geometry;
     let taps = geometry.taps();
     let (start, step) = match kind {
@@ -280,19 +317,20 @@ fn sum_max(constants: &Conv2dConstants<'_>, kind: &Kind, channel: usize) -> i64 
         _ => (channel * taps, 1),
     };
     let weights = constants.weights.get(start..).unwrap_or(&[]);
-    let row = weights.iter().step_by(step.max(1)).take(taps);
-    row.map(|&weight| 128 * i64::from(weight).abs()).sum()
+    weights.iter().step_by(step.max(1)).take(taps).copied()
 }
 
 /// What the offset of staged inputs adds to a channel's sums. Sums wrap round, and end within 32 bits.
 fn excess<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, channel: usize) -> i32 {
-    if T::INPUT_OFFSET == 0 || matches!(kind, Kind::Depthwise(_)) {
+    let offset = match kind {
+        Kind::Depthwise(_) => T::CHANNEL_OFFSET,
+        _ => T::INPUT_OFFSET,
+    };
+    if offset == 0 {
         return 0;
     }
-    let taps = constants.geometry.taps();
-    let weights = constants.weights.get(channel * taps..).unwrap_or(&[]);
-    let sum: i32 = weights.iter().take(taps).map(|&w| i32::from(w)).sum();
-    sum.wrapping_mul(T::INPUT_OFFSET)
+    let sum: i32 = weights_of(constants, kind, channel).map(i32::from).sum();
+    sum.wrapping_mul(offset)
 }
 
 fn record(constants: &Conv2dConstants<'_>, rule: Rule, channel: usize) -> [i32; PARTS] {

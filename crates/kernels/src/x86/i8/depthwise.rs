@@ -2,7 +2,6 @@
 //! bits, which holds for all weights but two of -128, and pairs of those sums in 32.
 
 use super::finish::{Block, Finish, Scale, with_rule};
-use super::widen::Sixteen;
 use crate::tiled::i8::{Strip, Weights};
 use crate::tiled::plan::DEPTHWISE_TAPS_MAX;
 use core::arch::x86_64::*;
@@ -28,12 +27,12 @@ type Sums = [__m256i; 2];
 /// `strip.output` has room for all channels of the pixels; weights and records are what
 /// `prepare_conv_2d` wrote for the geometry.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip<I: Sixteen, W: Sixteen>(weights: &Weights<'_, W>, strip: &Strip<'_, I>) {
+pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {
     let geometry = &weights.operands.geometry;
     let channels = geometry.output[2];
     let columns = geometry.window.kernel[1];
     let apart = geometry.window.dilation[1] * channels;
-    let mut taps = [core::ptr::null::<I>(); DEPTHWISE_TAPS_MAX];
+    let mut taps = [core::ptr::null::<i16>(); DEPTHWISE_TAPS_MAX];
     let taps = &mut taps[..strip.rows.len() * columns];
     for (taps, row) in taps.chunks_exact_mut(columns).zip(strip.rows) {
         for (column, tap) in taps.iter_mut().enumerate() {
@@ -73,25 +72,25 @@ pub(super) unsafe fn strip<I: Sixteen, W: Sixteen>(weights: &Weights<'_, W>, str
 }
 
 /// Up to 16 channels from `channel` on, of some pixels.
-struct Lanes<'a, I, W> {
+struct Lanes<'a> {
     /// The taps of the strip's first pixel.
-    taps: &'a [*const I],
+    taps: &'a [*const i16],
     /// How many elements further those of the pixels are.
     places: &'a [usize],
     /// Whether the products of two taps are added up in 16 bits.
     adds_pairs: bool,
-    weights: *const W,
+    weights: *const i16,
     channel: usize,
     block: Block<'a>,
 }
 
 /// Taps that are added up at once.
-struct Pass<'a, I, W> {
-    taps: &'a [*const I],
+struct Pass<'a> {
+    taps: &'a [*const i16],
     /// How many elements further the first channel is, of every pixel.
     places: &'a [usize],
     channel: usize,
-    weights: *const W,
+    weights: *const i16,
     /// What the first pixel's products are added to, and how many of them further the next one's is.
     before: *const Sums,
     before_step: usize,
@@ -99,7 +98,7 @@ struct Pass<'a, I, W> {
     sums: *mut Sums,
 }
 
-impl<I: Sixteen, W: Sixteen> Lanes<'_, I, W> {
+impl Lanes<'_> {
     /// Writes the outputs from `output` on, those of the pixels `apart` bytes between them.
     ///
     /// # Safety
@@ -164,20 +163,20 @@ impl<I: Sixteen, W: Sixteen> Lanes<'_, I, W> {
     }
 }
 
-impl<I: Sixteen, W: Sixteen> Pass<'_, I, W> {
+impl Pass<'_> {
     /// # Safety
     ///
     /// There are `T` taps, which are readable for all pixels, and blocks of weights for them;
     /// `before` and `sums` are readable and writable for as many pixels.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn add<const T: usize>(&self) {
-        let mut taps = [core::ptr::null::<I>(); T];
+        let mut taps = [core::ptr::null::<i16>(); T];
         let mut weights = [_mm256_setzero_si256(); T];
         // SAFETY: the caller's promise.
         unsafe {
             for t in 0..T {
                 taps[t] = self.taps.get_unchecked(t).add(self.channel);
-                weights[t] = W::load(self.weights.add(16 * t));
+                weights[t] = _mm256_loadu_si256(self.weights.add(16 * t).cast());
             }
             for (pixel, &place) in self.places.iter().enumerate() {
                 let before = self.before.add(pixel * self.before_step).read();
@@ -196,14 +195,17 @@ impl<I: Sixteen, W: Sixteen> Pass<'_, I, W> {
 /// bits.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn add_products<const T: usize, I: Sixteen>(
+unsafe fn add_products<const T: usize>(
     mut sums: Sums,
-    taps: &[*const I; T],
+    taps: &[*const i16; T],
     weights: &[__m256i; T],
     at: usize,
 ) -> Sums {
-    // SAFETY: the caller's promise.
-    let product = |t: usize| unsafe { _mm256_mullo_epi16(I::load(taps[t].add(at)), weights[t]) };
+    let product = |t: usize| {
+        // SAFETY: the caller's promise.
+        let inputs = unsafe { _mm256_loadu_si256(taps[t].add(at).cast()) };
+        _mm256_mullo_epi16(inputs, weights[t])
+    };
     let pair = |t: usize| match T.saturating_sub(t) {
         0 => _mm256_setzero_si256(),
         1 => product(t),

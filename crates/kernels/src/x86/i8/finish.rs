@@ -8,9 +8,9 @@ use format::fixed::{Requantize, Rounding, requantize_double, requantize_single};
 /// What is the same for all blocks of a convolution.
 #[derive(Clone, Copy)]
 pub(super) struct Finish {
-    zero_point: __m256i,
-    min: __m128i,
-    max: __m128i,
+    pub(super) zero_point: __m256i,
+    pub(super) min: __m128i,
+    pub(super) max: __m128i,
     /// Half of an output of the rule `Near`, and its zero point.
     near_start: __m256i,
     near_shift: __m128i,
@@ -88,7 +88,7 @@ impl Block<'_> {
     /// As for [`Block::store`].
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn parts<const N: usize>(&self) -> [[__m256i; 3]; N] {
+    pub(super) unsafe fn parts<const N: usize>(&self) -> [[__m256i; 3]; N] {
         let mut parts = [[_mm256_setzero_si256(); 3]; N];
         for (n, parts) in parts.iter_mut().enumerate() {
             // SAFETY: `n < N <= 2`.
@@ -244,6 +244,13 @@ pub(super) trait Scale {
     ///
     /// The machine has AVX2 and FMA.
     unsafe fn scale(finish: &Finish, sums: __m256i, parts: [__m256i; 3]) -> __m256i;
+
+    /// The same for 16 sums.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AVX512-F.
+    unsafe fn scale_sixteen(finish: &Finish, sums: __m512i, parts: [__m512i; 3]) -> __m512i;
 }
 
 /// No rule of the file: sums that more is to be computed from.
@@ -260,6 +267,12 @@ impl Scale for Raw {
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn scale(_: &Finish, sums: __m256i, _: [__m256i; 3]) -> __m256i {
+        sums
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    unsafe fn scale_sixteen(_: &Finish, sums: __m512i, _: [__m512i; 3]) -> __m512i {
         sums
     }
 }
@@ -280,6 +293,19 @@ impl Scale for Near {
         let rounded = _mm256_add_epi32(products, finish.near_start);
         _mm256_sra_epi32(rounded, finish.near_shift)
     }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    unsafe fn scale_sixteen(
+        finish: &Finish,
+        sums: __m512i,
+        [multiplier, low, high]: [__m512i; 3],
+    ) -> __m512i {
+        let limited = _mm512_min_epi32(_mm512_max_epi32(sums, low), high);
+        let products = _mm512_mullo_epi32(limited, multiplier);
+        let rounded = _mm512_add_epi32(products, _mm512_broadcast_i64x4(finish.near_start));
+        _mm512_sra_epi32(rounded, finish.near_shift)
+    }
 }
 
 impl Scale for High {
@@ -290,6 +316,14 @@ impl Scale for High {
         let [even, odd] = products(sums, multiplier);
         high_words(_mm256_add_epi64(even, half), _mm256_add_epi64(odd, half))
     }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    unsafe fn scale_sixteen(_: &Finish, sums: __m512i, [multiplier, ..]: [__m512i; 3]) -> __m512i {
+        let half = _mm512_set1_epi64(1 << 31);
+        let [even, odd] = products_of_sixteen(sums, multiplier);
+        high_words_of_sixteen(_mm512_add_epi64(even, half), _mm512_add_epi64(odd, half))
+    }
 }
 
 impl Scale for Single {
@@ -299,6 +333,18 @@ impl Scale for Single {
         let [even, odd] = products(sums, multiplier);
         let rounded = _mm256_add_epi32(high_words(even, odd), half);
         _mm256_srav_epi32(rounded, right)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    unsafe fn scale_sixteen(
+        _: &Finish,
+        sums: __m512i,
+        [multiplier, half, right]: [__m512i; 3],
+    ) -> __m512i {
+        let [even, odd] = products_of_sixteen(sums, multiplier);
+        let rounded = _mm512_add_epi32(high_words_of_sixteen(even, odd), half);
+        _mm512_srav_epi32(rounded, right)
     }
 }
 
@@ -313,6 +359,22 @@ impl Scale for Double {
         let first = high_words(_mm256_add_epi64(even, nudge), _mm256_add_epi64(odd, nudge));
         let second = _mm256_srlv_epi32(_mm256_add_epi32(first, half), right);
         _mm256_sign_epi32(second, sums)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    unsafe fn scale_sixteen(
+        _: &Finish,
+        sums: __m512i,
+        [multiplier, half, right]: [__m512i; 3],
+    ) -> __m512i {
+        let nudge = _mm512_set1_epi64(1 << 30);
+        let [even, odd] = products_of_sixteen(_mm512_abs_epi32(sums), multiplier);
+        let first =
+            high_words_of_sixteen(_mm512_add_epi64(even, nudge), _mm512_add_epi64(odd, nudge));
+        let second = _mm512_srlv_epi32(_mm512_add_epi32(first, half), right);
+        let zero = _mm512_setzero_si512();
+        _mm512_mask_sub_epi32(second, _mm512_cmplt_epi32_mask(sums, zero), zero, second)
     }
 }
 
@@ -339,6 +401,19 @@ impl Scale for Lanes {
         // SAFETY: as above.
         unsafe { core::mem::transmute(sums) }
     }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    unsafe fn scale_sixteen(finish: &Finish, sums: __m512i, parts: [__m512i; 3]) -> __m512i {
+        let low = parts.map(|part| _mm512_castsi512_si256(part));
+        let high = parts.map(|part| _mm512_extracti64x4_epi64::<1>(part));
+        // SAFETY: the machine has AVX2 and FMA as well.
+        unsafe {
+            let low = Self::scale(finish, _mm512_castsi512_si256(sums), low);
+            let high = Self::scale(finish, _mm512_extracti64x4_epi64::<1>(sums), high);
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+        }
+    }
 }
 
 /// Products of the even and of the odd lanes.
@@ -360,6 +435,27 @@ fn products(sums: __m256i, multiplier: __m256i) -> [__m256i; 2] {
 #[target_feature(enable = "avx2,fma")]
 fn high_words(even: __m256i, odd: __m256i) -> __m256i {
     _mm256_blend_epi32::<0xAA>(_mm256_srli_epi64::<32>(even), odd)
+}
+
+/// As [`products`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn products_of_sixteen(sums: __m512i, multiplier: __m512i) -> [__m512i; 2] {
+    let odd = [
+        _mm512_srli_epi64::<32>(sums),
+        _mm512_srli_epi64::<32>(multiplier),
+    ];
+    [
+        _mm512_mul_epi32(sums, multiplier),
+        _mm512_mul_epi32(odd[0], odd[1]),
+    ]
+}
+
+/// As [`high_words`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn high_words_of_sixteen(even: __m512i, odd: __m512i) -> __m512i {
+    _mm512_mask_mov_epi32(_mm512_srli_epi64::<32>(even), 0xAAAA, odd)
 }
 
 /// Evaluates an expression in which a name stands for the type of a rule.

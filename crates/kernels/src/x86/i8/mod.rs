@@ -1,8 +1,10 @@
-//! int8 loops: neighbouring taps are multiplied and added up as `multiply.rs` says, those of single
-//! channels by `vpmullw` while 16 bits hold their sums.
+//! int8 loops. With AVX2 alone, pairs of taps are multiplied and added up exactly as numbers of 16 bits
+//! (`vpmaddwd`), those of single channels by `vpmullw` while 16 bits hold their sums. Sets that
+//! multiply fours of bytes have loops of their own: [`fours`].
 
 mod depthwise;
 mod finish;
+mod fours;
 mod line;
 mod multiply;
 mod pool;
@@ -11,13 +13,13 @@ mod tile;
 mod vector;
 mod widen;
 
-use super::{Avx2, Avx512Vnni, AvxVnni};
+use super::Avx2;
 use crate::tiled::i8::{self, Strip, Tiles, Weights};
 use crate::{Conv2dConstants, Conv2dI8, Geometry, scalar};
-pub(crate) use line::add;
-pub(crate) use multiply::Raised;
 #[cfg(test)]
-pub(crate) use multiply::emulated::EmulatedVnni;
+pub(crate) use fours::EmulatedVnni;
+pub(crate) use fours::Raised;
+pub(crate) use line::add;
 pub(crate) use pool::{average_pool_2d, max_pool_2d, window_sums};
 use squares::Squares;
 
@@ -66,61 +68,42 @@ fn output_at(position: usize, width: usize) -> usize {
     }
 }
 
-/// The loops for a set that stages inputs and weights as so and so.
-macro_rules! tiles {
-    ($set:ty, $input:ty, $weight:ty, $taps:literal, $offset:expr, $stage:path) => {
-        /// A value proves the features that the loops need.
-        impl Tiles for $set {
-            type Input = $input;
-            type Weight = $weight;
-            const INPUT_OFFSET: i32 = $offset;
-            const TAPS: usize = $taps;
-            const CHANNEL_TAPS: usize = 1;
-            const BLOCK: usize = 16;
-            const SHIFTS_LANES: bool = true;
-            const VECTOR_PACK: Option<[usize; 2]> = Some([vector::ROWS, vector::STEP]);
+/// A value proves the features that the loops need.
+impl Tiles for Avx2 {
+    type Input = i16;
+    type Weight = i16;
+    const TAPS: usize = 2;
+    const CHANNEL_TAPS: usize = 1;
+    const BLOCK: usize = 16;
+    const SHIFTS_LANES: bool = true;
+    const VECTOR_PACK: Option<[usize; 2]> = Some([vector::ROWS, vector::STEP]);
 
-            fn output_at(position: usize, width: usize) -> usize {
-                output_at(position, width)
-            }
+    fn output_at(position: usize, width: usize) -> usize {
+        output_at(position, width)
+    }
 
-            /// In sequence, as inputs are.
-            fn channel_at(position: usize) -> usize {
-                position
-            }
+    /// In sequence, as inputs are.
+    fn channel_at(position: usize) -> usize {
+        position
+    }
 
-            unsafe fn widen(self, from: *const i8, to: *mut $input, count: usize) {
-                // SAFETY: the caller's promise, and the features are there.
-                unsafe { $stage(from, to, count) }
-            }
+    unsafe fn widen(self, from: *const i8, to: *mut i16, count: usize) {
+        // SAFETY: the caller's promise, and the features are there.
+        unsafe { widen::widen(from, to, count) }
+    }
 
-            unsafe fn vector(self, weights: &Weights<'_, $weight>, staged: *mut $input) {
-                // SAFETY: the caller's promise, and the features are there.
-                unsafe { vector::multiply::<Self>(weights, staged) }
-            }
+    unsafe fn vector(self, weights: &Weights<'_, i16>, staged: *mut i16) {
+        // SAFETY: the caller's promise, and the features are there.
+        unsafe { vector::multiply::<Self>(weights, staged) }
+    }
 
-            unsafe fn strip(self, weights: &Weights<'_, $weight>, strip: &Strip<'_, $input>) {
-                // SAFETY: the caller's promise, and the features are there.
-                unsafe { tile::strip::<Self>(weights, strip) }
-            }
+    unsafe fn strip(self, weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {
+        // SAFETY: the caller's promise, and the features are there.
+        unsafe { tile::strip(weights, strip) }
+    }
 
-            unsafe fn depthwise(self, weights: &Weights<'_, $weight>, strip: &Strip<'_, $input>) {
-                // SAFETY: the caller's promise, and the features are there.
-                unsafe { depthwise::strip(weights, strip) }
-            }
-        }
-    };
+    unsafe fn depthwise(self, weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {
+        // SAFETY: the caller's promise, and the features are there.
+        unsafe { depthwise::strip(weights, strip) }
+    }
 }
-
-tiles!(Avx2, i16, i16, 2, 0, widen::widen);
-tiles!(AvxVnni, Raised, i8, 4, multiply::RAISED_BY, widen::raise);
-tiles!(Avx512Vnni, Raised, i8, 4, multiply::RAISED_BY, widen::raise);
-#[cfg(test)]
-tiles!(
-    EmulatedVnni,
-    Raised,
-    i8,
-    4,
-    multiply::RAISED_BY,
-    widen::raise
-);

@@ -1,23 +1,26 @@
 //! The register tile: up to 6 pixels by 8 or 16 outputs.
 
 use super::finish::{Block, Finish, Scale, with_rule};
-use super::multiply::{Multiply, broadcast};
 use crate::tiled::i8::{STARTS_MAX, Starts, Strip, Weights, weights_per_output};
 use crate::tiled::plan::{Runs, blocks, padded_outputs};
 use crate::tiled::unrolled;
+use crate::x86::Avx2;
 use core::arch::x86_64::*;
 
 /// One block of outputs.
-pub(super) struct Product<'a, P: Multiply> {
-    pub(super) weights: *const P::Weight,
+pub(super) struct Product<'a> {
+    pub(super) weights: *const i16,
     pub(super) block: Block<'a>,
     /// Where the steps of taps are.
-    pub(super) steps: Starts<'a, P::Input>,
+    pub(super) steps: Starts<'a, i16>,
     /// Elements between a run's start and the group's first channel.
     pub(super) offset: usize,
     /// Bytes of a pixel's outputs.
     pub(super) channels: usize,
 }
+
+/// Taps of a step: pairs, for `vpmaddwd`.
+const TAPS: usize = 2;
 
 /// The fewest steps of a run that needs no list of starts.
 const RUN_STEPS_MIN: usize = 12;
@@ -31,18 +34,15 @@ const VECTOR_BYTES: usize = 32;
 ///
 /// As `Tiles::strip`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip<P: Multiply>(
-    weights: &Weights<'_, P::Weight>,
-    strip: &Strip<'_, P::Input>,
-) {
+pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {
     let geometry = &weights.operands.geometry;
     let channels = geometry.output[2];
     let group_outputs = channels / geometry.groups;
-    let each = weights_per_output::<P>(geometry, &weights.runs);
+    let each = weights_per_output::<Avx2>(geometry, &weights.runs);
     let finish = Finish::new(weights.operands);
     let mut starts = [core::ptr::null(); STARTS_MAX];
     let steps = Starts::of(
-        P::TAPS,
+        TAPS,
         weights.runs,
         strip.rows,
         RUN_STEPS_MIN,
@@ -57,7 +57,7 @@ pub(super) unsafe fn strip<P: Multiply>(
             // has a record; the rest is the caller's promise, as `channel + valid <= channels`.
             unsafe {
                 let (rule, record) = weights.records.block(index);
-                let product = &Product::<P> {
+                let product = &Product {
                     weights: weights.packed.add(start),
                     block: Block {
                         finish: &finish,
@@ -70,8 +70,8 @@ pub(super) unsafe fn strip<P: Multiply>(
                 };
                 let output = strip.output.add(channel);
                 match width {
-                    16 => with_rule!(rule, S => block_tiles::<P, 2, S>(strip, product, output)),
-                    _ => with_rule!(rule, S => block_tiles::<P, 1, S>(strip, product, output)),
+                    16 => with_rule!(rule, S => block_tiles::<2, S>(strip, product, output)),
+                    _ => with_rule!(rule, S => block_tiles::<1, S>(strip, product, output)),
                 }
             }
             index += 1;
@@ -83,9 +83,9 @@ pub(super) unsafe fn strip<P: Multiply>(
 ///
 /// As [`strip`], for one block of `8 * N` outputs that starts at `output`.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn block_tiles<P: Multiply, const N: usize, S: Scale>(
-    strip: &Strip<'_, P::Input>,
-    product: &Product<'_, P>,
+pub(super) unsafe fn block_tiles<const N: usize, S: Scale>(
+    strip: &Strip<'_, i16>,
+    product: &Product<'_>,
     output: *mut i8,
 ) {
     for (from, first, size) in strip.tiles(6) {
@@ -94,12 +94,12 @@ pub(super) unsafe fn block_tiles<P: Multiply, const N: usize, S: Scale>(
         unsafe {
             let to = output.add(first * product.channels);
             match size {
-                1 => P::tile::<1, N, S>(strip, product, from, to),
-                2 => P::tile::<2, N, S>(strip, product, from, to),
-                3 => P::tile::<3, N, S>(strip, product, from, to),
-                4 => P::tile::<4, N, S>(strip, product, from, to),
-                5 => P::tile::<5, N, S>(strip, product, from, to),
-                _ => P::tile::<6, N, S>(strip, product, from, to),
+                1 => tile::<1, N, S>(strip, product, from, to),
+                2 => tile::<2, N, S>(strip, product, from, to),
+                3 => tile::<3, N, S>(strip, product, from, to),
+                4 => tile::<4, N, S>(strip, product, from, to),
+                5 => tile::<5, N, S>(strip, product, from, to),
+                _ => tile::<6, N, S>(strip, product, from, to),
             }
         }
     }
@@ -110,12 +110,13 @@ pub(super) unsafe fn block_tiles<P: Multiply, const N: usize, S: Scale>(
 /// # Safety
 ///
 /// The taps of every pixel, `step` elements apart, and the weights of the block are readable.
-#[inline(always)]
-unsafe fn multiply<P: Multiply, const M: usize, const N: usize>(
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn multiply<const M: usize, const N: usize>(
     sums: &mut [[__m256i; N]; M],
-    taps: *const P::Input,
+    taps: *const i16,
     step: usize,
-    weights: *const P::Weight,
+    weights: *const i16,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -124,9 +125,9 @@ unsafe fn multiply<P: Multiply, const M: usize, const N: usize>(
             *w = _mm256_loadu_si256(weights.byte_add(VECTOR_BYTES * n).cast());
         }
         for (m, sum) in sums.iter_mut().enumerate() {
-            let inputs = broadcast(taps.add(m * step));
+            let inputs = _mm256_set1_epi32(taps.add(m * step).cast::<i32>().read_unaligned());
             for n in 0..N {
-                sum[n] = P::add_products(sum[n], inputs, w[n]);
+                sum[n] = _mm256_add_epi32(sum[n], _mm256_madd_epi16(inputs, w[n]));
             }
         }
     }
@@ -136,12 +137,11 @@ unsafe fn multiply<P: Multiply, const M: usize, const N: usize>(
 ///
 /// # Safety
 ///
-/// As [`block_tiles`]; `from` is the first pixel's offset in every row, and the machine has what `P`
-/// needs.
-#[inline(always)]
-pub(super) unsafe fn tile<P: Multiply, const M: usize, const N: usize, S: Scale>(
-    strip: &Strip<'_, P::Input>,
-    product: &Product<'_, P>,
+/// As [`block_tiles`]; `from` is the first pixel's offset in every row.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile<const M: usize, const N: usize, S: Scale>(
+    strip: &Strip<'_, i16>,
+    product: &Product<'_>,
     from: usize,
     output: *mut i8,
 ) {
@@ -154,7 +154,7 @@ pub(super) unsafe fn tile<P: Multiply, const M: usize, const N: usize, S: Scale>
         match product.steps {
             Starts::Each(starts) => {
                 for start in starts {
-                    multiply::<P, M, N>(&mut sums, start.add(from), strip.step, weights);
+                    multiply::<M, N>(&mut sums, start.add(from), strip.step, weights);
                     weights = weights.byte_add(VECTOR_BYTES * N);
                 }
             }
@@ -166,9 +166,9 @@ pub(super) unsafe fn tile<P: Multiply, const M: usize, const N: usize, S: Scale>
                 for &row in strip.rows {
                     for run in 0..per_row {
                         let start = row.add(from + run * apart);
-                        for step in 0..length.div_ceil(P::TAPS) {
-                            let taps = start.add(P::TAPS * step);
-                            multiply::<P, M, N>(&mut sums, taps, strip.step, weights);
+                        for step in 0..length.div_ceil(TAPS) {
+                            let taps = start.add(TAPS * step);
+                            multiply::<M, N>(&mut sums, taps, strip.step, weights);
                             weights = weights.byte_add(VECTOR_BYTES * N);
                         }
                     }

@@ -2,7 +2,7 @@
 //!
 //! Sets that take the inputs' magnitudes do not serve weights of -128.
 
-use super::finish::{Block, Finish, Scale, with_rule};
+use super::finish::{Block, Finish, with_rule};
 use super::multiply::Multiply;
 use crate::tiled::i8::Weights;
 use crate::{Conv2dI8, scalar};
@@ -42,6 +42,7 @@ pub(super) unsafe fn multiply<P: Multiply>(
             return scalar::i8::conv_2d(operands);
         }
         let inputs = stage::<P>(operands, staged);
+        let output = operands.output.as_ptr().cast_mut().cast::<i8>();
         for (index, first) in (0..outputs).step_by(2 * ROWS).enumerate() {
             let (rule, record) = weights.records.block(index);
             let block = Block {
@@ -53,15 +54,11 @@ pub(super) unsafe fn multiply<P: Multiply>(
             if outputs - first > ROWS {
                 let a = P::dots(packed, &inputs, each);
                 let b = P::dots(packed.add(ROWS * each), &inputs, each);
-                // In the order of a block of 16 (see `Tiles::output_at`).
-                let sums = [
-                    _mm256_permute2x128_si256::<0x20>(a, b),
-                    _mm256_permute2x128_si256::<0x31>(a, b),
-                ];
-                with_rule!(rule, S => store::<2, S>(&block, sums, operands, first));
+                with_rule!(rule, S => P::store_sixteen::<S>(&block, [a, b], output.add(first)));
             } else {
-                let sums = [P::dots(packed, &inputs, each)];
-                with_rule!(rule, S => store::<1, S>(&block, sums, operands, first));
+                let sums = P::dots(packed, &inputs, each);
+                let sums = [_mm256_add_epi32(sums, block.bias::<1>()[0])];
+                with_rule!(rule, S => block.store::<1, S>(sums, output.add(first)));
             }
         }
     }
@@ -95,27 +92,6 @@ unsafe fn stage<P: Multiply>(operands: &Conv2dI8<'_>, staged: *mut P::Input) -> 
             _mm256_storeu_si256(magnitudes.add(k).cast(), _mm256_abs_epi8(step));
         }
         Inputs { values, magnitudes }
-    }
-}
-
-/// # Safety
-///
-/// As for `Block::store`; outputs from `first` on exist.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn store<const N: usize, S: Scale>(
-    block: &Block<'_>,
-    mut sums: [__m256i; N],
-    operands: &Conv2dI8<'_>,
-    first: usize,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        for (sum, bias) in sums.iter_mut().zip(block.bias::<N>()) {
-            *sum = _mm256_add_epi32(*sum, bias);
-        }
-        let output = operands.output.as_ptr().cast_mut().cast::<i8>().add(first);
-        block.store::<N, S>(sums, output);
     }
 }
 

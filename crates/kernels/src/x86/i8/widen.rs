@@ -1,6 +1,6 @@
-//! Staged elements: int8 widened to 16 bits, or raised, and 16 of them in a vector.
+//! Staged elements: int8 widened to 16 bits, or raised.
 
-use super::multiply::Raised;
+use super::fours::Raised;
 use core::arch::x86_64::*;
 
 /// Widens `count` elements.
@@ -41,42 +41,5 @@ pub(super) unsafe fn raise(from: *const i8, to: *mut Raised, count: usize) {
         for i in whole..count {
             to.add(i).write(Raised::from(from.add(i).read()));
         }
-    }
-}
-
-/// Elements that depthwise loops take 16 of as numbers of 16 bits.
-pub(super) trait Sixteen: Copy {
-    /// # Safety
-    ///
-    /// 16 elements are readable, and the machine has AVX2.
-    unsafe fn load(from: *const Self) -> __m256i;
-}
-
-impl Sixteen for i16 {
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn load(from: *const Self) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_loadu_si256(from.cast()) }
-    }
-}
-
-impl Sixteen for i8 {
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn load(from: *const Self) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast())) }
-    }
-}
-
-/// The inputs before they were raised.
-impl Sixteen for Raised {
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn load(from: *const Self) -> __m256i {
-        // SAFETY: the caller's promise.
-        let raised = unsafe { _mm_loadu_si128(from.cast()) };
-        _mm256_cvtepi8_epi16(_mm_xor_si128(raised, _mm_set1_epi8(i8::MIN)))
     }
 }

@@ -357,7 +357,7 @@ impl Task<'_> {
             for (first, width) in blocks(outputs, 16) {
                 // SAFETY: the caller's promise; whole matrices and blocks lie before these.
                 unsafe {
-                    let block = &Product::<Avx2> {
+                    let block = &Product {
                         weights: self.weights.add((product * outputs + first) * inputs),
                         block: Block {
                             finish,
@@ -386,8 +386,8 @@ impl Task<'_> {
                         output,
                     };
                     match width {
-                        16 => block_tiles::<Avx2, 2, Raw>(strip, block, output),
-                        _ => block_tiles::<Avx2, 1, Raw>(strip, block, output),
+                        16 => block_tiles::<2, Raw>(strip, block, output),
+                        _ => block_tiles::<1, Raw>(strip, block, output),
                     }
                 }
             }

@@ -1,0 +1,65 @@
+//! From sums to outputs, 64 of them at a time.
+
+use super::lanes::Lanes;
+use crate::x86::i8::finish::{Finish, Scale};
+use core::arch::x86_64::*;
+
+/// The parts of a record behind the bias.
+///
+/// # Safety
+///
+/// The record is whole, and the machine has the lanes.
+#[inline(always)]
+pub(super) unsafe fn parts<L: Lanes>(record: *const i32) -> [L; 3] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        [
+            L::load(record.add(16)),
+            L::load(record.add(32)),
+            L::load(record.add(48)),
+        ]
+    }
+}
+
+/// Four times 16 sums as bytes: those of each quarter are the same quarters of the four, in order.
+///
+/// # Safety
+///
+/// The parts are of records of the rule `S`, and the machine has the lanes.
+#[inline(always)]
+pub(super) unsafe fn bytes<L: Lanes, S: Scale>(
+    finish: &Finish,
+    [a, b, c, d]: [L; 4],
+    parts: [[L; 3]; 4],
+) -> L {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut low = a
+            .scale::<S>(finish, parts[0])
+            .words(b.scale::<S>(finish, parts[1]));
+        let mut high = c
+            .scale::<S>(finish, parts[2])
+            .words(d.scale::<S>(finish, parts[3]));
+        if S::IS_LIMITED {
+            return low.bytes(high);
+        }
+        low = low.with_zero_point(finish);
+        high = high.with_zero_point(finish);
+        low.bytes(high).limited(finish)
+    }
+}
+
+/// The 16 outputs of each of four pixels.
+///
+/// # Safety
+///
+/// As [`bytes`].
+#[inline(always)]
+pub(super) unsafe fn pixels<L: Lanes, S: Scale>(
+    finish: &Finish,
+    sums: [L; 4],
+    parts: [L; 3],
+) -> [__m128i; 4] {
+    // SAFETY: the caller's promise.
+    unsafe { bytes::<L, S>(finish, sums, [parts; 4]).transposed() }
+}
