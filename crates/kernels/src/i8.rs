@@ -28,11 +28,11 @@ use format::fixed::Rounding;
 pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::i8::conv_2d_scratch_bytes(_geometry),
+        Architecture::Avx2 => x86::i8::conv_2d_scratch_bytes::<x86::Avx2>(_geometry),
         #[cfg(target_arch = "x86_64")]
-        Architecture::AvxVnni => tiled::i8::conv_2d_scratch_bytes::<x86::AvxVnni>(_geometry),
+        Architecture::AvxVnni => x86::i8::conv_2d_scratch_bytes::<x86::AvxVnni>(_geometry),
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx512Vnni => tiled::i8::conv_2d_scratch_bytes::<x86::Avx512Vnni>(_geometry),
+        Architecture::Avx512Vnni => x86::i8::conv_2d_scratch_bytes::<x86::Avx512Vnni>(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::i8::conv_2d_scratch_bytes::<Simd128>(_geometry),
         #[cfg(neon)]
@@ -49,11 +49,11 @@ pub fn conv_2d_scratch_bytes(_geometry: &Geometry, architecture: Architecture) -
 pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) -> usize {
     match architecture {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::i8::conv_2d_prepared_bytes(_geometry),
+        Architecture::Avx2 => x86::i8::conv_2d_prepared_bytes::<x86::Avx2>(_geometry),
         #[cfg(target_arch = "x86_64")]
-        Architecture::AvxVnni => tiled::i8::conv_2d_prepared_bytes::<x86::AvxVnni>(_geometry),
+        Architecture::AvxVnni => x86::i8::conv_2d_prepared_bytes::<x86::AvxVnni>(_geometry),
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx512Vnni => tiled::i8::conv_2d_prepared_bytes::<x86::Avx512Vnni>(_geometry),
+        Architecture::Avx512Vnni => x86::i8::conv_2d_prepared_bytes::<x86::Avx512Vnni>(_geometry),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => tiled::i8::conv_2d_prepared_bytes::<Simd128>(_geometry),
         #[cfg(neon)]
@@ -68,14 +68,14 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
 pub fn prepare_conv_2d(_constants: &Conv2dConstants<'_>, _prepared: &mut [u8]) {
     match Architecture::current() {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 => x86::i8::prepare_conv_2d(_constants, _prepared),
+        Architecture::Avx2 => x86::i8::prepare_conv_2d::<x86::Avx2>(_constants, _prepared),
         #[cfg(target_arch = "x86_64")]
         Architecture::AvxVnni => {
-            tiled::i8::prepare_conv_2d::<x86::AvxVnni>(_constants, _prepared);
+            x86::i8::prepare_conv_2d::<x86::AvxVnni>(_constants, _prepared);
         }
         #[cfg(target_arch = "x86_64")]
         Architecture::Avx512Vnni => {
-            tiled::i8::prepare_conv_2d::<x86::Avx512Vnni>(_constants, _prepared);
+            x86::i8::prepare_conv_2d::<x86::Avx512Vnni>(_constants, _prepared);
         }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Architecture::Simd128 => {
@@ -163,9 +163,9 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
 fn conv_2d_alone(operands: &Conv2dI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(vnni) = x86::Avx512Vnni::detect() {
-        return tiled::i8::conv_2d(vnni, operands);
+        return x86::i8::conv_2d(vnni, operands);
     } else if let Some(vnni) = x86::AvxVnni::detect() {
-        return tiled::i8::conv_2d(vnni, operands);
+        return x86::i8::conv_2d(vnni, operands);
     } else if let Some(avx2) = x86::Avx2::detect() {
         return x86::i8::conv_2d(avx2, operands);
     }

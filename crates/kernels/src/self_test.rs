@@ -474,10 +474,7 @@ fn check_i8(kernels: &ConvolutionsI8, geometry: Geometry, case: Case) {
 mod tests {
     use super::*;
     #[cfg(target_arch = "x86_64")]
-    use crate::{
-        tiled,
-        x86::{Avx2, i8::EmulatedVnni},
-    };
+    use crate::x86::{self, Avx2, i8::EmulatedVnni};
     use proptest::prelude::*;
 
     fn skips() -> bool {
@@ -533,12 +530,12 @@ mod tests {
     /// The loops of processors with AVX-VNNI and AVX512-VNNI.
     #[cfg(target_arch = "x86_64")]
     const FOURS: ConvolutionsI8 = ConvolutionsI8 {
-        scratch_bytes: tiled::i8::conv_2d_scratch_bytes::<EmulatedVnni>,
-        prepared_bytes: tiled::i8::conv_2d_prepared_bytes::<EmulatedVnni>,
-        prepare: tiled::i8::prepare_conv_2d::<EmulatedVnni>,
+        scratch_bytes: x86::i8::conv_2d_scratch_bytes::<EmulatedVnni>,
+        prepared_bytes: x86::i8::conv_2d_prepared_bytes::<EmulatedVnni>,
+        prepare: x86::i8::prepare_conv_2d::<EmulatedVnni>,
         conv_2d: |operands| {
             if let Some(avx2) = Avx2::detect() {
-                tiled::i8::conv_2d(EmulatedVnni(avx2), operands);
+                x86::i8::conv_2d(EmulatedVnni(avx2), operands);
             }
         },
     };

@@ -197,9 +197,7 @@ fn pack<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, mut put: impl Fn
     let geometry = &constants.geometry;
     // A block of a depthwise convolution may have several records, which are to have one rule.
     let common = match kind {
-        Kind::Depthwise(_) => {
-            Some(rule_of::<T>(constants, kind, 0..geometry.output[2]))
-        }
+        Kind::Depthwise(_) => Some(rule_of::<T>(constants, kind, 0..geometry.output[2])),
         _ => None,
     };
     let rule = |lanes: &Lanes| {
@@ -249,7 +247,7 @@ fn rule_of<T: Tiles>(
     mut channels: impl Iterator<Item = usize>,
 ) -> Rule {
     let requantize = &constants.requantize;
-    let mut all = |fits: &dyn Fn(usize) -> bool| channels.all(|channel| fits(channel));
+    let mut all = |fits: &dyn Fn(usize) -> bool| channels.all(fits);
     match (constants.channels, requantize.rounding) {
         (Channels::High(_), _) => {
             let [low, high] = limits(requantize);

@@ -7,7 +7,7 @@ use format::fixed::{Requantize, Rounding, requantize_double, requantize_single};
 
 /// What is the same for all blocks of a convolution.
 #[derive(Clone, Copy)]
-pub(super) struct Finish {
+pub(crate) struct Finish {
     pub(super) zero_point: __m256i,
     pub(super) min: __m128i,
     pub(super) max: __m128i,
@@ -45,7 +45,7 @@ impl Finish {
 
 /// Record of a block of `8 * N` outputs: parts of 16 words (see `tiled::i8::Records`).
 #[derive(Clone, Copy)]
-pub(super) struct Block<'a> {
+pub(crate) struct Block<'a> {
     pub(super) finish: &'a Finish,
     pub(super) record: *const i32,
     /// Outputs that exist.
@@ -231,7 +231,7 @@ unsafe fn store_first(block: __m128i, to: *mut i8, valid: usize) {
 }
 
 /// A rule of `tiled::i8::Rule`: loops are compiled for each.
-pub(super) trait Scale {
+pub(crate) trait Scale {
     /// Whether the scaled sums are outputs already: with the zero point, and within limits.
     const IS_LIMITED: bool = false;
 

@@ -20,40 +20,41 @@ use crate::{Conv2dConstants, Conv2dI8, Geometry, scalar};
 pub(crate) use fours::EmulatedVnni;
 pub(crate) use fours::Raised;
 pub(crate) use line::add;
+use multiply::Multiply;
 pub(crate) use pool::{average_pool_2d, max_pool_2d, window_sums};
-use squares::Squares;
+use squares::{Machine, Squares};
 
-/// Scratch memory of a convolution with AVX2 alone, whose pairs of 16 bits hold the numbers of
-/// squares; sets that multiply fours of bytes compute windows as they are.
-pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
-    match Squares::of(geometry) {
-        Some(squares) => squares.scratch_bytes(),
-        None => i8::conv_2d_scratch_bytes::<Avx2>(geometry),
+/// Scratch memory of a convolution.
+pub(crate) fn conv_2d_scratch_bytes<P: Machine>(geometry: &Geometry) -> usize {
+    let windows = i8::conv_2d_scratch_bytes::<P>(geometry);
+    match Squares::of::<P>(geometry) {
+        Some(squares) => squares.scratch_bytes().max(windows),
+        None => windows,
     }
 }
 
 /// What [`prepare_conv_2d`] writes.
-pub(crate) fn conv_2d_prepared_bytes(geometry: &Geometry) -> usize {
-    match Squares::of(geometry) {
-        Some(squares) => squares.prepared_bytes(geometry),
-        None => i8::conv_2d_prepared_bytes::<Avx2>(geometry),
+pub(crate) fn conv_2d_prepared_bytes<P: Machine>(geometry: &Geometry) -> usize {
+    match Squares::of::<P>(geometry) {
+        Some(squares) => squares.prepared_bytes::<P>(geometry),
+        None => i8::conv_2d_prepared_bytes::<P>(geometry),
     }
 }
 
 /// Packs weights and records for [`conv_2d`].
-pub(crate) fn prepare_conv_2d(constants: &Conv2dConstants<'_>, prepared: &mut [u8]) {
-    match Squares::of(&constants.geometry) {
-        Some(squares) => squares.prepare(constants, prepared),
-        None => i8::prepare_conv_2d::<Avx2>(constants, prepared),
+pub(crate) fn prepare_conv_2d<P: Machine>(constants: &Conv2dConstants<'_>, prepared: &mut [u8]) {
+    match Squares::of::<P>(&constants.geometry) {
+        Some(squares) => squares.prepare::<P>(constants, prepared),
+        None => i8::prepare_conv_2d::<P>(constants, prepared),
     }
 }
 
 /// See [`crate::i8::conv_2d`].
-pub(crate) fn conv_2d(avx2: Avx2, operands: &Conv2dI8<'_>) {
-    match Squares::of(&operands.geometry) {
-        Some(squares) if squares.run(avx2, operands) => {}
+pub(crate) fn conv_2d<P: Machine>(machine: P, operands: &Conv2dI8<'_>) {
+    match Squares::of::<P>(&operands.geometry) {
+        Some(squares) if squares.run(machine, operands) => {}
         Some(_) => scalar::i8::conv_2d(operands),
-        None => i8::conv_2d(avx2, operands),
+        None => i8::conv_2d(machine, operands),
     }
 }
 
@@ -94,7 +95,7 @@ impl Tiles for Avx2 {
 
     unsafe fn vector(self, weights: &Weights<'_, i16>, staged: *mut i16) {
         // SAFETY: the caller's promise, and the features are there.
-        unsafe { vector::multiply::<Self>(weights, staged) }
+        unsafe { <Self as Multiply>::multiply(weights, staged) }
     }
 
     unsafe fn strip(self, weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {

@@ -2,8 +2,8 @@
 //! vectors differ in.
 
 use super::finish::{Block, Scale};
-use super::vector::{Inputs, dots};
-use crate::tiled::i8::Tiles;
+use super::vector;
+use crate::tiled::i8::{Tiles, Weights};
 use crate::x86::Avx2;
 use core::arch::x86_64::*;
 
@@ -22,12 +22,12 @@ pub(crate) trait Multiply: Tiles {
     /// where magnitudes are taken.
     unsafe fn add_fours(sums: __m256i, inputs: [__m256i; 2], weights: __m256i) -> __m256i;
 
-    /// [`dots`], compiled for the set.
+    /// [`vector::multiply`], compiled for the set.
     ///
     /// # Safety
     ///
     /// As there.
-    unsafe fn dots(packed: *const i8, inputs: &Inputs, count: usize) -> __m256i;
+    unsafe fn multiply(weights: &Weights<'_, Self::Weight>, staged: *mut Self::Input);
 
     /// Adds the bias to the sums of a block, in the order of its outputs, and writes those outputs that
     /// exist.
@@ -56,13 +56,13 @@ impl Multiply for Avx2 {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn dots(packed: *const i8, inputs: &Inputs, count: usize) -> __m256i {
+    unsafe fn multiply(weights: &Weights<'_, i16>, staged: *mut i16) {
         // SAFETY: the caller's promise.
-        unsafe { dots::<Self>(packed, inputs, count) }
+        unsafe { vector::multiply::<Self>(weights, staged) }
     }
 
     /// Blocks of 16 have their sums in another order: see `Tiles::output_at`.
-    #[target_feature(enable = "avx2,fma")]
+    #[inline(always)]
     unsafe fn store_sixteen<S: Scale>(block: &Block<'_>, [a, b]: [__m256i; 2], to: *mut i8) {
         // SAFETY: the caller's promise.
         unsafe {

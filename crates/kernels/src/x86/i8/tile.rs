@@ -41,13 +41,7 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {
     let each = weights_per_output::<Avx2>(geometry, &weights.runs);
     let finish = Finish::new(weights.operands);
     let mut starts = [core::ptr::null(); STARTS_MAX];
-    let steps = Starts::of(
-        TAPS,
-        weights.runs,
-        strip.rows,
-        RUN_STEPS_MIN,
-        &mut starts,
-    );
+    let steps = Starts::of(TAPS, weights.runs, strip.rows, RUN_STEPS_MIN, &mut starts);
     let mut index = 0;
     for group in 0..geometry.groups {
         for (first, width) in blocks(group_outputs, 16) {

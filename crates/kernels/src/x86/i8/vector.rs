@@ -15,7 +15,7 @@ pub(super) const ROWS: usize = 8;
 pub(super) const STEP: usize = 32;
 
 /// Staged inputs; the last step is filled with what weights of zero are multiplied by.
-pub(super) struct Inputs {
+struct Inputs {
     values: *const i8,
     /// The values where these are not taken.
     magnitudes: *const i8,
@@ -26,7 +26,7 @@ pub(super) struct Inputs {
 /// # Safety
 ///
 /// As `Tiles::vector`.
-#[target_feature(enable = "avx2,fma")]
+#[inline(always)]
 pub(super) unsafe fn multiply<P: Multiply>(
     weights: &Weights<'_, P::Weight>,
     staged: *mut P::Input,
@@ -34,13 +34,13 @@ pub(super) unsafe fn multiply<P: Multiply>(
     let operands = weights.operands;
     let [count, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
     let each = count.next_multiple_of(STEP);
-    let finish = Finish::new(operands);
     // SAFETY: the caller's promise; output `first` exists in each turn, and no more are written
     // than exist.
     unsafe {
         if P::TAKES_MAGNITUDES && weights.records.has_lowest_weight() {
             return scalar::i8::conv_2d(operands);
         }
+        let finish = Finish::new(operands);
         let inputs = stage::<P>(operands, staged);
         let output = operands.output.as_ptr().cast_mut().cast::<i8>();
         for (index, first) in (0..outputs).step_by(2 * ROWS).enumerate() {
@@ -52,11 +52,11 @@ pub(super) unsafe fn multiply<P: Multiply>(
             };
             let packed = weights.packed.cast::<i8>().add(first * each);
             if outputs - first > ROWS {
-                let a = P::dots(packed, &inputs, each);
-                let b = P::dots(packed.add(ROWS * each), &inputs, each);
+                let a = dots::<P>(packed, &inputs, each);
+                let b = dots::<P>(packed.add(ROWS * each), &inputs, each);
                 with_rule!(rule, S => P::store_sixteen::<S>(&block, [a, b], output.add(first)));
             } else {
-                let sums = P::dots(packed, &inputs, each);
+                let sums = dots::<P>(packed, &inputs, each);
                 let sums = [_mm256_add_epi32(sums, block.bias::<1>()[0])];
                 with_rule!(rule, S => block.store::<1, S>(sums, output.add(first)));
             }
@@ -69,6 +69,7 @@ pub(super) unsafe fn multiply<P: Multiply>(
 /// # Safety
 ///
 /// As [`multiply`].
+#[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn stage<P: Multiply>(operands: &Conv2dI8<'_>, staged: *mut P::Input) -> Inputs {
     let count = operands.geometry.input[2];
@@ -102,11 +103,7 @@ unsafe fn stage<P: Multiply>(operands: &Conv2dI8<'_>, staged: *mut P::Input) -> 
 /// `count` inputs, a multiple of `STEP`, are staged, and as many weights of each output packed;
 /// none is -128 where magnitudes are taken. The machine has what `P` needs.
 #[inline(always)]
-pub(super) unsafe fn dots<P: Multiply>(
-    mut packed: *const i8,
-    inputs: &Inputs,
-    count: usize,
-) -> __m256i {
+unsafe fn dots<P: Multiply>(mut packed: *const i8, inputs: &Inputs, count: usize) -> __m256i {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [_mm256_setzero_si256(); ROWS];
@@ -124,6 +121,7 @@ pub(super) unsafe fn dots<P: Multiply>(
 }
 
 /// The sum of each vector, in order.
+#[inline]
 #[target_feature(enable = "avx2,fma")]
 fn horizontal_sums([a, b, c, d, e, f, g, h]: [__m256i; ROWS]) -> __m256i {
     let four = |a, b, c, d| _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));

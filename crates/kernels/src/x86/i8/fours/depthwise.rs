@@ -96,7 +96,9 @@ fn vectors(strip: &Strip<'_, Raised>, channels: usize, taps: usize) -> (usize, u
     let across = CHANNELS / channels;
     match strip.step == channels {
         true => (across.min(strip.pixels), 1),
-        false if PIECES.contains(&across) && across <= strip.pixels && taps == 9 => (across, across),
+        false if PIECES.contains(&across) && across <= strip.pixels && taps == 9 => {
+            (across, across)
+        }
         false => (1, 1),
     }
 }
@@ -201,7 +203,11 @@ impl Channels<'_> {
                 ];
                 if NINE {
                     add(&mut sums, self.inputs::<L, WHOLE>(taps, place), nine[0]);
-                    add(&mut sums, self.inputs::<L, WHOLE>(taps.add(4), place), nine[1]);
+                    add(
+                        &mut sums,
+                        self.inputs::<L, WHOLE>(taps.add(4), place),
+                        nine[1],
+                    );
                     // The other three taps are multiplied by zeros.
                     let last = self.load::<L, WHOLE>(taps.add(8), place);
                     add(&mut sums, beside(last, last, last, last), nine[2]);

@@ -10,7 +10,7 @@ use core::arch::x86_64::*;
 ///
 /// The record is whole, and the machine has the lanes.
 #[inline(always)]
-pub(super) unsafe fn parts<L: Lanes>(record: *const i32) -> [L; 3] {
+pub(in crate::x86::i8) unsafe fn parts<L: Lanes>(record: *const i32) -> [L; 3] {
     // SAFETY: the caller's promise.
     unsafe {
         [
@@ -27,7 +27,7 @@ pub(super) unsafe fn parts<L: Lanes>(record: *const i32) -> [L; 3] {
 ///
 /// The parts are of records of the rule `S`, and the machine has the lanes.
 #[inline(always)]
-pub(super) unsafe fn bytes<L: Lanes, S: Scale>(
+pub(in crate::x86::i8) unsafe fn bytes<L: Lanes, S: Scale>(
     finish: &Finish,
     [a, b, c, d]: [L; 4],
     parts: [[L; 3]; 4],
@@ -55,7 +55,7 @@ pub(super) unsafe fn bytes<L: Lanes, S: Scale>(
 ///
 /// As [`bytes`].
 #[inline(always)]
-pub(super) unsafe fn pixels<L: Lanes, S: Scale>(
+pub(in crate::x86::i8) unsafe fn pixels<L: Lanes, S: Scale>(
     finish: &Finish,
     sums: [L; 4],
     parts: [L; 3],

@@ -9,12 +9,15 @@ pub(super) mod tile;
 
 use super::finish::Scale;
 use super::multiply::Multiply;
+use super::squares::{Corner, Form, Task};
 use crate::tiled::i8::{Strip, Tiles};
 use depthwise::Channels;
-use lanes::Lanes;
+pub(super) use finish::{parts, pixels};
+pub(super) use lanes::Lanes;
 #[cfg(test)]
 pub(crate) use sets::EmulatedVnni;
 use tile::Product;
+pub(super) use tile::tiles;
 
 /// An int8 input raised by 128, which makes it unsigned.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +46,11 @@ pub(crate) trait Fours: Multiply + Tiles<Input = Raised, Weight = i8> {
     /// # Safety
     ///
     /// As there.
-    unsafe fn wide<S: Scale>(strip: &Strip<'_, Raised>, product: &Product<'_>, output: *mut i8);
+    unsafe fn wide<const N: usize, S: Scale>(
+        strip: &Strip<'_, Raised>,
+        product: &Product<'_>,
+        output: *mut i8,
+    );
 
     /// [`tile::narrow`], compiled for the set.
     ///
@@ -58,4 +65,23 @@ pub(crate) trait Fours: Multiply + Tiles<Input = Raised, Weight = i8> {
     ///
     /// As there.
     unsafe fn channels<const NINE: bool, S: Scale>(channels: &Channels<'_>);
+
+    /// [`squares::multiply`](super::squares::multiply), compiled for the set.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn multiply_squares(task: &Task<'_>, squares: usize);
+
+    /// [`squares::write`](super::squares::write), compiled for the set.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn write_square<const SIDE: usize, const REACH: usize, F, S>(
+        corner: &Corner<'_>,
+        to: *mut i8,
+    ) where
+        F: Form<SIDE, REACH>,
+        S: Scale;
 }

@@ -7,7 +7,8 @@ use super::{Fours, RAISED_BY, Raised};
 use crate::tiled::i8::{Strip, Tiles, Weights};
 use crate::x86::i8::finish::{Block, Scale};
 use crate::x86::i8::multiply::Multiply;
-use crate::x86::i8::vector::{self, Inputs, dots};
+use crate::x86::i8::squares::{self, Corner, Form, Task};
+use crate::x86::i8::vector;
 use crate::x86::i8::widen;
 use crate::x86::{Avx512Vnni, AvxVnni};
 use core::arch::x86_64::*;
@@ -29,12 +30,12 @@ macro_rules! set {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn dots(packed: *const i8, inputs: &Inputs, count: usize) -> __m256i {
+            unsafe fn multiply(weights: &Weights<'_, i8>, staged: *mut Raised) {
                 // SAFETY: the caller's promise.
-                unsafe { dots::<Self>(packed, inputs, count) }
+                unsafe { vector::multiply::<Self>(weights, staged) }
             }
 
-            #[target_feature(enable = $features)]
+            #[inline(always)]
             unsafe fn store_sixteen<S: Scale>(
                 block: &Block<'_>,
                 [low, high]: [__m256i; 2],
@@ -45,7 +46,8 @@ macro_rules! set {
                     let bias = block.bias::<2>();
                     let low = _mm256_add_epi32(low, bias[0]);
                     let high = _mm256_add_epi32(high, bias[1]);
-                    tile::store::<Self, 1, S>(block, [<$lanes>::join(low, high)], to, 0);
+                    let sums = [[<$lanes>::join(low, high)]];
+                    tile::store::<Self, 1, 1, S>(block, 0, &sums, to, 0);
                 }
             }
         }
@@ -54,13 +56,13 @@ macro_rules! set {
             type Lanes = $lanes;
 
             #[target_feature(enable = $features)]
-            unsafe fn wide<S: Scale>(
+            unsafe fn wide<const N: usize, S: Scale>(
                 strip: &Strip<'_, Raised>,
                 product: &Product<'_>,
                 output: *mut i8,
             ) {
                 // SAFETY: the caller's promise.
-                unsafe { tile::wide::<Self, S>(strip, product, output) }
+                unsafe { tile::wide::<Self, N, S>(strip, product, output) }
             }
 
             #[target_feature(enable = $features)]
@@ -71,6 +73,24 @@ macro_rules! set {
             ) {
                 // SAFETY: the caller's promise.
                 unsafe { tile::narrow::<Self, S>(strip, product, output) }
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn multiply_squares(task: &Task<'_>, squares: usize) {
+                // SAFETY: the caller's promise.
+                unsafe { squares::multiply::<Self>(task, squares) }
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn write_square<const SIDE: usize, const REACH: usize, F, S>(
+                corner: &Corner<'_>,
+                to: *mut i8,
+            ) where
+                F: Form<SIDE, REACH>,
+                S: Scale,
+            {
+                // SAFETY: the caller's promise.
+                unsafe { squares::write::<$lanes, SIDE, REACH, F, S>(corner, to) }
             }
 
             #[target_feature(enable = $features)]
@@ -112,7 +132,7 @@ macro_rules! set {
 
             unsafe fn vector(self, weights: &Weights<'_, i8>, staged: *mut Raised) {
                 // SAFETY: the caller's promise, and the features are there.
-                unsafe { vector::multiply::<Self>(weights, staged) }
+                unsafe { <Self as Multiply>::multiply(weights, staged) }
             }
 
             unsafe fn strip(self, weights: &Weights<'_, i8>, strip: &Strip<'_, Raised>) {
@@ -141,12 +161,7 @@ set!(
     _mm256_dpbusd_epi32
 );
 #[cfg(test)]
-set!(
-    EmulatedVnni,
-    "avx2,fma",
-    Pair<EmulatedVnni>,
-    vpdpbusd
-);
+set!(EmulatedVnni, "avx2,fma", Pair<EmulatedVnni>, vpdpbusd);
 
 /// The loops of [`AvxVnni`] on machines without it: the instruction is made of others.
 #[cfg(test)]

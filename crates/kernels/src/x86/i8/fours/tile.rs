@@ -4,15 +4,22 @@ use super::finish::{parts, pixels};
 use super::lanes::Lanes;
 use super::{Fours, Raised};
 use crate::tiled::i8::{STARTS_MAX, Starts, Strip, Weights, weights_per_output};
-use crate::tiled::plan::{Runs, blocks, padded_outputs};
+use crate::tiled::plan::{Runs, padded_outputs};
 use crate::tiled::unrolled;
 use crate::x86::i8::finish::{Block, Finish, Scale, with_rule};
 use core::arch::x86_64::*;
 
-/// One block of outputs.
+/// A block of outputs, or neighbouring ones of 16.
+#[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     weights: *const i8,
-    block: Block<'a>,
+    /// Bytes between the weights of neighbouring blocks.
+    block_bytes: usize,
+    finish: &'a Finish,
+    /// The first block's record, behind which are the others'.
+    record: *const i32,
+    /// Outputs that exist of the last block.
+    valid: usize,
     /// Where the steps of taps are.
     steps: Starts<'a, Raised>,
     /// Elements between a run's start and the group's first channel.
@@ -23,6 +30,9 @@ pub(crate) struct Product<'a> {
 
 /// Taps of a step.
 const TAPS: usize = 4;
+
+/// Words of a record of 16 outputs.
+const RECORD_WORDS: usize = 64;
 
 /// The fewest steps of a run that needs no list of starts.
 const RUN_STEPS_MIN: usize = 12;
@@ -44,33 +54,43 @@ pub(crate) unsafe fn strip<P: Fours>(weights: &Weights<'_, i8>, strip: &Strip<'_
     let finish = Finish::new(weights.operands);
     let mut starts = [core::ptr::null(); STARTS_MAX];
     let steps = Starts::of(TAPS, weights.runs, strip.rows, RUN_STEPS_MIN, &mut starts);
-    let mut index = 0;
     for group in 0..geometry.groups {
-        for (first, width) in blocks(group_outputs, 16) {
+        let mut first = 0;
+        while first < group_outputs {
+            let left = group_outputs - first;
+            let index = group * group_outputs.div_ceil(16) + first / 16;
             let start = (group * padded_outputs(geometry) + first) * each;
             let channel = group * group_outputs + first;
             // SAFETY: whole groups and whole blocks of 16 lie before this block, and every block
-            // has a record; the rest is the caller's promise, as `channel + valid <= channels`.
+            // has a record; the rest is the caller's promise, as the outputs are those of the group.
             unsafe {
                 let (rule, record) = weights.records.block(index);
+                let is_pair = P::Lanes::BLOCKS == 2
+                    && left > 24
+                    && weights.records.block(index + 1).0 == rule;
+                let width = match left {
+                    _ if is_pair => 32,
+                    9.. => 16,
+                    _ => 8,
+                };
                 let product = &Product {
                     weights: weights.packed.add(start),
-                    block: Block {
-                        finish: &finish,
-                        record,
-                        valid: width.min(group_outputs - first),
-                    },
+                    block_bytes: 16 * each,
+                    finish: &finish,
+                    record,
+                    valid: 16.min(left - if is_pair { 16 } else { 0 }),
                     steps,
                     offset: group * (geometry.input[2] / geometry.groups),
                     channels,
                 };
                 let output = strip.output.add(channel);
                 match width {
-                    16 => with_rule!(rule, S => P::wide::<S>(strip, product, output)),
+                    32 => with_rule!(rule, S => P::wide::<2, S>(strip, product, output)),
+                    16 => with_rule!(rule, S => P::wide::<1, S>(strip, product, output)),
                     _ => with_rule!(rule, S => P::narrow::<S>(strip, product, output)),
                 }
+                first += width;
             }
-            index += 1;
         }
     }
 }
@@ -78,7 +98,10 @@ pub(crate) unsafe fn strip<P: Fours>(weights: &Weights<'_, i8>, strip: &Strip<'_
 /// Tiles of `most`, 4 and 1 pixels of a row: the first pixel, and the size. Those of 4 begin earlier
 /// where fewer are left: outputs that are written twice are the same.
 #[inline]
-fn tiles(pixels: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(in crate::x86::i8) fn tiles(
+    pixels: usize,
+    most: usize,
+) -> impl Iterator<Item = (usize, usize)> {
     let mut next = 0;
     core::iter::from_fn(move || {
         let left = pixels - next;
@@ -93,28 +116,29 @@ fn tiles(pixels: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// All pixels by 16 outputs.
+/// All pixels by `16 * N` outputs.
 ///
 /// # Safety
 ///
-/// As [`strip`], for one block that starts at `output`; the machine has what `P` needs.
+/// As [`strip`], for blocks that start at `output`; the machine has what `P` needs.
 #[inline(always)]
-pub(super) unsafe fn wide<P: Fours, S: Scale>(
+pub(super) unsafe fn wide<P: Fours, const N: usize, S: Scale>(
     strip: &Strip<'_, Raised>,
     product: &Product<'_>,
     output: *mut i8,
 ) {
     for line in 0..strip.lines {
-        for (pixel, size) in tiles(strip.pixels, P::Lanes::PIXELS_MAX) {
+        for (pixel, size) in tiles(strip.pixels, P::Lanes::PIXELS_MAX[N - 1]) {
             let from = line * strip.line_step + pixel * strip.step + product.offset;
             let first = line * strip.pixels + pixel;
             // SAFETY: the pixels of the tile exist; the rest is the caller's promise.
             unsafe {
                 let to = output.add(first * product.channels);
                 match size {
-                    1 => tile::<P, 1, S>(strip, product, from, to),
-                    4 => tile::<P, 4, S>(strip, product, from, to),
-                    _ => tile::<P, 12, S>(strip, product, from, to),
+                    1 => tile::<P, 1, N, S>(strip, product, from, to),
+                    4 => tile::<P, 4, N, S>(strip, product, from, to),
+                    8 => tile::<P, 8, N, S>(strip, product, from, to),
+                    _ => tile::<P, 12, N, S>(strip, product, from, to),
                 }
             }
         }
@@ -179,61 +203,87 @@ macro_rules! each_step {
     };
 }
 
-/// `M` pixels by 16 outputs.
+/// `M` pixels by `16 * N` outputs.
 ///
 /// # Safety
 ///
 /// As [`wide`]; `from` is the first pixel's offset in every row.
 #[inline(always)]
-unsafe fn tile<P: Fours, const M: usize, S: Scale>(
+unsafe fn tile<P: Fours, const M: usize, const N: usize, S: Scale>(
     strip: &Strip<'_, Raised>,
     product: &Product<'_>,
     from: usize,
     output: *mut i8,
 ) {
-    let block = &product.block;
     // SAFETY: the caller promises runs at these places for M pixels, elements behind a run for its
-    // last step, and weights for every step of taps; the record is whole, and outputs of M pixels
+    // last step, and weights for every step of taps; the records are whole, and outputs of M pixels
     // exist from `output` on.
     unsafe {
-        let mut sums = [P::Lanes::load(block.record); M];
+        let mut bias = [P::Lanes::load(product.record); N];
+        if N == 2 {
+            bias[N - 1] = P::Lanes::load(product.record.add(RECORD_WORDS));
+        }
+        let mut sums = [bias; M];
         let mut weights = product.weights;
         each_step!(strip, product, from, taps => {
-            let w = P::Lanes::load(weights);
-            for (m, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.add_products(P::Lanes::broadcast(taps.add(m * strip.step)), w);
+            let first = P::Lanes::load(weights);
+            let last = match N {
+                1 => first,
+                _ => P::Lanes::load(weights.add(product.block_bytes)),
+            };
+            for (m, sums) in sums.iter_mut().enumerate() {
+                let inputs = P::Lanes::broadcast(taps.add(m * strip.step));
+                sums[0] = sums[0].add_products(inputs, first);
+                if N == 2 {
+                    sums[N - 1] = sums[N - 1].add_products(inputs, last);
+                }
             }
             weights = weights.add(16 * TAPS);
         });
-        store::<P, M, S>(block, sums, output, product.channels);
+        let last = Block {
+            finish: product.finish,
+            record: product.record.add((N - 1) * RECORD_WORDS),
+            valid: product.valid,
+        };
+        if N == 2 {
+            let first = Block {
+                record: product.record,
+                valid: 16,
+                ..last
+            };
+            store::<P, M, N, S>(&first, 0, &sums, output, product.channels);
+        }
+        let output = output.add((N - 1) * 16);
+        store::<P, M, N, S>(&last, N - 1, &sums, output, product.channels);
     }
 }
 
-/// Writes the outputs of `M` pixels, `apart` bytes between them.
+/// Writes the outputs of `M` pixels, `apart` bytes between them, from sums of block `n` of `N`.
 ///
 /// # Safety
 ///
 /// The record is whole and of the rule `S`, and the outputs of the block that exist may be written
 /// from `output` on for every pixel; the machine has what `P` needs.
 #[inline(always)]
-pub(super) unsafe fn store<P: Fours, const M: usize, S: Scale>(
+pub(super) unsafe fn store<P: Fours, const M: usize, const N: usize, S: Scale>(
     block: &Block<'_>,
-    sums: [P::Lanes; M],
+    n: usize,
+    sums: &[[P::Lanes; N]; M],
     output: *mut i8,
     apart: usize,
 ) {
+    let last = M - 1;
     // SAFETY: the caller's promise.
     unsafe {
         let parts = parts::<P::Lanes>(block.record);
         unrolled!(q in 0..M {
             let first = 4 * q;
             if first < M {
-                let last = M - 1;
                 let four = [
-                    sums[first],
-                    sums[last.min(first + 1)],
-                    sums[last.min(first + 2)],
-                    sums[last.min(first + 3)],
+                    sums[first][n],
+                    sums[last.min(first + 1)][n],
+                    sums[last.min(first + 2)][n],
+                    sums[last.min(first + 3)][n],
                 ];
                 let outputs = pixels::<P::Lanes, S>(block.finish, four, parts);
                 for (i, outputs) in outputs.into_iter().enumerate().take(M - first) {
@@ -272,7 +322,11 @@ unsafe fn narrow_tile<P: Fours, const M: usize, S: Scale>(
     from: usize,
     output: *mut i8,
 ) {
-    let block = &product.block;
+    let block = Block {
+        finish: product.finish,
+        record: product.record,
+        valid: product.valid,
+    };
     // SAFETY: as for [`tile`]; records of 8 outputs have room for 16.
     unsafe {
         let mut sums = [block.bias::<1>()[0]; M];

@@ -8,7 +8,7 @@ use core::ops::{Add, Sub};
 
 /// A number of as many windows as a line of packed weights has: pairs of inputs of 16 outputs.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes(pub(super) [i16; 32]);
+pub(crate) struct Lanes(pub(super) [i16; 32]);
 
 impl Add for Lanes {
     type Output = Lanes;
@@ -28,8 +28,76 @@ impl Sub for Lanes {
     }
 }
 
+/// A vector of sums of 32 bits, which wrap round.
+///
+/// # Safety
+///
+/// Functions are for machines that have the instructions, and for code that is compiled for them.
+pub(crate) trait Sums: Copy {
+    /// # Safety
+    ///
+    /// As said of the trait; so below.
+    unsafe fn plus(self, other: Self) -> Self;
+
+    /// # Safety
+    ///
+    /// As above.
+    unsafe fn minus(self, other: Self) -> Self;
+
+    /// Times a power of two.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    unsafe fn times_power<const POWER: i32>(self) -> Self;
+
+    /// Divided by a power of two, and rounded down.
+    ///
+    /// # Safety
+    ///
+    /// As above.
+    unsafe fn over_power<const POWER: i32>(self) -> Self;
+
+    /// # Safety
+    ///
+    /// As above.
+    unsafe fn times(self, factor: i32) -> Self;
+}
+
+impl Sums for __m256i {
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        // SAFETY: the caller's promise; so below.
+        unsafe { _mm256_add_epi32(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn minus(self, other: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { _mm256_sub_epi32(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn times_power<const POWER: i32>(self) -> Self {
+        // SAFETY: as above.
+        unsafe { _mm256_slli_epi32::<POWER>(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn over_power<const POWER: i32>(self) -> Self {
+        // SAFETY: as above.
+        unsafe { _mm256_srai_epi32::<POWER>(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn times(self, factor: i32) -> Self {
+        // SAFETY: as above.
+        unsafe { _mm256_mullo_epi32(self, _mm256_set1_epi32(factor)) }
+    }
+}
+
 /// Squares of `SIDE` by `SIDE` outputs from `REACH` by `REACH` inputs.
-pub(super) trait Form<const SIDE: usize, const REACH: usize> {
+pub(crate) trait Form<const SIDE: usize, const REACH: usize> {
     /// `G g` for a row or a column of windows.
     fn window(taps: [Lanes; 3]) -> [Lanes; REACH];
 
@@ -44,15 +112,15 @@ pub(super) trait Form<const SIDE: usize, const REACH: usize> {
     ///
     /// # Safety
     ///
-    /// The machine has AVX2.
-    unsafe fn outputs(sums: [__m256i; REACH]) -> [__m256i; SIDE];
+    /// As [`Sums`].
+    unsafe fn outputs<V: Sums>(sums: [V; REACH]) -> [V; SIDE];
 
     /// Multiples divided, which leaves no remainder.
     ///
     /// # Safety
     ///
-    /// The machine has AVX2.
-    unsafe fn quotient(multiples: __m256i) -> __m256i;
+    /// As [`Sums`].
+    unsafe fn quotient<V: Sums>(multiples: V) -> V;
 }
 
 /// F(2 x 2, 3 x 3), for the points 0, 1, -1 and infinity: numbers of inputs are up to 4 * 128, those
@@ -75,19 +143,16 @@ impl Form<2, 4> for Two {
         ]
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn outputs([a, b, c, d]: [__m256i; 4]) -> [__m256i; 2] {
-        [
-            _mm256_add_epi32(_mm256_add_epi32(a, b), c),
-            _mm256_sub_epi32(_mm256_sub_epi32(b, c), d),
-        ]
+    #[inline(always)]
+    unsafe fn outputs<V: Sums>([a, b, c, d]: [V; 4]) -> [V; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [a.plus(b).plus(c), b.minus(c).minus(d)] }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn quotient(multiples: __m256i) -> __m256i {
-        _mm256_srai_epi32::<2>(multiples)
+    #[inline(always)]
+    unsafe fn quotient<V: Sums>(multiples: V) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { multiples.over_power::<2>() }
     }
 }
 
@@ -126,30 +191,30 @@ impl Form<4, 6> for Four {
         ]
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn outputs([a, b, c, d, e, f]: [__m256i; 6]) -> [__m256i; 4] {
-        let (sum, difference) = (_mm256_add_epi32(b, c), _mm256_sub_epi32(b, c));
-        let (far_sum, far_difference) = (_mm256_add_epi32(d, e), _mm256_sub_epi32(d, e));
-        // Six times the first number and 24 times the last are added as 2 * 3 and 8 * 3 times.
-        let thrice = |value: __m256i| _mm256_add_epi32(_mm256_add_epi32(value, value), value);
-        let near = _mm256_slli_epi32::<2>(difference);
-        let last = _mm256_add_epi32(far_difference, thrice(f));
-        [
-            _mm256_add_epi32(
-                _mm256_sub_epi32(far_sum, _mm256_slli_epi32::<2>(sum)),
-                _mm256_slli_epi32::<1>(thrice(a)),
-            ),
-            _mm256_sub_epi32(_mm256_slli_epi32::<1>(far_difference), near),
-            _mm256_slli_epi32::<2>(_mm256_sub_epi32(far_sum, sum)),
-            _mm256_sub_epi32(_mm256_slli_epi32::<3>(last), near),
-        ]
+    #[inline(always)]
+    unsafe fn outputs<V: Sums>([a, b, c, d, e, f]: [V; 6]) -> [V; 4] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (sum, difference) = (b.plus(c), b.minus(c));
+            let (far_sum, far_difference) = (d.plus(e), d.minus(e));
+            // Six times the first number and 24 times the last are added as 2 * 3 and 8 * 3 times.
+            let [thrice_a, thrice_f] = [a.plus(a).plus(a), f.plus(f).plus(f)];
+            let near = difference.times_power::<2>();
+            let last = far_difference.plus(thrice_f);
+            [
+                far_sum
+                    .minus(sum.times_power::<2>())
+                    .plus(thrice_a.times_power::<1>()),
+                far_difference.times_power::<1>().minus(near),
+                far_sum.minus(sum).times_power::<2>(),
+                last.times_power::<3>().minus(near),
+            ]
+        }
     }
 
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn quotient(multiples: __m256i) -> __m256i {
-        let ninefold = _mm256_srai_epi32::<6>(multiples);
-        _mm256_mullo_epi32(ninefold, _mm256_set1_epi32(NINTH))
+    #[inline(always)]
+    unsafe fn quotient<V: Sums>(multiples: V) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { multiples.over_power::<6>().times(NINTH) }
     }
 }

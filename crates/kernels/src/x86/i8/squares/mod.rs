@@ -8,24 +8,54 @@
 //! end with fits, in the larger form as long as weights are not all large.
 
 mod forms;
+mod fours;
+mod pairs;
 
-use super::finish::{Block, Finish, Raw, Scale, with_rule};
-use super::output_at;
-use super::tile::{Product, block_tiles};
+use super::finish::{Block, Finish, Scale, with_rule};
 use crate::memory::{as_bytes, cells_as, slice_as};
-use crate::tiled::i8::{Records, Starts, Strip, record_words, records_of};
-use crate::tiled::plan::{Kind, Runs, blocks};
+use crate::tiled::i8::{self, Records, Tiles, record_words, records_of};
+use crate::tiled::plan::{Kind, blocks};
 use crate::tiled::squares::pixels;
-use crate::x86::Avx2;
 use crate::{Binding, Conv2dConstants, Conv2dI8, Geometry};
 use core::arch::x86_64::*;
-use forms::{Form, Four, Lanes, Two};
+pub(crate) use forms::{Form, Sums};
+use forms::{Four, Lanes, Two};
+pub(super) use fours::{multiply, write};
 
-/// What input channels are a multiple of, and what output channels are: whole vectors.
-const MULTIPLES: [usize; 2] = [16, 8];
+/// What input channels are a multiple of: whole vectors.
+const INPUTS_MULTIPLE: usize = 16;
 
-/// The fewest input channels that are worth the transforms.
-const INPUTS_MIN: usize = 32;
+/// What sets of kernels differ in.
+pub(crate) trait Machine: Tiles {
+    /// Whether squares with a side of 2 are faster than windows.
+    const HAS_SMALL: bool;
+    /// The fewest input channels that are worth the transforms.
+    const INPUTS_MIN: usize;
+    /// What output channels are a multiple of.
+    const OUTPUTS_MULTIPLE: usize;
+
+    /// The matrix products of so many squares.
+    ///
+    /// # Safety
+    ///
+    /// As [`Squares::run`] compared memory.
+    unsafe fn multiply(task: &Task<'_>, finish: &Finish, squares: usize);
+
+    /// `A' m A`, divided, the bias, and what the rule makes of the sum, for a block of a square's
+    /// outputs. `width` is that of the block.
+    ///
+    /// # Safety
+    ///
+    /// The sums are there, and the pixels that exist may be written from `to` on; the record is whole
+    /// and of the rule `S`.
+    unsafe fn write<const SIDE: usize, const REACH: usize, F, S>(
+        corner: &Corner<'_>,
+        width: usize,
+        to: *mut i8,
+    ) where
+        F: Form<SIDE, REACH>,
+        S: Scale;
+}
 
 /// Output columns from which on squares of 4 are larger than what they waste at the border.
 const COLUMNS_MIN: usize = 7;
@@ -39,16 +69,13 @@ const GAP: usize = 64;
 /// Working memory that is too much: wide images are left to loops over windows.
 const SCRATCH_BYTES_MAX: usize = 1 << 19;
 
-/// Words of zeros where sums of matrix products start.
-static ZEROS: [i32; 16] = [0; 16];
-
 /// Bytes in front of packed weights, the first of which says which form they are packed for: a line
 /// of the cache.
 const FRONT_BYTES: usize = 64;
 
 /// How the outputs of a convolution are cut into squares, whatever the number of rows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Squares {
+pub(crate) struct Squares {
     /// Output pixels of a square's side, 2 or 4.
     side: usize,
     columns: usize,
@@ -59,15 +86,15 @@ pub(super) struct Squares {
 impl Squares {
     /// The largest that serve. `None` where windows do not have that form, or channels do not fill
     /// vectors.
-    pub(super) fn of(geometry: &Geometry) -> Option<Squares> {
+    pub(super) fn of<P: Machine>(geometry: &Geometry) -> Option<Squares> {
         if !geometry.is_three_by_three() {
             return None;
         }
         let [inputs, outputs] = [geometry.input[2], geometry.output[2]];
-        let is_whole = inputs % MULTIPLES[0] == 0 && outputs % MULTIPLES[1] == 0;
+        let is_whole = inputs % INPUTS_MULTIPLE == 0 && outputs % P::OUTPUTS_MULTIPLE == 0;
         let columns = geometry.output[1];
         let is_moderate = inputs.max(outputs).max(columns) < 1 << 11;
-        let is_worth = inputs >= INPUTS_MIN && outputs >= 16 && columns >= 2;
+        let is_worth = inputs >= P::INPUTS_MIN && outputs >= 16 && columns >= 2;
         if !(is_whole && is_moderate && is_worth) {
             return None;
         }
@@ -79,7 +106,8 @@ impl Squares {
         };
         let is_large = columns >= COLUMNS_MIN && squares.own_scratch_bytes() <= SCRATCH_BYTES_MAX;
         let squares = if is_large { squares } else { squares.small() };
-        (squares.scratch_bytes() <= SCRATCH_BYTES_MAX).then_some(squares)
+        let serves = is_large || P::HAS_SMALL;
+        (serves && squares.scratch_bytes() <= SCRATCH_BYTES_MAX).then_some(squares)
     }
 
     /// The same with a side of 2, for weights that are too large for 4.
@@ -127,29 +155,37 @@ impl Squares {
     }
 
     /// The front, weights, and the records that turn sums into outputs.
-    pub(super) fn prepared_bytes(&self, geometry: &Geometry) -> usize {
-        let words = Kind::of(geometry).map_or(0, |kind| record_words::<Avx2>(geometry, &kind));
+    pub(super) fn prepared_bytes<P: Machine>(&self, geometry: &Geometry) -> usize {
+        let words = Kind::of(geometry).map_or(0, |kind| record_words::<P>(geometry, &kind));
         FRONT_BYTES + self.weight_bytes() + 4 * words
     }
 
-    /// Packs the file's weights and the records of its channels.
-    pub(super) fn prepare(&self, constants: &Conv2dConstants<'_>, prepared: &mut [u8]) {
+    /// Packs the file's weights and the records of its channels; those of windows where there are no
+    /// squares for such weights.
+    pub(super) fn prepare<P: Machine>(&self, constants: &Conv2dConstants<'_>, prepared: &mut [u8]) {
         let Some((front, rest)) = prepared.split_at_mut_checked(FRONT_BYTES) else {
             return;
         };
+        let side = match self.side == 4 && fits_four(constants) {
+            true => 4,
+            false if P::HAS_SMALL => 2,
+            false => 0,
+        };
+        front.fill(side);
+        if side == 0 {
+            return i8::prepare_conv_2d::<P>(constants, rest);
+        }
         let (packed, records) = rest.split_at_mut(self.weight_bytes().min(rest.len()));
-        let is_large = self.side == 4 && fits_four(constants);
-        front.fill(if is_large { 4 } else { 2 });
-        match is_large {
-            true => self.pack::<4, 6, Four>(constants, packed),
-            false => self.small().pack::<2, 4, Two>(constants, packed),
+        match side {
+            4 => self.pack::<P, 4, 6, Four>(constants, packed),
+            _ => self.small().pack::<P, 2, 4, Two>(constants, packed),
         }
         if let Some(kind) = Kind::of(&constants.geometry) {
-            records_of::<Avx2>(constants, &kind, records);
+            records_of::<P>(constants, &kind, records);
         }
     }
 
-    fn pack<const SIDE: usize, const REACH: usize, F>(
+    fn pack<P: Machine, const SIDE: usize, const REACH: usize, F>(
         &self,
         constants: &Conv2dConstants<'_>,
         packed: &mut [u8],
@@ -163,7 +199,7 @@ impl Squares {
                 let numbers = transform::<SIDE, REACH, F>(|tap| {
                     let mut lanes = Lanes([0; 32]);
                     for (i, lane) in lanes.0[..2 * width].iter_mut().enumerate() {
-                        let output = first + output_at(i / 2, width);
+                        let output = first + P::output_at(i / 2, width);
                         let at = (output * 9 + tap) * self.inputs + 2 * pair + i % 2;
                         *lane = i16::from(constants.weights.get(at).copied().unwrap_or(0));
                     }
@@ -182,7 +218,7 @@ impl Squares {
 
     /// Computes all outputs; `false` where memory is missing. Rows of squares are read before any
     /// of them is written, and what they overwrite are rows that later squares do not need.
-    pub(super) fn run(&self, avx2: Avx2, operands: &Conv2dI8<'_>) -> bool {
+    pub(super) fn run<P: Machine>(&self, machine: P, operands: &Conv2dI8<'_>) -> bool {
         let geometry = &operands.geometry;
         let [input, output] = [geometry.input, geometry.output].map(|n| n[0] * n[1] * n[2]);
         let Binding {
@@ -191,15 +227,31 @@ impl Squares {
         let is_aligned = cells_as::<i32>(scratch).is_some() && slice_as::<i32>(prepared).is_some();
         let holds = operands.input.len() >= input
             && operands.output.len() >= output
-            && prepared.len() >= self.prepared_bytes(geometry)
+            && prepared.len() >= self.prepared_bytes::<P>(geometry)
             && scratch.len() >= self.scratch_bytes();
         let (Some(kind), true) = (Kind::of(geometry), is_aligned && holds) else {
             return false;
         };
-        let weights = prepared.as_ptr().wrapping_add(FRONT_BYTES);
-        let records = weights.wrapping_add(self.weight_bytes()).cast();
-        let is_large = self.side == 4 && prepared.first() == Some(&4);
+        let (front, rest) = prepared.split_at(FRONT_BYTES);
+        let side = front.first().copied().unwrap_or(0);
+        if side == 0 {
+            let binding = Binding {
+                prepared: rest,
+                ..operands.binding
+            };
+            i8::conv_2d(
+                machine,
+                &Conv2dI8 {
+                    binding,
+                    ..*operands
+                },
+            );
+            return true;
+        }
+        let is_large = self.side == 4 && side == 4;
         let squares = if is_large { *self } else { self.small() };
+        let weights = rest.as_ptr();
+        let records = weights.wrapping_add(self.weight_bytes()).cast();
         let [input_bytes, output_bytes] = squares.apart_bytes().map(|n| n * squares.products());
         let transformed = scratch.as_ptr().cast_mut().cast::<u8>();
         let sums = transformed.wrapping_add(input_bytes);
@@ -207,17 +259,16 @@ impl Squares {
             squares,
             operands,
             weights: weights.cast(),
-            records: Records::at::<Avx2>(records, geometry, &kind),
+            records: Records::at::<P>(records, geometry, &kind),
             transformed: transformed.cast(),
             sums: sums.cast(),
             padding: sums.wrapping_add(output_bytes).cast(),
         };
-        let _proof = avx2;
         // SAFETY: the features are there, and all memory has the sizes that were compared.
         unsafe {
             match is_large {
-                true => task.run::<4, 6, 36, Four>(),
-                false => task.run::<2, 4, 16, Two>(),
+                true => task.run::<P, 4, 6, 36, Four>(),
+                false => task.run::<P, 2, 4, 16, Two>(),
             }
         }
         true
@@ -249,7 +300,7 @@ fn transform<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
 }
 
 /// A convolution and its memory, whose sizes were compared.
-struct Task<'a> {
+pub(crate) struct Task<'a> {
     /// As weights are packed for them.
     squares: Squares,
     operands: &'a Conv2dI8<'a>,
@@ -266,8 +317,9 @@ impl Task<'_> {
     ///
     /// As [`Squares::run`] compared it.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn run<const SIDE: usize, const REACH: usize, const PRODUCTS: usize, F>(&self)
+    unsafe fn run<P, const SIDE: usize, const REACH: usize, const PRODUCTS: usize, F>(&self)
     where
+        P: Machine,
         F: Form<SIDE, REACH>,
     {
         let (across, together) = (self.squares.across(), self.squares.lines());
@@ -287,10 +339,10 @@ impl Task<'_> {
                         pixels::<i8, REACH, PRODUCTS>(geometry, input, place, self.padding);
                     self.transform_inputs::<SIDE, REACH, PRODUCTS, F>(&pixels, to);
                 }
-                self.multiply(&finish, squares);
+                P::multiply(self, &finish, squares);
                 for square in 0..squares {
                     let place = [first + square / across, square % across];
-                    self.write::<SIDE, REACH, F>(&finish, square, place);
+                    self.write::<P, SIDE, REACH, F>(&finish, square, place);
                 }
             }
         }
@@ -342,65 +394,13 @@ impl Task<'_> {
         }
     }
 
-    /// The matrix products of so many squares.
-    ///
-    /// # Safety
-    ///
-    /// As [`Task::run`].
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn multiply(&self, finish: &Finish, squares: usize) {
-        let Squares {
-            inputs, outputs, ..
-        } = self.squares;
-        let [input_bytes, output_bytes] = self.squares.apart_bytes();
-        for product in 0..self.squares.products() {
-            for (first, width) in blocks(outputs, 16) {
-                // SAFETY: the caller's promise; whole matrices and blocks lie before these.
-                unsafe {
-                    let block = &Product {
-                        weights: self.weights.add((product * outputs + first) * inputs),
-                        block: Block {
-                            finish,
-                            record: ZEROS.as_ptr(),
-                            valid: width,
-                        },
-                        steps: Starts::Runs(Runs {
-                            per_row: 1,
-                            apart: 0,
-                            length: inputs,
-                        }),
-                        offset: 0,
-                        channels: 4 * outputs,
-                    };
-                    let output = self.sums.byte_add(product * output_bytes).add(first).cast();
-                    let rows = [self
-                        .transformed
-                        .byte_add(product * input_bytes)
-                        .cast_const()];
-                    let strip = &Strip {
-                        rows: &rows,
-                        step: inputs,
-                        pixels: squares,
-                        lines: 1,
-                        line_step: 0,
-                        output,
-                    };
-                    match width {
-                        16 => block_tiles::<2, Raw>(strip, block, output),
-                        _ => block_tiles::<1, Raw>(strip, block, output),
-                    }
-                }
-            }
-        }
-    }
-
     /// Writes the outputs of a square that exist.
     ///
     /// # Safety
     ///
     /// As [`Task::run`]; the square's sums are there.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn write<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
+    unsafe fn write<P: Machine, const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
         &self,
         finish: &Finish,
         square: usize,
@@ -428,17 +428,14 @@ impl Task<'_> {
                 };
                 let output = self.operands.output.as_ptr().cast_mut().cast::<i8>();
                 let to = output.add((y * columns + x) * outputs + first);
-                match width {
-                    16 => with_rule!(rule, S => corner.write::<SIDE, REACH, 2, F, S>(to)),
-                    _ => with_rule!(rule, S => corner.write::<SIDE, REACH, 1, F, S>(to)),
-                }
+                with_rule!(rule, S => P::write::<SIDE, REACH, F, S>(&corner, width, to));
             }
         }
     }
 }
 
 /// The outputs of a square for a block of channels.
-struct Corner<'a> {
+pub(crate) struct Corner<'a> {
     block: Block<'a>,
     /// The first of the square's sums.
     sums: *const i32,
@@ -448,49 +445,4 @@ struct Corner<'a> {
     /// Elements between rows and between pixels of the output.
     row: usize,
     pixel: usize,
-}
-
-impl Corner<'_> {
-    /// `A' m A`, divided, the bias, and what the rule makes of the sum.
-    ///
-    /// # Safety
-    ///
-    /// The sums are there, and the pixels that exist may be written from `to` on; the record is
-    /// whole and of the rule `S`.
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn write<const SIDE: usize, const REACH: usize, const N: usize, F, S>(&self, to: *mut i8)
-    where
-        F: Form<SIDE, REACH>,
-        S: Scale,
-    {
-        let mut square = [[[_mm256_setzero_si256(); N]; SIDE]; SIDE];
-        // SAFETY: the caller's promise; N vectors of a block.
-        unsafe {
-            let bias = self.block.bias::<N>();
-            for n in 0..N {
-                let mut lines = [[_mm256_setzero_si256(); REACH]; SIDE];
-                for j in 0..REACH {
-                    let mut column = [_mm256_setzero_si256(); REACH];
-                    for (i, value) in column.iter_mut().enumerate() {
-                        let matrix = self.sums.byte_add((i * REACH + j) * self.apart_bytes);
-                        *value = _mm256_loadu_si256(matrix.add(8 * n).cast());
-                    }
-                    for (line, value) in lines.iter_mut().zip(F::outputs(column)) {
-                        line[j] = value;
-                    }
-                }
-                for (row, line) in square.iter_mut().zip(lines) {
-                    for (pixel, value) in row.iter_mut().zip(F::outputs(line)) {
-                        pixel[n] = _mm256_add_epi32(F::quotient(value), bias[n]);
-                    }
-                }
-            }
-            for (i, row) in square.iter().enumerate().take(self.pixels[0]) {
-                for (j, sums) in row.iter().enumerate().take(self.pixels[1]) {
-                    let to = to.add(i * self.row + j * self.pixel);
-                    self.block.store::<N, S>(*sums, to);
-                }
-            }
-        }
-    }
 }
