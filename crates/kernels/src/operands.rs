@@ -300,7 +300,7 @@ pub struct AddI8<'a> {
     /// The sum.
     pub output: &'a [Cell<i8>],
     /// Integer factors of the operands.
-    pub factors: [i32; 2],
+    pub factors: [i16; 2],
     /// Added to the products, rounding included.
     pub offset: i32,
     /// Shift to the right.

@@ -289,7 +289,7 @@ fn sum(
             In::from_cells(&cells[from + count..from + 2 * count]),
         ],
         output: &cells[GUARD..GUARD + count],
-        factors: factors.map(i32::from),
+        factors,
         offset: (case.seed >> 40) as i32,
         shift: (case.seed % 24) as u8,
         limits: case.limits,

@@ -77,7 +77,7 @@ fn check_add(node: &Node<'_>) -> Option<()> {
 
 fn run_add(run: &Run<'_>) {
     let mut params = run.node.params();
-    let factors = [i32::from(params.i16()), i32::from(params.i16())];
+    let factors = [params.i16(), params.i16()];
     let offset = params.i32();
     let shift = params.u8() & 31;
     let limits = super::limits_i8(&mut params);

@@ -6,7 +6,7 @@ use core::arch::wasm32::*;
 /// See [`crate::i8::add`].
 pub(crate) fn add(operands: &AddI8<'_>) {
     let [a, b] = operands.inputs;
-    let whole = operands.output.len().min(a.len()).min(b.len()) / 8 * 8;
+    let whole = operands.output.len().min(a.len()).min(b.len()) / 16 * 16;
     // SAFETY: `whole` is within all three operands.
     unsafe { add_whole(operands, whole) };
     scalar::i8::add(&AddI8 {
@@ -18,30 +18,34 @@ pub(crate) fn add(operands: &AddI8<'_>) {
 
 /// # Safety
 ///
-/// `whole` is a multiple of 8 and no more than any operand's length.
+/// `whole` is a multiple of 16 and no more than any operand's length.
 unsafe fn add_whole(operands: &AddI8<'_>, whole: usize) {
     let [a, b] = operands.inputs.map(|input| input.as_ptr());
     let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
-    let [fa, fb] = operands.factors.map(|factor| i32x4_splat(factor));
+    let [fa, fb] = operands.factors.map(i32::from);
+    let factors = i32x4_splat(fa & 0xFFFF | fb << 16);
     let offset = i32x4_splat(operands.offset);
     let shift = u32::from(operands.shift);
     let [low, high] = operands.limits.map(|limit| i8x16_splat(limit));
-    let sum = |x: v128, y: v128| {
-        let products = i32x4_add(i32x4_mul(x, fa), i32x4_mul(y, fb));
+    let sum = |pairs: v128| {
+        let products = i32x4_dot_i16x8(pairs, factors);
         i32x4_shr(i32x4_add(products, offset), shift)
     };
-    for i in (0..whole).step_by(8) {
-        // SAFETY: `i + 8 <= whole`. Elements are read before any of them is written, so inputs
+    let eight = |x: v128, y: v128| {
+        let first = i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(x, y);
+        let second = i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(x, y);
+        i16x8_narrow_i32x4(sum(first), sum(second))
+    };
+    for i in (0..whole).step_by(16) {
+        // SAFETY: `i + 16 <= whole`. Elements are read before any of them is written, so inputs
         // that start at or behind the output's start may overlap it, as in plain Rust.
         unsafe {
-            let x = i16x8_load_extend_i8x8(a.add(i));
-            let y = i16x8_load_extend_i8x8(b.add(i));
-            let first = sum(i32x4_extend_low_i16x8(x), i32x4_extend_low_i16x8(y));
-            let second = sum(i32x4_extend_high_i16x8(x), i32x4_extend_high_i16x8(y));
-            let wide = i16x8_narrow_i32x4(first, second);
-            let bytes = i8x16_narrow_i16x8(wide, wide);
+            let (x, y) = (v128_load(a.add(i).cast()), v128_load(b.add(i).cast()));
+            let first = eight(i16x8_extend_low_i8x16(x), i16x8_extend_low_i8x16(y));
+            let second = eight(i16x8_extend_high_i8x16(x), i16x8_extend_high_i8x16(y));
+            let bytes = i8x16_narrow_i16x8(first, second);
             let limited = i8x16_min(i8x16_max(bytes, low), high);
-            v128_store64_lane::<0>(limited, to.add(i).cast());
+            v128_store(to.add(i).cast(), limited);
         }
     }
 }

@@ -63,7 +63,11 @@ pub(crate) fn prepare_conv_2d<T: Tiles>(constants: &Conv2dConstants<'_>, prepare
     };
     let packed_bytes = weight_bytes::<T>(geometry, &kind).min(prepared.len());
     let (packed, records) = prepared.split_at_mut(packed_bytes);
-    records::records_of::<T>(constants, &kind, records);
+    let offset = match kind {
+        Kind::Depthwise(_) => T::CHANNEL_OFFSET,
+        _ => T::INPUT_OFFSET,
+    };
+    records::records_of::<T>(constants, &kind, offset, records);
     let mut to = packed.chunks_exact_mut(size_of::<T::Weight>());
     let mut put = |weight: Option<&i8>| {
         if let Some(bytes) = to.next() {

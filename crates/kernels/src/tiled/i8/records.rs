@@ -178,14 +178,15 @@ fn records_of_blocks<T: Tiles>(geometry: &Geometry) -> impl Iterator<Item = Lane
     })
 }
 
-/// Packs the records.
+/// Packs the records for inputs that are raised by an offset.
 pub(crate) fn records_of<T: Tiles>(
     constants: &Conv2dConstants<'_>,
     kind: &Kind,
+    offset: i32,
     records: &mut [u8],
 ) {
     let mut words = records.chunks_exact_mut(4);
-    pack::<T>(constants, kind, |word| {
+    pack::<T>(constants, kind, offset, |word| {
         if let Some(bytes) = words.next() {
             bytes.copy_from_slice(&word.to_ne_bytes());
         }
@@ -193,7 +194,12 @@ pub(crate) fn records_of<T: Tiles>(
 }
 
 /// Packs the records with `put`.
-fn pack<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, mut put: impl FnMut(i32)) {
+fn pack<T: Tiles>(
+    constants: &Conv2dConstants<'_>,
+    kind: &Kind,
+    offset: i32,
+    mut put: impl FnMut(i32),
+) {
     let geometry = &constants.geometry;
     // A block of a depthwise convolution may have several records, which are to have one rule.
     let common = match kind {
@@ -213,7 +219,7 @@ fn pack<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, mut put: impl Fn
         let records = lanes.map(|channel| match channel {
             Some(channel) => {
                 let mut record = record(constants, rule, channel);
-                record[0] = record[0].wrapping_sub(excess::<T>(constants, kind, channel));
+                record[0] = record[0].wrapping_sub(excess(constants, kind, offset, channel));
                 record
             }
             None => [0; PARTS],
@@ -318,12 +324,8 @@ fn weights_of<'a>(
     weights.iter().step_by(step.max(1)).take(taps).copied()
 }
 
-/// What the offset of staged inputs adds to a channel's sums. Sums wrap round, and end within 32 bits.
-fn excess<T: Tiles>(constants: &Conv2dConstants<'_>, kind: &Kind, channel: usize) -> i32 {
-    let offset = match kind {
-        Kind::Depthwise(_) => T::CHANNEL_OFFSET,
-        _ => T::INPUT_OFFSET,
-    };
+/// What the offset of inputs adds to a channel's sums. Sums wrap round, and end within 32 bits.
+fn excess(constants: &Conv2dConstants<'_>, kind: &Kind, offset: i32, channel: usize) -> i32 {
     if offset == 0 {
         return 0;
     }

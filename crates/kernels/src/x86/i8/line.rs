@@ -4,10 +4,13 @@ use crate::x86::Avx2;
 use crate::{AddI8, scalar};
 use core::arch::x86_64::*;
 
+/// Elements that are added at once.
+const STEP: usize = 32;
+
 /// See [`crate::i8::add`].
 pub(crate) fn add(_avx2: Avx2, operands: &AddI8<'_>) {
     let [a, b] = operands.inputs;
-    let whole = operands.output.len().min(a.len()).min(b.len()) / 16 * 16;
+    let whole = operands.output.len().min(a.len()).min(b.len()) / STEP * STEP;
     // SAFETY: `_avx2` proves the features; `whole` is within all three operands.
     unsafe { add_whole(operands, whole) };
     scalar::i8::add(&AddI8 {
@@ -19,32 +22,70 @@ pub(crate) fn add(_avx2: Avx2, operands: &AddI8<'_>) {
 
 /// # Safety
 ///
-/// `whole` is a multiple of 16 and no more than any operand's length.
+/// `whole` is a multiple of [`STEP`] and no more than any operand's length.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn add_whole(operands: &AddI8<'_>, whole: usize) {
     let [a, b] = operands.inputs.map(|input| input.as_ptr());
     let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
-    let [fa, fb] = operands.factors.map(|factor| _mm256_set1_epi32(factor));
-    let offset = _mm256_set1_epi32(operands.offset);
-    let shift = _mm_cvtsi32_si128(i32::from(operands.shift));
-    let [low, high] = operands.limits.map(|limit| _mm_set1_epi8(limit));
-    for i in (0..whole).step_by(16) {
-        // SAFETY: `i + 16 <= whole`. Elements are read before any of them is written, so inputs
+    let sum = Sum::new(operands);
+    let [low, high] = operands.limits.map(|limit| _mm256_set1_epi8(limit));
+    for i in (0..whole).step_by(STEP) {
+        // SAFETY: `i + STEP <= whole`. Elements are read before any of them is written, so inputs
         // that start at or behind the output's start may overlap it, as in plain Rust.
         unsafe {
-            let mut sums = [offset; 2];
-            for (half, sum) in sums.iter_mut().enumerate() {
-                let at = i + 8 * half;
-                let x = _mm256_cvtepi8_epi32(_mm_loadl_epi64(a.add(at).cast()));
-                let y = _mm256_cvtepi8_epi32(_mm_loadl_epi64(b.add(at).cast()));
-                let products =
-                    _mm256_add_epi32(_mm256_mullo_epi32(x, fa), _mm256_mullo_epi32(y, fb));
-                *sum = _mm256_sra_epi32(_mm256_add_epi32(*sum, products), shift);
-            }
-            let bytes = narrow(sums[0], sums[1]);
-            let limited = _mm_min_epi8(_mm_max_epi8(bytes, low), high);
-            _mm_storeu_si128(to.add(i).cast(), limited);
+            let first = sum.words(a.add(i), b.add(i));
+            let second = sum.words(a.add(i + STEP / 2), b.add(i + STEP / 2));
+            // Quarters of the two in turns.
+            let bytes = _mm256_packs_epi16(first, second);
+            let sorted = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
+            let limited = _mm256_min_epi8(_mm256_max_epi8(sorted, low), high);
+            _mm256_storeu_si256(to.add(i).cast(), limited);
         }
+    }
+}
+
+/// What sums are made with.
+struct Sum {
+    /// Both factors in each lane.
+    factors: __m256i,
+    offset: __m256i,
+    shift: __m128i,
+}
+
+impl Sum {
+    #[target_feature(enable = "avx2,fma")]
+    fn new(operands: &AddI8<'_>) -> Self {
+        let [a, b] = operands.factors.map(i32::from);
+        Sum {
+            factors: _mm256_set1_epi32(a & 0xFFFF | b << 16),
+            offset: _mm256_set1_epi32(operands.offset),
+            shift: _mm_cvtsi32_si128(i32::from(operands.shift)),
+        }
+    }
+
+    /// 16 sums as saturated words, in sequence.
+    ///
+    /// # Safety
+    ///
+    /// 16 elements are readable at both places.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn words(&self, a: *const i8, b: *const i8) -> __m256i {
+        // SAFETY: the caller's promise.
+        let [a, b] = unsafe { [_mm_loadu_si128(a.cast()), _mm_loadu_si128(b.cast())] };
+        let (a, b) = (_mm256_cvtepi8_epi16(a), _mm256_cvtepi8_epi16(b));
+        _mm256_packs_epi32(
+            self.of(_mm256_unpacklo_epi16(a, b)),
+            self.of(_mm256_unpackhi_epi16(a, b)),
+        )
+    }
+
+    /// Sums of pairs of operands.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn of(&self, pairs: __m256i) -> __m256i {
+        let products = _mm256_madd_epi16(pairs, self.factors);
+        _mm256_sra_epi32(_mm256_add_epi32(products, self.offset), self.shift)
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) use fours::Raised;
 pub(crate) use line::add;
 use multiply::Multiply;
 pub(crate) use pool::{average_pool_2d, max_pool_2d, window_sums};
-use squares::{Machine, Squares};
+pub(crate) use squares::Machine;
+use squares::Squares;
 
 /// Scratch memory of a convolution.
 pub(crate) fn conv_2d_scratch_bytes<P: Machine>(geometry: &Geometry) -> usize {

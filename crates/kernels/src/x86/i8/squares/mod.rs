@@ -181,7 +181,7 @@ impl Squares {
             _ => self.small().pack::<P, 2, 4, Two>(constants, packed),
         }
         if let Some(kind) = Kind::of(&constants.geometry) {
-            records_of::<P>(constants, &kind, records);
+            records_of::<P>(constants, &kind, 0, records);
         }
     }
 

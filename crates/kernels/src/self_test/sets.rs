@@ -1,0 +1,61 @@
+//! Sets of x86-64 that are not those of this machine.
+
+use super::tests::{cases, geometries};
+use super::{ConvolutionsI8, check_i8};
+use crate::x86::i8::{self, EmulatedVnni};
+use crate::x86::{Avx2, AvxVnni};
+use proptest::prelude::*;
+
+/// The loops of a set, with nothing computed where there is no proof that the machine has it.
+macro_rules! loops {
+    ($set:ty, $proof:expr) => {
+        ConvolutionsI8 {
+            scratch_bytes: i8::conv_2d_scratch_bytes::<$set>,
+            prepared_bytes: i8::conv_2d_prepared_bytes::<$set>,
+            prepare: i8::prepare_conv_2d::<$set>,
+            conv_2d: |operands| {
+                if let Some(proof) = $proof {
+                    i8::conv_2d::<$set>(proof, operands);
+                }
+            },
+        }
+    };
+}
+
+/// `vpdpbusd` is made of other instructions, so that its loops run on machines without it.
+const FOURS: ConvolutionsI8 = loops!(EmulatedVnni, Avx2::detect().map(EmulatedVnni));
+const PAIRS: ConvolutionsI8 = loops!(Avx2, Avx2::detect());
+const AVX_VNNI: ConvolutionsI8 = loops!(AvxVnni, AvxVnni::detect());
+
+/// Says so where a test is left out.
+fn skips(has: bool, set: &str) -> bool {
+    if !has {
+        std::println!("skipped: this machine has no {set}");
+    }
+    !has
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn integer_convolutions_by_fours_are_equal(g in geometries(), case in cases()) {
+        if !skips(Avx2::detect().is_some(), "AVX2") {
+            check_i8(&FOURS, g, case);
+        }
+    }
+
+    #[test]
+    fn integer_convolutions_by_pairs_are_equal(g in geometries(), case in cases()) {
+        if !skips(Avx2::detect().is_some(), "AVX2") {
+            check_i8(&PAIRS, g, case);
+        }
+    }
+
+    #[test]
+    fn integer_convolutions_with_avx_vnni_are_equal(g in geometries(), case in cases()) {
+        if !skips(AvxVnni::detect().is_some(), "AVX-VNNI") {
+            check_i8(&AVX_VNNI, g, case);
+        }
+    }
+}
