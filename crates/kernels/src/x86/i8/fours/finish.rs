@@ -2,7 +2,6 @@
 
 use super::lanes::Lanes;
 use crate::x86::i8::finish::{Finish, Scale};
-use core::arch::x86_64::*;
 
 /// The parts of a record behind the bias.
 ///
@@ -49,7 +48,7 @@ pub(in crate::x86::i8) unsafe fn bytes<L: Lanes, S: Scale>(
     }
 }
 
-/// The 16 outputs of each of four pixels.
+/// The 16 outputs of each of four pixels, in a quarter each.
 ///
 /// # Safety
 ///
@@ -59,7 +58,7 @@ pub(in crate::x86::i8) unsafe fn pixels<L: Lanes, S: Scale>(
     finish: &Finish,
     sums: [L; 4],
     parts: [L; 3],
-) -> [__m128i; 4] {
+) -> L {
     // SAFETY: the caller's promise.
     unsafe { bytes::<L, S>(finish, sums, [parts; 4]).transposed() }
 }

@@ -273,6 +273,7 @@ pub(super) unsafe fn store<P: Fours, const M: usize, const N: usize, S: Scale>(
     apart: usize,
 ) {
     let last = M - 1;
+    let is_joined = apart == 16 && block.valid >= 16;
     // SAFETY: the caller's promise.
     unsafe {
         let parts = parts::<P::Lanes>(block.record);
@@ -286,8 +287,15 @@ pub(super) unsafe fn store<P: Fours, const M: usize, const N: usize, S: Scale>(
                     sums[last.min(first + 3)][n],
                 ];
                 let outputs = pixels::<P::Lanes, S>(block.finish, four, parts);
-                for (i, outputs) in outputs.into_iter().enumerate().take(M - first) {
-                    write::<P>(block, outputs, output.add((first + i) * apart));
+                let to = output.add(first * apart);
+                match is_joined && first + 4 <= M {
+                    true => outputs.store(to),
+                    false => {
+                        let quarters = outputs.quarters().into_iter().enumerate();
+                        for (i, outputs) in quarters.take(M - first) {
+                            write::<P>(block, outputs, to.add(i * apart));
+                        }
+                    }
                 }
             }
         });
@@ -353,8 +361,12 @@ unsafe fn narrow_tile<P: Fours, const M: usize, S: Scale>(
             P::Lanes::join(sums[last.min(6)], sums[last.min(7)]),
         ];
         let outputs = pixels::<P::Lanes, S>(block.finish, pairs, parts);
+        if M == NARROW_PIXELS && product.channels == 8 {
+            return outputs.store(output);
+        }
+        let quarters = outputs.quarters();
         for m in 0..M {
-            let outputs = outputs[m / 2];
+            let outputs = quarters[m / 2];
             let outputs = if m % 2 == 0 {
                 outputs
             } else {

@@ -159,7 +159,8 @@ pub(in crate::x86::i8) unsafe fn write<L: Lanes, const SIDE: usize, const REACH:
             let outputs = pixels::<L, S>(corner.block.finish, four, parts);
             if i < corner.pixels[0] {
                 let to = to.add(i * corner.row);
-                for (j, outputs) in outputs.into_iter().enumerate().take(corner.pixels[1]) {
+                let quarters = outputs.quarters().into_iter().enumerate();
+                for (j, outputs) in quarters.take(corner.pixels[1]) {
                     _mm_storeu_si128(to.add(j * corner.pixel).cast(), outputs);
                 }
             }

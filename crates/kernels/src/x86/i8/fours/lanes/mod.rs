@@ -58,7 +58,7 @@ pub(crate) trait Lanes: Sums {
     /// # Safety
     ///
     /// 64 bytes are writable.
-    unsafe fn store(self, to: *mut i32);
+    unsafe fn store<T>(self, to: *mut T);
 
     /// # Safety
     ///
@@ -142,12 +142,17 @@ pub(crate) trait Lanes: Sums {
     /// As above.
     unsafe fn limited(self, finish: &Finish) -> Self;
 
-    /// The fours of bytes of each place in a quarter, from all quarters.
+    /// In each quarter, the fours of bytes of one place from all quarters.
     ///
     /// # Safety
     ///
     /// As above.
-    unsafe fn transposed(self) -> [__m128i; 4];
+    unsafe fn transposed(self) -> Self;
+
+    /// # Safety
+    ///
+    /// As above.
+    unsafe fn quarters(self) -> [__m128i; 4];
 
     /// Writes the first bytes.
     ///

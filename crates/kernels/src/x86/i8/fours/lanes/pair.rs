@@ -140,11 +140,12 @@ impl<P: Multiply> Lanes for Pair<P> {
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut i32) {
+    unsafe fn store<T>(self, to: *mut T) {
+        let to = to.cast::<__m256i>();
         // SAFETY: the caller's promise.
         unsafe {
-            _mm256_storeu_si256(to.cast(), self.0);
-            _mm256_storeu_si256(to.add(8).cast(), self.1);
+            _mm256_storeu_si256(to, self.0);
+            _mm256_storeu_si256(to.add(1), self.1);
         }
     }
 
@@ -223,7 +224,7 @@ impl<P: Multiply> Lanes for Pair<P> {
     }
 
     #[inline(always)]
-    unsafe fn transposed(self) -> [__m128i; 4] {
+    unsafe fn transposed(self) -> Self {
         // SAFETY: the caller's promise.
         unsafe {
             let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -231,11 +232,22 @@ impl<P: Multiply> Lanes for Pair<P> {
             let high = _mm256_permutevar8x32_epi32(self.1, order);
             let even = _mm256_unpacklo_epi64(low, high);
             let odd = _mm256_unpackhi_epi64(low, high);
+            Self::of([
+                _mm256_permute2x128_si256::<0x20>(even, odd),
+                _mm256_permute2x128_si256::<0x31>(even, odd),
+            ])
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quarters(self) -> [__m128i; 4] {
+        // SAFETY: the caller's promise.
+        unsafe {
             [
-                _mm256_castsi256_si128(even),
-                _mm256_castsi256_si128(odd),
-                _mm256_extracti128_si256::<1>(even),
-                _mm256_extracti128_si256::<1>(odd),
+                _mm256_castsi256_si128(self.0),
+                _mm256_extracti128_si256::<1>(self.0),
+                _mm256_castsi256_si128(self.1),
+                _mm256_extracti128_si256::<1>(self.1),
             ]
         }
     }

@@ -136,7 +136,7 @@ impl Lanes for Whole {
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut i32) {
+    unsafe fn store<T>(self, to: *mut T) {
         // SAFETY: the caller's promise.
         unsafe { _mm512_storeu_si512(to.cast(), self) };
     }
@@ -203,16 +203,23 @@ impl Lanes for Whole {
     }
 
     #[inline(always)]
-    unsafe fn transposed(self) -> [__m128i; 4] {
+    unsafe fn transposed(self) -> Self {
         // SAFETY: as above.
         unsafe {
             let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-            let sorted = _mm512_permutexvar_epi32(order, self);
+            _mm512_permutexvar_epi32(order, self)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quarters(self) -> [__m128i; 4] {
+        // SAFETY: as above.
+        unsafe {
             [
-                _mm512_castsi512_si128(sorted),
-                _mm512_extracti32x4_epi32::<1>(sorted),
-                _mm512_extracti32x4_epi32::<2>(sorted),
-                _mm512_extracti32x4_epi32::<3>(sorted),
+                _mm512_castsi512_si128(self),
+                _mm512_extracti32x4_epi32::<1>(self),
+                _mm512_extracti32x4_epi32::<2>(self),
+                _mm512_extracti32x4_epi32::<3>(self),
             ]
         }
     }
