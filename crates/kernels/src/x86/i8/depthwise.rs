@@ -7,6 +7,9 @@ use crate::tiled::plan::DEPTHWISE_TAPS_MAX;
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
 
+/// Channels of a block.
+const CHANNELS: usize = 16;
+
 /// Pixels whose sums wait for becoming outputs: 2 kB, which a first-level cache has room for.
 const BATCH_PIXELS: usize = 32;
 
@@ -40,6 +43,17 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {
         }
     }
     let finish = Finish::new(weights.operands);
+    // Few channels of neighbouring pixels are beside each other, and packed as if they were of one.
+    let across = match (CHANNELS.is_multiple_of(channels), strip.step == channels) {
+        (true, true) if (strip.pixels * channels).is_multiple_of(CHANNELS) => CHANNELS / channels,
+        _ => 1,
+    };
+    let channels = channels * across;
+    let strip = &Strip {
+        step: strip.step * across,
+        pixels: strip.pixels / across,
+        ..*strip
+    };
     let pixels = strip.lines * strip.pixels;
     let mut places = [0; BATCH_PIXELS];
     for first in (0..pixels).step_by(BATCH_PIXELS) {
@@ -47,7 +61,7 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {
         for (place, pixel) in places.iter_mut().zip(first..) {
             *place = strip.place(pixel);
         }
-        for (index, channel) in (0..channels).step_by(16).enumerate() {
+        for (index, channel) in (0..channels).step_by(CHANNELS).enumerate() {
             // SAFETY: the blocks before this one are whole, and every block has a record; the
             // rest is the caller's promise.
             unsafe {
@@ -61,7 +75,7 @@ pub(super) unsafe fn strip(weights: &Weights<'_, i16>, strip: &Strip<'_, i16>) {
                     block: Block {
                         finish: &finish,
                         record,
-                        valid: (channels - channel).min(16),
+                        valid: (channels - channel).min(CHANNELS),
                     },
                 };
                 let output = strip.output.add(first * channels + channel);
