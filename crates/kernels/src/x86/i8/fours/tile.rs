@@ -361,7 +361,7 @@ unsafe fn narrow_tile<P: Fours, const M: usize, S: Scale>(
             P::Lanes::join(sums[last.min(6)], sums[last.min(7)]),
         ];
         let outputs = pixels::<P::Lanes, S>(block.finish, pairs, parts);
-        if M == NARROW_PIXELS && product.channels == 8 {
+        if M == NARROW_PIXELS && product.channels == 8 && block.valid >= 8 {
             return outputs.store(output);
         }
         let quarters = outputs.quarters();
