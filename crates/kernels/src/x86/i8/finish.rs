@@ -455,7 +455,8 @@ fn products_of_sixteen(sums: __m512i, multiplier: __m512i) -> [__m512i; 2] {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn high_words_of_sixteen(even: __m512i, odd: __m512i) -> __m512i {
-    _mm512_mask_mov_epi32(_mm512_srli_epi64::<32>(even), 0xAAAA, odd)
+    // Even lanes take the words behind them.
+    _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even)
 }
 
 /// Evaluates an expression in which a name stands for the type of a rule.
