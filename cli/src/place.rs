@@ -61,7 +61,11 @@ pub(crate) fn failure(error: PredictError) -> Failure {
 /// A compact model at a place.
 pub(crate) fn compact(bytes: &[u8], device: &Device) -> Result<Box<dyn Predict>, Failure> {
     Ok(match device {
-        Device::Host => Box::new(Host::new(bytes).map_err(failure)?),
+        Device::Host => {
+            // Samples are divided among all processors: answers and their order stay the same.
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            Box::new(Host::with_threads(bytes, threads).map_err(failure)?)
+        }
         Device::Wasm { is_scalar } => {
             Box::new(device::node::Node::open(bytes, *is_scalar).map_err(failure)?)
         }

@@ -6,15 +6,16 @@ use crate::place::{self, Device};
 use crate::progress;
 use crate::table::{self, grouped};
 use format::Node;
-use runtime::host::{Runner, node_macs};
-use runtime::ops;
+use runtime::host::{Batch, Runner, node_macs};
+use runtime::{Session, ops};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
 
 /// Measure a compact model: time on this machine, instructions on an emulated board.
 ///
-/// Times are of one thread, or of `--threads` of them. A machine does other things too: the least of
+/// Times are of one thread, or of `--threads` of them, which divide each layer among them, or with `--batch`
+/// the samples. They are those of one sample in any case. A machine does other things too: the least of
 /// many runs is the figure to compare, the median says how quiet it was. "First" is the time from a
 /// file in memory to its first answer. Boards count instructions, which never differ.
 ///
@@ -23,7 +24,7 @@ use std::time::Instant;
 /// that is furthest above what its MACs would take at that speed.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt bench kws.mopt --per-op\n  modelopt bench kws.mopt --threads 2\n  modelopt bench kws.mopt --device qemu:mps2-an386 --per-op --json"
+    after_help = "Examples:\n  modelopt bench kws.mopt --per-op\n  modelopt bench kws.mopt --threads 2\n  modelopt bench kws.mopt --threads 2 --batch 16\n  modelopt bench kws.mopt --device qemu:mps2-an386 --per-op --json"
 )]
 pub(crate) struct Arguments {
     /// The compact model
@@ -37,6 +38,9 @@ pub(crate) struct Arguments {
     /// Threads on this machine
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
+    /// Samples that are computed together, divided among the threads, each of which computes whole ones
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536), conflicts_with = "per_op")]
+    batch: u32,
     /// Print what every node takes, the most expensive first, or that furthest above its limit
     #[arg(long)]
     per_op: bool,
@@ -70,6 +74,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         _ if arguments.threads > 1 => {
             return Err(Failure::usage("--threads is for this machine alone"));
         }
+        _ if arguments.batch > 1 => {
+            return Err(Failure::usage("--batch is for this machine alone"));
+        }
         Device::Board(spec) => on_board(runner.file(), spec)?,
         Device::Wasm { .. } => {
             let message = "a WebAssembly module is timed where it runs, by the page of wasm/demo";
@@ -93,15 +100,30 @@ fn on_host(runner: &Runner, arguments: &Arguments) -> Result<Measured, Failure> 
     let (count, ram_bytes) = (model.node_count(), model.arena_bytes());
     let first = first_answer(&file, threads, runs.min(FIRST_RUNS))?;
     let bar = progress::bar("measuring", runs as usize);
+    let mut totals = Vec::new();
+    let mut measure = |run: &mut dyn FnMut() -> Result<(), Failure>| {
+        run()?;
+        for _ in 0..runs {
+            let start = Instant::now();
+            run()?;
+            totals.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(arguments.batch));
+            bar.inc(1);
+        }
+        Ok::<(), Failure>(())
+    };
+    let samples = arguments.batch as usize;
+    if samples > 1 {
+        let batch = Batch::new(&file, threads).map_err(Failure::usage)?;
+        let run = |session: &mut Session<'_>, _| session.run();
+        measure(&mut || batch.run(samples, run).map(|_| ()).map_err(Failure::usage))?;
+    }
     let mut runner = with_threads(&file, threads)?;
     let mut session = runner.session().map_err(Failure::usage)?;
-    session.run();
-    let mut totals = Vec::new();
-    for _ in 0..runs {
-        let start = Instant::now();
-        session.run();
-        totals.push(start.elapsed().as_secs_f64() * 1e6);
-        bar.inc(1);
+    if samples == 1 {
+        measure(&mut || {
+            session.run();
+            Ok(())
+        })?;
     }
     let mut nodes = vec![f64::INFINITY; count];
     let watched = if arguments.per_op { runs } else { 0 };
@@ -217,7 +239,7 @@ fn as_json(arguments: &Arguments, measured: &Measured, nodes: &[Node<'_>]) -> Va
     let mut value = json!({
         "model": arguments.model, "device": arguments.device.to_string(), "kernels": measured.kernels,
         "ram_bytes": measured.ram_bytes, "unit": measured.unit, "min": measured.least, "median": measured.median,
-        "first": measured.first, "threads": arguments.threads,
+        "first": measured.first, "threads": arguments.threads, "batch": arguments.batch,
         "macs": nodes.iter().map(node_macs).sum::<u64>(),
     });
     if arguments.per_op {
@@ -246,8 +268,12 @@ fn print(arguments: &Arguments, measured: &Measured, nodes: &[Node<'_>]) {
         1 => String::new(),
         threads => format!(", {threads} threads"),
     };
+    let batch = match arguments.batch {
+        1 => String::new(),
+        batch => format!(", {batch} samples at a time"),
+    };
     println!(
-        "{} on {} ({}{threads}): {} {}{}{}; {} MACs, RAM {} bytes",
+        "{} on {} ({}{threads}{batch}): {} {}{}{}; {} MACs, RAM {} bytes",
         arguments.model.display(),
         arguments.device,
         measured.kernels,

@@ -314,6 +314,8 @@ fn every_node_is_measured() {
     assert!(report["first"].as_f64() > Some(0.0));
     let threads = ["bench", "digits.mopt", "--runs", "3", "--threads", "2"];
     assert_eq!(json(folder.path(), &threads)["threads"], 2);
+    let batch = [&threads[..], &["--batch", "5"]].concat();
+    assert_eq!(json(folder.path(), &batch)["batch"], 5);
     let board = ["--device", "qemu:mps2-an386"];
     let (code, _, message) = run(folder.path(), &[&threads[..], &board].concat());
     assert_eq!(code, 2);

@@ -4,7 +4,8 @@
 use compile::{Options, compile};
 use graph::{DType, Data, Graph, Quantization, Shape, ValueId};
 use proptest::prelude::*;
-use runtime::host::{Activation, Runner};
+use runtime::Session;
+use runtime::host::{Activation, Batch, Runner};
 use runtime::ops::Window2d;
 use runtime::ops::average_pool_2d::AveragePool2d;
 use runtime::ops::binary::{Binary, Function};
@@ -151,37 +152,46 @@ fn network(dtype: DType, image: [u32; 3], layers: &[Layer]) -> Vec<u8> {
     compile(&net.graph, &Options::default()).unwrap().bytes
 }
 
-/// The bytes of every output after some runs of which each has inputs of its own.
-fn answers(runner: &mut Runner, runs: u64) -> Vec<Vec<u8>> {
-    let mut session = runner.session().unwrap();
+/// The bytes of every output after a run of which each has inputs of its own.
+fn answer(session: &mut Session<'_>, run: usize) -> Vec<Vec<u8>> {
     let model = session.model();
-    let mut answers = Vec::new();
-    for run in 0..runs {
-        for index in 0..model.input_count() {
-            let elements = model.input(index).unwrap().shape.elements();
-            let value = |i: usize| ((i as u64 + run) * 7919 % 4001) as f32 / 200.0 - 10.0;
-            let values: Vec<f32> = (0..elements).map(value).collect();
-            // Inputs of types that take no real numbers stay zeros.
-            let _ = session.set_input_f32(index, &values);
-        }
-        session.run();
-        for index in 0..model.output_count() {
-            let mut bytes = vec![0; model.output(index).unwrap().bytes()];
-            session.output(index, &mut bytes).unwrap();
-            answers.push(bytes);
-        }
+    for index in 0..model.input_count() {
+        let elements = model.input(index).unwrap().shape.elements();
+        let value = |i: usize| ((i + run) * 7919 % 4001) as f32 / 200.0 - 10.0;
+        let values: Vec<f32> = (0..elements).map(value).collect();
+        // Inputs of types that take no real numbers stay zeros.
+        let _ = session.set_input_f32(index, &values);
     }
-    answers
+    session.run();
+    let outputs = (0..model.output_count()).map(|index| {
+        let mut bytes = vec![0; model.output(index).unwrap().bytes()];
+        session.output(index, &mut bytes).unwrap();
+        bytes
+    });
+    outputs.collect()
 }
 
+const RUNS: usize = 5;
+
 fn check(name: &str, file: &[u8]) {
-    let alone = answers(&mut Runner::new(file).unwrap(), 2);
+    let answers = |runner: &mut Runner| -> Vec<Vec<Vec<u8>>> {
+        let mut session = runner.session().unwrap();
+        (0..RUNS).map(|run| answer(&mut session, run)).collect()
+    };
+    let alone = answers(&mut Runner::new(file).unwrap());
     for threads in [1, 2, 3, 5] {
         let mut runner = Runner::new(file).unwrap().with_threads(threads).unwrap();
         assert_eq!(runner.threads(), threads);
-        let together = answers(&mut runner, 2);
-        assert!(together == alone, "{name} on {threads} threads");
+        assert!(answers(&mut runner) == alone, "{name} on {threads} threads");
         assert_eq!(runner.file(), file, "{name}");
+        let batch = Batch::new(file, threads).unwrap();
+        let keeps_state = runner.model().unwrap().state_bytes() > 0;
+        assert_eq!(batch.threads(), if keeps_state { 1 } else { threads });
+        assert!(
+            batch.run(RUNS, answer).unwrap() == alone,
+            "{name} in {threads} lanes"
+        );
+        assert!(batch.run(0, answer).unwrap().is_empty());
     }
 }
 

@@ -58,6 +58,16 @@ pub trait Predict {
 
     /// Runs one sample: preprocessed values of every input, in the caller's layout.
     fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError>;
+
+    /// Samples that [`Predict::predict_all`] is best given at once.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    /// Runs samples, each as [`Predict::predict`] takes it, and gives their answers in order.
+    fn predict_all(&mut self, samples: &[Vec<&[f32]>]) -> Result<Vec<Prediction>, PredictError> {
+        samples.iter().map(|inputs| self.predict(inputs)).collect()
+    }
 }
 
 /// A place did not answer, or refuses the model.

@@ -160,6 +160,15 @@ fn sample(case: Case, inputs: &[Input], classes: &[usize]) -> Result<Sample, Str
     })
 }
 
+fn samples<E>(
+    cases: Vec<Case>,
+    inputs: &[Input],
+    classes: &[usize],
+) -> Result<Vec<Sample>, Error<E>> {
+    let each = |case| sample(case, inputs, classes).map_err(Error::Case);
+    cases.into_iter().map(each).collect()
+}
+
 /// For every class of the data, the class of the model: by name where both have names.
 fn class_map(data: &[String], model: &[String]) -> Result<Vec<usize>, String> {
     if model.is_empty() {
@@ -180,9 +189,23 @@ fn names<'a>(predict: &'a dyn Predict, data: &'a [String]) -> &'a [String] {
     }
 }
 
-fn run(predict: &mut dyn Predict, sample: &Sample) -> Result<Prediction, PredictError> {
-    let inputs: Vec<&[f32]> = sample.inputs.iter().map(Vec::as_slice).collect();
-    predict.predict(&inputs)
+fn run(predict: &mut dyn Predict, samples: &[Sample]) -> Result<Vec<Prediction>, PredictError> {
+    let mut inputs: Vec<Vec<&[f32]>> = Vec::new();
+    for sample in samples {
+        inputs.push(sample.inputs.iter().map(Vec::as_slice).collect());
+    }
+    predict.predict_all(&inputs)
+}
+
+/// The next cases, `count` at most; none behind the last.
+fn next<E>(
+    cases: &mut dyn Iterator<Item = Result<Case, E>>,
+    count: usize,
+) -> Result<Vec<Case>, Error<E>> {
+    cases
+        .take(count)
+        .map(|case| case.map_err(Error::Data))
+        .collect()
 }
 
 /// Runs a model over samples. `class_names` are the data's, where it has any; `progress` is told
@@ -200,12 +223,19 @@ pub fn evaluate<E>(
         .map_or(Vec::new(), |output| output.labels.clone());
     let classes = class_map(class_names, &labels).map_err(Error::Case)?;
     let mut totals = Totals::new(task);
-    for (index, case) in cases.enumerate() {
-        let sample =
-            sample(case.map_err(Error::Data)?, predict.inputs(), &classes).map_err(Error::Case)?;
-        let prediction = run(predict, &sample)?;
-        totals.add(task, &sample, &prediction)?;
-        progress(index + 1);
+    let mut count = 0;
+    loop {
+        let cases = next(cases, predict.at_once())?;
+        if cases.is_empty() {
+            break;
+        }
+        let samples = samples(cases, predict.inputs(), &classes)?;
+        let predictions = run(predict, &samples)?;
+        for (sample, prediction) in samples.iter().zip(&predictions) {
+            totals.add(task, sample, prediction)?;
+        }
+        count += samples.len();
+        progress(count);
     }
     Ok(totals.evaluation(task, predict, names(predict, class_names)))
 }
@@ -228,20 +258,29 @@ pub fn compare<E>(
     let classes = class_map(class_names, &labels).map_err(Error::Case)?;
     let (mut totals_a, mut totals_b) = (Totals::new(task_a), Totals::new(task_b));
     let mut agreement = Agreement::default();
-    for (index, case) in cases.enumerate() {
-        let case = case.map_err(Error::Data)?;
-        let sample_a = sample(case.clone(), a.inputs(), &classes).map_err(Error::Case)?;
-        let sample_b = sample(case, b.inputs(), &classes).map_err(Error::Case)?;
-        let (of_a, of_b) = (run(a, &sample_a)?, run(b, &sample_b)?);
-        let errors = (
-            totals_a.add(task_a, &sample_a, &of_a)?,
-            totals_b.add(task_b, &sample_b, &of_b)?,
-        );
-        agreement.add(&of_a, &of_b);
-        if let (Some(error_a), Some(error_b)) = errors {
-            agreement.add_reconstruction(error_a, error_b);
+    let mut count = 0;
+    loop {
+        let cases = next(cases, a.at_once().max(b.at_once()))?;
+        if cases.is_empty() {
+            break;
         }
-        progress(index + 1);
+        let of_a = samples(cases.clone(), a.inputs(), &classes)?;
+        let of_b = samples(cases, b.inputs(), &classes)?;
+        let answers_a = run(a, &of_a)?;
+        let answers_b = run(b, &of_b)?;
+        let (pairs_a, pairs_b) = (of_a.iter().zip(&answers_a), of_b.iter().zip(&answers_b));
+        for ((sample_a, answer_a), (sample_b, answer_b)) in pairs_a.zip(pairs_b) {
+            let errors = (
+                totals_a.add(task_a, sample_a, answer_a)?,
+                totals_b.add(task_b, sample_b, answer_b)?,
+            );
+            agreement.add(answer_a, answer_b);
+            if let (Some(error_a), Some(error_b)) = errors {
+                agreement.add_reconstruction(error_a, error_b);
+            }
+        }
+        count += of_a.len();
+        progress(count);
     }
     let shown = if labels.is_empty() {
         class_names

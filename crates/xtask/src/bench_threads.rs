@@ -13,9 +13,12 @@ use crate::figures::{self, Places};
 /// Models with layers that are large enough to be divided.
 const MODELS: [&str; 2] = ["ic", "mnv2"];
 
-/// Turns of either number of threads, and the runs of each.
+/// Turns of every way to run, and the runs of each.
 const TURNS: usize = 8;
 const RUNS: &str = "100";
+
+/// Options that say on how many threads, and how many samples at a time.
+const WAYS: [[&str; 2]; 3] = [["1", "1"], ["2", "1"], ["2", "16"]];
 
 /// What one call of the program measures, in microseconds.
 struct Times {
@@ -29,23 +32,27 @@ pub(crate) fn rows(places: &Places, short: &str, model: &Path) -> Result<Vec<Val
     if !MODELS.contains(&short) {
         return Ok(Vec::new());
     }
-    let mut turns = [Vec::new(), Vec::new()];
+    let mut turns = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..TURNS {
-        for (times, threads) in turns.iter_mut().zip(["1", "2"]) {
-            times.push(time(places, model, threads)?);
+        for (times, way) in turns.iter_mut().zip(WAYS) {
+            times.push(time(places, model, way)?);
         }
     }
     let least =
         |times: &[Times], of: fn(&Times) -> f64| times.iter().map(of).fold(f64::INFINITY, f64::min);
-    let [one, two] = &turns;
-    let median = least(two, |times| times.median);
-    let [alone, together] = [one, two].map(|times| least(times, |times| times.least));
-    Ok(vec![
+    let [one, layers, samples] = &turns;
+    let alone = least(one, |times| times.least);
+    let divided = |kind: &str, times: &[Times]| {
+        let together = least(times, |times| times.least);
         json!({
-            "model": short, "device": "host", "runtime": OURS, "kind": "int8, 2 threads",
-            "us_min": together, "us_median": median, "speedup": alone / together,
+            "model": short, "device": "host", "runtime": OURS, "kind": kind, "us_min": together,
+            "us_median": least(times, |times| times.median), "speedup": alone / together,
             "ratios": { "1 thread": together / alone },
-        }),
+        })
+    };
+    Ok(vec![
+        divided("int8, 2 threads", layers),
+        divided("int8, 2 threads, batches", samples),
         json!({
             "model": short, "device": "host", "runtime": OURS, "kind": "int8, load and first run",
             "us_min": least(one, |times| times.first),
@@ -53,10 +60,11 @@ pub(crate) fn rows(places: &Places, short: &str, model: &Path) -> Result<Vec<Val
     ])
 }
 
-fn time(places: &Places, model: &Path, threads: &str) -> Result<Times> {
+fn time(places: &Places, model: &Path, [threads, batch]: [&str; 2]) -> Result<Times> {
     let mut bench = Command::new(&places.program);
     bench.arg("bench").arg(model);
-    let measured = figures::json(bench.args(["--runs", RUNS, "--threads", threads]))?;
+    let measured =
+        figures::json(bench.args(["--runs", RUNS, "--threads", threads, "--batch", batch]))?;
     let at = |key: &str| measured[key].as_f64().context("no time");
     Ok(Times {
         least: at("min")?,

@@ -14,7 +14,7 @@ use core::marker::PhantomData;
 #[cfg(any(test, feature = "std"))]
 pub(crate) use divide::{float, integer};
 #[cfg(any(test, feature = "std"))]
-pub use pool::ThreadPool;
+pub use pool::{Body, ThreadPool};
 
 /// The threads that help the calling one.
 #[derive(Clone, Copy, Debug)]

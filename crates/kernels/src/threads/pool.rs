@@ -30,7 +30,7 @@ const LINE_BYTES: usize = 64;
 
 /// What computes a part, given its number and memory of the thread's own; `None` on the calling
 /// thread.
-pub(super) type Body<'a> = dyn Fn(usize, Option<&[Cell<u8>]>) + Sync + 'a;
+pub type Body<'a> = dyn Fn(usize, Option<&[Cell<u8>]>) + Sync + 'a;
 
 struct Job<'a> {
     body: &'a Body<'a>,
@@ -205,9 +205,10 @@ impl ThreadPool {
         self.part_multiplications_min
     }
 
-    /// Computes parts 0 to `parts` with `body`, each once, and returns when all are done. `false`
-    /// where the threads are busy with another caller's job: then nothing is done.
-    pub(super) fn run(&self, parts: u16, body: &Body<'_>) -> bool {
+    /// Computes parts 0 to `parts` with `body`, each once, and returns when all are done. It is given a
+    /// part's number and memory of the thread's own, `None` on the calling thread. `false` where the
+    /// threads are busy with another caller's job: then nothing is done.
+    pub fn run(&self, parts: u16, body: &Body<'_>) -> bool {
         if self.busy.swap(true, Ordering::Acquire) {
             return false;
         }

@@ -4,6 +4,7 @@
 //! rule, its costs and its lowering to a node of the plan. The graph holds real meaning (scales,
 //! float biases, symmetric or not); lowering turns it into the integers that the device uses.
 
+mod batch;
 mod data;
 mod lower;
 mod runner;
@@ -11,6 +12,7 @@ mod spread;
 mod support;
 mod tflm;
 
+pub use batch::Batch;
 pub use data::{Data, Tensor, whole};
 pub use lower::{
     Lowered, LoweredOperand, Multipliers, activation_limits, channel_operand, common_multipliers,
