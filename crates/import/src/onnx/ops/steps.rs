@@ -247,6 +247,11 @@ fn real_numbers(
 ) -> Option<(Data, Option<Quantization>)> {
     let dtype = tensor.data.dtype();
     let values = tensor.data.to_i64().ok()?;
+    let mut parameters = [Some(scales), zero_points].into_iter().flatten();
+    // Others stand for blocks of elements.
+    if parameters.any(|held| held.shape.rank() > 1 && held.shape.elements() > 1) {
+        return None;
+    }
     let scales = scales.data.f32().ok()?;
     let zero_points = match zero_points {
         Some(tensor) => tensor.data.to_i64().ok()?,
@@ -442,4 +447,140 @@ pub(in crate::onnx) fn input(builder: &mut Builder, integers: ValueId, dtype: DT
         real: None,
     });
     Item::Quantized(builder.quantized.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::onnx::testing::{Source, int};
+    use graph::{DType, Graph, Kind, Quantization};
+    use rten_onnx::onnx::DataType;
+
+    /// `x` in halves from 130, as unsigned bytes called `q`: operand 0, its scale and its zero point.
+    fn halves(values: &[f32]) -> Source {
+        let source = Source::new(13).input(&[1, values.len() as i64], values);
+        let source = source.constant(&[], &[0.5]);
+        let source = source.bytes_of(DataType::UINT8, &[], &[130]);
+        source.node("QuantizeLinear", &["x0", "x1", "x2"], "q", vec![])
+    }
+
+    fn names(graph: &Graph) -> Vec<&'static str> {
+        let nodes = graph.nodes.iter();
+        nodes.map(|node| node.kind.operator().name()).collect()
+    }
+
+    #[test]
+    fn unsigned_steps_become_signed_ones() {
+        let source = halves(&[1.0, -65.5, 100.0]);
+        let source = source.node("DequantizeLinear", &["q", "x1", "x2"], "y", vec![]);
+        let source = source.output("y");
+        assert_eq!(source.run().1, [1.0, -65.0, 62.5]);
+        let graph = source.import().unwrap().graph;
+        assert!(graph.simulates_integers);
+        assert_eq!(names(&graph), ["quantize", "dequantize"]);
+        let steps = &graph.value(graph.nodes[0].outputs[0]).quantization;
+        assert_eq!(*steps, Some(Quantization::per_tensor(0.5, 2)));
+    }
+
+    /// A file may look at the integers themselves: they are what it says.
+    #[test]
+    fn other_operators_see_the_integers_of_the_file() {
+        let source = halves(&[1.0, -65.5, 100.0]).node("Cast", &["q"], "y", vec![int("to", 1)]);
+        assert_eq!(source.output("y").run().1, [132.0, 0.0, 255.0]);
+    }
+
+    #[test]
+    fn what_is_moved_stands_for_the_same() {
+        let source = halves(&[1.0, 2.0]).whole(&[2, 1]);
+        let source = source.node("Reshape", &["q", "x3"], "r", vec![]);
+        let source = source.node("DequantizeLinear", &["r", "x1", "x2"], "y", vec![]);
+        let source = source.output("y");
+        assert_eq!(source.run(), ("2x1".into(), vec![1.0, 2.0]));
+        let graph = source.import().unwrap().graph;
+        let expected = [
+            "quantize",
+            "dequantize",
+            "reshape",
+            "quantize",
+            "dequantize",
+        ];
+        assert_eq!(names(&graph), expected);
+    }
+
+    /// Ports of bytes take and give real numbers.
+    #[test]
+    fn inputs_and_outputs_of_integers_have_steps() {
+        let source = || {
+            let source = Source::new(13).input_of(DataType::UINT8, &[1, 2]);
+            let source = source.constant(&[], &[0.5]);
+            let source = source.bytes_of(DataType::UINT8, &[], &[3]);
+            let source = source.node("DequantizeLinear", &["x0", "x1", "x2"], "r", vec![]);
+            let source = source.node("Relu", &["r"], "s", vec![]);
+            let source = source.node("QuantizeLinear", &["s", "x1", "x2"], "y", vec![]);
+            source.output("y")
+        };
+        let imported = source().import().unwrap();
+        let graph = &imported.graph;
+        for port in [&graph.inputs[0], &graph.outputs[0]] {
+            let value = graph.value(port.value);
+            assert_eq!(value.dtype, DType::I8);
+            let steps = Quantization::per_tensor(0.5, -125);
+            assert_eq!(value.quantization, Some(steps));
+        }
+        assert!(imported.notes.iter().any(|note| note.contains("128 lower")));
+        // Read as whole numbers as well, they stay as they are.
+        let both = source().node("Cast", &["x0"], "z", vec![int("to", 1)]);
+        let graph = both.output("z").import().unwrap().graph;
+        assert_eq!(graph.value(graph.inputs[0].value).dtype, DType::U8);
+    }
+
+    /// The layer's node and its weights' steps.
+    fn weights(graph: &Graph) -> Option<Quantization> {
+        let layer = |kind: &Kind| matches!(kind, Kind::Conv2d(_) | Kind::FullyConnected(_));
+        let node = graph.nodes.iter().find(|node| layer(&node.kind)).unwrap();
+        graph.value(node.inputs[1].unwrap()).quantization.clone()
+    }
+
+    #[test]
+    fn weights_remember_their_steps() {
+        let scales = [0.5, 0.25];
+        let along = |axis| {
+            Some(Quantization {
+                scales: scales.into(),
+                zero_point: 0,
+                axis,
+            })
+        };
+        let source = halves(&[1.0, 2.0]).bytes_of(DataType::INT8, &[2, 2], &[1, 2, 3, 4]);
+        let source = source.constant(&[2], &scales);
+        let source = source.node("DequantizeLinear", &["q", "x1", "x2"], "a", vec![]);
+        let source = source.node("DequantizeLinear", &["x3", "x4"], "b", vec![int("axis", 1)]);
+        let product = source.node("MatMul", &["a", "b"], "y", vec![]).output("y");
+        assert_eq!(product.run().1, [3.5, 2.5]);
+        assert_eq!(weights(&product.import().unwrap().graph), along(Some(0)));
+        let source = halves(&[1.0]).bytes_of(DataType::UINT8, &[2, 1, 1, 1], &[3, 255]);
+        let source = source
+            .constant(&[2], &scales)
+            .bytes_of(DataType::UINT8, &[2], &[1, 0]);
+        let source = source.node("DequantizeLinear", &["q", "x1", "x2"], "a", vec![]);
+        let source = source
+            .whole(&[1, 1, 1, 1])
+            .node("Reshape", &["a", "x6"], "i", vec![]);
+        let axis = vec![int("axis", 0)];
+        let source = source.node("DequantizeLinear", &["x3", "x4", "x5"], "w", axis);
+        let conv = source.node("Conv", &["i", "w"], "y", vec![]).output("y");
+        assert_eq!(conv.run().1, [1.0, 63.75]);
+        assert_eq!(weights(&conv.import().unwrap().graph), along(Some(0)));
+    }
+
+    /// 16 bits around another number than 0 have no kernels: arithmetic does.
+    #[test]
+    fn what_no_kernel_takes_stays_arithmetic() {
+        let source = Source::new(21).input(&[1], &[1.0]).constant(&[], &[0.5]);
+        let source = source.bytes_of(DataType::INT16, &[], &[5]);
+        let source = source.node("QuantizeLinear", &["x0", "x1", "x2"], "q", vec![]);
+        let source = source.node("DequantizeLinear", &["q", "x1", "x2"], "y", vec![]);
+        let source = source.output("y");
+        assert_eq!(source.run().1, [1.0]);
+        assert!(!source.import().unwrap().graph.simulates_integers);
+    }
 }
