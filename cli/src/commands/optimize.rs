@@ -133,9 +133,12 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
             None => Ok(()),
         },
     )?;
-    let float = optimize::float_nodes(&graph);
+    let float = match is_quantized {
+        true => optimize::float_nodes(&graph),
+        false => Vec::new(),
+    };
     if arguments.require_int8 {
-        float::refuse(&float)?;
+        refuse_float(&arguments.model, is_quantized, &float)?;
     }
     if let Some(front_end) = &arguments.front_end {
         optimize::front_end::attach(&mut graph, front_end).map_err(Failure::usage)?;
@@ -159,8 +162,21 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
             true => source.rounding.name(),
             false => "float",
         },
-        float: if is_quantized { float } else { Vec::new() },
+        float,
     })
+}
+
+/// Fails where a node is in float.
+fn refuse_float(
+    model: &Path,
+    is_quantized: bool,
+    float: &[optimize::quantize::FloatNode],
+) -> Result<(), Failure> {
+    if is_quantized {
+        return float::refuse(float);
+    }
+    let message = "is a model in float; make it one of integers with `modelopt quantize`";
+    Err(Failure::usage(message).of(model))
 }
 
 impl Made {

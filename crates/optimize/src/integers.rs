@@ -15,11 +15,12 @@
 mod weights;
 
 use crate::quantize::constants;
-use crate::quantize::forms::{activation_ids, activations, keeps_scale, scale_giver};
+use crate::quantize::forms::{activations, keeps_scale, scale_giver};
 use crate::quantize::forms::{float_reason, int16_reason, is_real};
 use crate::quantize::has_weights;
 use crate::quantize::{FloatNode, fixed_scale};
-use graph::{DType, Error, Graph, Kind, Node, Quantization, Value, ValueId};
+use format::fixed::Rounding;
+use graph::{DType, Error, Graph, Kind, Node, Operand, Quantization, Value, ValueId};
 use runtime::host::Activation;
 use runtime::ops::dequantize::Dequantize;
 use runtime::ops::quantize::Quantize;
@@ -54,45 +55,33 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
             changes += 1;
             continue;
         }
-        let changed = sink(graph, index).is_some() || integerize(graph, index).is_some();
+        let changed = sink(graph, index).is_some() || integerize(graph, index).is_ok();
         changes += usize::from(changed);
         index += 1;
     }
     Ok(changes + absorb_inputs(graph) + absorb_outputs(graph))
 }
 
-/// The nodes of such a graph that compute with real numbers, and why.
+/// The nodes of a graph that compute with real numbers, and why.
 pub fn float_nodes(graph: &Graph) -> Vec<FloatNode> {
-    let converts = |node: &&Node| !matches!(node.kind, Kind::Quantize(_) | Kind::Dequantize(_));
-    let real = graph
-        .nodes
-        .iter()
-        .filter(converts)
-        .filter(|node| is_real(graph, node));
-    real.map(|node| FloatNode {
-        node: node.name.clone(),
-        operator: node.kind.operator().name(),
-        reason: reason(graph, node),
-    })
-    .collect()
-}
-
-fn reason(graph: &Graph, node: &Node) -> String {
-    if let Some(reason) = float_reason(graph, node) {
-        return reason;
-    }
-    for id in activation_ids(node) {
-        if graph.value(id).data.is_none() && dequantized(graph, id).is_none() {
-            return format!(
-                "its operand '{}' is not quantized in the file",
-                graph.value(id).name
-            );
+    let mut tried = graph.clone();
+    let mut nodes = Vec::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let converts = matches!(node.kind, Kind::Quantize(_) | Kind::Dequantize(_));
+        if converts || !is_real(graph, node) {
+            continue;
         }
+        let reason = match integerize(&mut tried, index) {
+            Err(reason) => reason,
+            Ok(()) => "it is left out with the pass 'integers'".into(),
+        };
+        nodes.push(FloatNode {
+            node: node.name.clone(),
+            operator: node.kind.operator().name(),
+            reason,
+        });
     }
-    if let Err(reason) = weights::integers(graph, node) {
-        return reason;
-    }
-    "its result is not quantized in the file, or is read in float as well".into()
+    nodes
 }
 
 /// The integers behind a value that Dequantize makes.
@@ -137,11 +126,11 @@ fn moves(kind: &Kind) -> bool {
     }
 }
 
-/// Whether a node can run in integers of a type.
-fn has_form(graph: &Graph, node: &Node, dtype: DType) -> bool {
+/// Why a node cannot run in integers of a type.
+fn unfit(graph: &Graph, node: &Node, dtype: DType) -> Option<String> {
     match dtype {
-        DType::I16 => int16_reason(graph, node).is_none(),
-        _ => float_reason(graph, node).is_none(),
+        DType::I16 => int16_reason(graph, node),
+        _ => float_reason(graph, node),
     }
 }
 
@@ -165,7 +154,7 @@ fn sink(graph: &mut Graph, index: usize) -> Option<()> {
         dtype,
         quantization,
     } = form?;
-    if !has_form(graph, &node, dtype) {
+    if unfit(graph, &node, dtype).is_some() {
         return None;
     }
     let inner = graph.make_node(node.name.clone(), node.kind, inputs).ok()?;
@@ -199,55 +188,84 @@ fn quantized_to(graph: &Graph, id: ValueId) -> Option<Form> {
     is_alike.then(|| first.clone())
 }
 
-/// Makes an operator between Dequantize and Quantize one of integers.
-fn integerize(graph: &mut Graph, index: usize) -> Option<()> {
+/// Makes an operator between Dequantize and Quantize one of integers; refused with the reason.
+fn integerize(graph: &mut Graph, index: usize) -> Result<(), String> {
     let node = graph.nodes[index].clone();
-    let &[output] = &node.outputs[..] else {
-        return None;
-    };
     if matches!(node.kind, Kind::Quantize(_) | Kind::Dequantize(_)) {
-        return None;
+        return Err("it converts".into());
     }
-    if graph.value(output).dtype != DType::F32 {
-        return None;
+    if let Some(reason) = float_reason(graph, &node) {
+        return Err(reason);
     }
-    let wanted = quantized_to(graph, output)?;
-    if !has_form(graph, &node, wanted.dtype) {
-        return None;
+    let output = match node.outputs[..] {
+        [output] if graph.value(output).dtype == DType::F32 => output,
+        _ => return Err("it makes no real numbers, or more than one tensor of them".into()),
+    };
+    let wanted = quantized_to(graph, output);
+    let dtype = wanted.as_ref().map(|form| form.dtype);
+    let operands = operands(graph, &node, dtype)?;
+    let wanted = wanted.ok_or("its result is not quantized in the file, or not for all readers")?;
+    if let Some(reason) = unfit(graph, &node, wanted.dtype) {
+        return Err(reason);
     }
-    let operands = operands(graph, &node, wanted.dtype)?;
     let made = result(graph, &node, &operands, &wanted);
     let mut integer = node;
     let layer = match has_weights(&integer.kind) {
-        true => Some(weights::integers(graph, &integer).ok()?),
+        true => Some(weights::integers(graph, &integer)?),
         false => None,
     };
     for &(place, id) in &operands {
         integer.inputs[place] = Some(id);
     }
-    let shared = scale_giver(graph, &integer).map(|_| made.quantization.clone());
-    constants::quantize(graph, &mut integer, made.dtype, shared.as_ref());
+    let is_shared = scale_giver(graph, &integer).is_some();
+    let shared = is_shared.then_some(&made.quantization);
+    constants::quantize(graph, &mut integer, made.dtype, shared);
     if let Some(layer) = layer {
-        weights::apply(graph, &mut integer, layer)?;
+        weights::apply(graph, &mut integer, layer);
     }
-    let mut rescales = Vec::new();
-    if let Some(shared) = shared {
-        let form = Form {
-            dtype: made.dtype,
-            quantization: shared,
-        };
-        rescales = rescaled(graph, &mut integer, &form);
-    }
+    let rescales = match is_shared {
+        true => rescaled(graph, &mut integer, &made),
+        false => Vec::new(),
+    };
+    can_lower(graph, &integer, &made)?;
     let value = graph.value_mut(output);
     (value.dtype, value.quantization) = (made.dtype, Some(made.quantization));
     graph.nodes[index] = integer;
-    let at = index;
-    graph.nodes.splice(at..at, rescales);
-    Some(())
+    graph.nodes.splice(index..index, rescales);
+    Ok(())
 }
 
-/// The places of activations that are computed and the integers for them, if all have such of a type.
-fn operands(graph: &Graph, node: &Node, dtype: DType) -> Option<Vec<(usize, ValueId)>> {
+/// Whether the integer operator takes scales as they are: some must not be too far apart.
+fn can_lower(graph: &Graph, node: &Node, made: &Form) -> Result<(), String> {
+    let operator = node.kind.operator();
+    let operands = graph.operands(&node.inputs);
+    let inferred = operator.infer(&operands)?;
+    let quantization = Some(&made.quantization);
+    let outputs = inferred.into_iter().map(|(dtype, shape)| Operand {
+        dtype,
+        shape,
+        quantization,
+        data: None,
+    });
+    let outputs: Vec<Operand<'_>> = outputs.collect();
+    if outputs.iter().any(|output| output.dtype != made.dtype) {
+        return Err("its integer form makes another type".into());
+    }
+    // What moves nothing has no device half.
+    if matches!(node.kind, Kind::Reshape(_)) {
+        return Ok(());
+    }
+    operator.lower(&operands, &outputs, Rounding::Single)?;
+    Ok(())
+}
+
+/// The places of activations that are computed and the integers for them, all of a type where that is
+/// given.
+fn operands(
+    graph: &Graph,
+    node: &Node,
+    dtype: Option<DType>,
+) -> Result<Vec<(usize, ValueId)>, String> {
     let mut found = Vec::new();
     for place in activations(node) {
         let Some(id) = node.inputs.get(place).copied().flatten() else {
@@ -256,11 +274,22 @@ fn operands(graph: &Graph, node: &Node, dtype: DType) -> Option<Vec<(usize, Valu
         if graph.value(id).data.is_some() {
             continue;
         }
-        let integers = dequantized(graph, id)?;
-        (graph.value(integers).dtype == dtype).then_some(())?;
+        let name = &graph.value(id).name;
+        let integers = dequantized(graph, id);
+        let integers =
+            integers.ok_or_else(|| format!("its operand '{name}' is not quantized in the file"))?;
+        let held = graph.value(integers).dtype;
+        if let Some(dtype) = dtype.filter(|&dtype| dtype != held) {
+            return Err(format!(
+                "its operand '{name}' is {held}, and its result {dtype}"
+            ));
+        }
         found.push((place, integers));
     }
-    (!found.is_empty()).then_some(found)
+    match found.is_empty() {
+        true => Err("all its operands are constant".into()),
+        false => Ok(found),
+    }
 }
 
 /// What an operator's integers stand for: what the file says, unless the operator knows only another

@@ -122,16 +122,18 @@ fn fit_bias(graph: &Graph, node: &Node, layer: &mut Layer) -> Result<(), String>
 }
 
 /// Gives a node its integer weights.
-pub(super) fn apply(graph: &mut Graph, node: &mut Node, layer: Layer) -> Option<()> {
-    let source = operand(graph, node, 1)?.clone();
+pub(super) fn apply(graph: &mut Graph, node: &mut Node, layer: Layer) {
+    let Some(source) = operand(graph, node, 1).cloned() else {
+        return;
+    };
     let weights = graph.add_constant(source.name, source.shape, Data::I8(layer.weights));
     graph.value_mut(weights).quantization = Some(layer.quantization);
     node.inputs[1] = Some(weights);
-    if let Some(bias) = layer.long_bias {
-        let shape = Shape::new(&[bias.len() as u32])?;
+    let shape = layer.long_bias.as_ref();
+    let shape = shape.and_then(|bias| Shape::new(&[bias.len() as u32]));
+    if let (Some(bias), Some(shape)) = (layer.long_bias, shape) {
         let bias = graph.add_constant(format!("{}/bias", node.name), shape, Data::I64(bias));
         node.inputs.truncate(2);
         node.inputs.push(Some(bias));
     }
-    Some(())
 }
