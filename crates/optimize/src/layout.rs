@@ -238,8 +238,8 @@ fn push_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Moves a reshape from in front of Quantize, and of what may be part of the operator before it, to
-/// behind it.
+/// Moves a reshape from in front of Quantize to behind it. Where float operators stand for integer ones, what
+/// is cut out moves as well, and both move behind what may be part of the operator before them.
 fn reshape_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
     let node = graph.nodes[index].clone();
     let is_element_wise = match node.kind {
@@ -249,22 +249,23 @@ fn reshape_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
     };
     let producer = source(&node).and_then(|id| graph.producer(id));
     let before = producer.map(|producer| &graph.nodes[producer]);
-    let Some(before) = before.filter(|before| is_element_wise && is_reshape(before)) else {
+    let moves = |before: &&Node| match before.kind {
+        Kind::Reshape(_) => true,
+        Kind::Slice(_) => graph.simulates_integers,
+        _ => false,
+    };
+    let Some(before) = before.filter(moves).filter(|_| is_element_wise) else {
         return Ok(false);
     };
+    let moved = before.kind.clone();
     let inner = graph.make_node(node.name.clone(), node.kind.clone(), before.inputs.clone())?;
     let to = graph.value(node.outputs[0]).clone();
     graph.value_mut(inner.outputs[0]).quantization = to.quantization;
-    let reshape = Reshape { shape: to.shape };
-    let mut outer = graph.make_node(node.name, reshape, vec![Some(inner.outputs[0])])?;
+    let mut outer = graph.make_node(node.name, moved, vec![Some(inner.outputs[0])])?;
     outer.outputs = node.outputs;
     graph.nodes[index] = inner;
     graph.nodes.insert(index + 1, outer);
     Ok(true)
-}
-
-fn is_reshape(node: &Node) -> bool {
-    matches!(node.kind, Kind::Reshape(_))
 }
 
 /// Moves a transpose from in front of an operator that works along axes of its first operand, whose

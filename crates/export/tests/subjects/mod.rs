@@ -146,7 +146,7 @@ impl Subject {
     pub(crate) fn beside_a_row(function: OfTwo) -> Self {
         let mut graph = Graph::default();
         let x = graph.add_input("x", DType::I8, Shape::new(&[1, 64]).unwrap());
-        let row = Data::I8((0..64).map(|i| i * 3 - 90).collect());
+        let row = Data::I8((-64..64).step_by(2).collect());
         let row = graph.add_constant("row", Shape::new(&[64]).unwrap(), row);
         let activation = Activation::None;
         let kind = Binary {

@@ -122,7 +122,7 @@ fn import(
     graph.verify()?;
     // Other executors round sums once.
     let rounding = match has_integers {
-        true => Rounding::Single,
+        true => options.rounding.unwrap_or(Rounding::Single),
         false => Rounding::High,
     };
     let words = [model.producer_name, model.producer_version];

@@ -23,6 +23,14 @@ pub(super) fn quantize(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     if let Some(quantized) = call.quantized(x, parameters, to)? {
         return Ok(vec![quantized]);
     }
+    let is_wide = matches!(to, DType::I16 | DType::U16);
+    if is_wide && call.tensor(x).is_none() {
+        let note = "numbers of 16 bits around another one than 0 are computed in float; quantize with \
+                    QInt16 and the option ActivationSymmetric";
+        if !call.builder.notes.iter().any(|other| other == note) {
+            call.builder.notes.push(note.into());
+        }
+    }
     let dims = sizes(&call.shape(x));
     let blocks = Blocks::of(call, &dims)?;
     let x = call.reshape(x, &blocks.dims)?;
