@@ -250,10 +250,15 @@ impl Writer<'_> {
         name.into()
     }
 
-    fn layer(&mut self, layer: &Layer) -> Result<(), Error> {
+    /// The floats of a layer's operands.
+    fn operands(&mut self, layer: &Layer) -> Vec<String> {
         let is_image = self.network.values[layer.output].dims.len() == 4;
-        let inputs = layer.inputs.iter();
-        let inputs: Vec<String> = inputs.map(|&value| self.name(value, is_image)).collect();
+        let operands = layer.inputs.iter();
+        operands.map(|&value| self.name(value, is_image)).collect()
+    }
+
+    fn layer(&mut self, layer: &Layer) -> Result<(), Error> {
+        let inputs = self.operands(layer);
         let first = layer
             .inputs
             .first()

@@ -204,7 +204,7 @@ fn shares_are_rescaled_where_the_file_has_another_scale() {
     let mut net = Net::new();
     let x = net.input(&[1, 2]);
     let x = net.stepped(x, 0.5, 3);
-    let y = net.push(Softmax::default(), &[x]);
+    let y = net.push(Softmax, &[x]);
     let y = net.stepped(y, 1.0 / 255.0, -128);
     assert_eq!(net.made(y).1, ["softmax int8", "quantize int8"]);
 }
