@@ -95,9 +95,11 @@ fn remembered(value: &Value, dtype: DType) -> Option<(Data, Quantization)> {
     }
     // The zero point next to 0 with which int8 holds them all.
     let (low, high) = (*whole.iter().min()?, *whole.iter().max()?);
-    let (least, most) = (-128 - low, 127 - high);
-    let zero_point = (least <= most).then(|| 0.clamp(least, most))?;
-    let narrow = whole.iter().map(|&v| i8::try_from(v + zero_point).ok());
+    let (least, most) = ((-128i64).saturating_sub(low), 127i64.saturating_sub(high));
+    let zero_point = (least <= most).then(|| 0i64.clamp(least, most))?;
+    let narrow = whole
+        .iter()
+        .map(|&v| i8::try_from(v.saturating_add(zero_point)).ok());
     let narrow: Option<Vec<i8>> = narrow.collect();
     let zero_point = i32::from(i8::try_from(zero_point).ok()?);
     let quantization = Quantization::per_tensor(scale, zero_point);

@@ -68,7 +68,7 @@ fn quantization(scale: &Tensor, zero_point: Option<&Tensor>, dtype: DType) -> Op
         return None;
     };
     let smallest = i64::from(i8::MIN);
-    let zero_point = zero_point - i64::from(offset(dtype));
+    let zero_point = zero_point.saturating_sub(i64::from(offset(dtype)));
     let fits = match held(dtype)? {
         DType::I16 => zero_point == 0,
         _ => (smallest..=i64::from(i8::MAX)).contains(&zero_point),
@@ -275,7 +275,7 @@ fn real_numbers(
     let at = |list: usize, index: usize| if list == 1 { 0 } else { index };
     let pairs = values.iter().zip(walk(&dims, &strides, 0));
     let real = pairs.map(|(&value, index)| {
-        let centred = value - zero_points[at(zero_points.len(), index)];
+        let centred = value.saturating_sub(zero_points[at(zero_points.len(), index)]);
         centred as f32 * scales[at(scales.len(), index)]
     });
     let is_usable = scales.iter().all(|scale| scale.is_normal() && *scale > 0.0);
