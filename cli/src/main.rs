@@ -5,6 +5,7 @@ mod check;
 mod commands;
 mod dataset;
 mod failure;
+mod float;
 mod front_end;
 mod goal;
 mod model;

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use format::MAGIC;
 use format::fixed::Rounding;
-use import::{Imported, Options};
+use import::{Format, Imported, Options};
 use runtime::host::Runner;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,8 +20,8 @@ pub(crate) struct ImportArguments {
     /// Values of an input of an ONNX model that never changes, such as a shape; repeatable
     #[arg(long = "constant", value_name = "INPUT=1,-1,64", value_parser = parse_constant)]
     constants: Vec<(String, Vec<f64>)>,
-    /// How integer sums of a quantized TFLite model are rounded: as TensorFlow Lite Micro does it,
-    /// or once [default: tflm]
+    /// How integer sums of a model that is quantized already are rounded: as TensorFlow Lite Micro does
+    /// it (tflm), or once (single) [default: tflm for TFLite, single for ONNX]
     #[arg(long, value_name = "RULE", value_parser = parse_rounding)]
     rounding: Option<Rounding>,
 }
@@ -82,9 +82,12 @@ pub(crate) enum ModelFile {
 /// Reads a model file.
 pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile, Failure> {
     let bytes = read(path)?;
-    if arguments.rounding.is_some() && !import::is_tflite(&bytes) {
-        let message = "is no TFLite model; --rounding is for those only";
-        return Err(Failure::usage(message).of(path));
+    let unrounded = || {
+        let message = "has no integers of its own to round; leave out --rounding";
+        Failure::usage(message).of(path)
+    };
+    if arguments.rounding.is_some() && bytes.starts_with(&MAGIC) {
+        return Err(unrounded());
     }
     if bytes.starts_with(&MAGIC) {
         let runner = Runner::new(&bytes).map_err(|error| refused(path, error))?;
@@ -95,6 +98,10 @@ pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile
     } else {
         import::onnx(path, &arguments.options())?
     };
+    let is_float = imported.format == Format::Onnx && !imported.graph.simulates_integers;
+    if arguments.rounding.is_some() && is_float {
+        return Err(unrounded());
+    }
     Ok(ModelFile::Source(Box::new(imported), bytes.len()))
 }
 

@@ -1,6 +1,9 @@
 """Quantizes a float ONNX model with the tool of ONNX Runtime.
 
-    quantize_onnx.py (QOperator|QDQ) MODEL SAMPLES RESULT   calibrate on float samples stored one behind the other
+    quantize_onnx.py (QOperator|QDQ) (QUInt8|QInt8) (tensor|channel) MODEL SAMPLES RESULT
+
+calibrates on float samples stored one behind the other. The type is that of activations; weights are of QInt8, with
+one scale for a tensor or one for each channel.
 """
 
 import logging
@@ -8,7 +11,7 @@ import sys
 
 import numpy as np
 import onnxruntime
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 
 class Samples(CalibrationDataReader):
@@ -24,9 +27,17 @@ class Samples(CalibrationDataReader):
         return next(self.rest, None)
 
 
-def main(form, model, samples, result):
+def main(form, activations, scales, model, samples, result):
     logging.disable(logging.WARNING)
-    quantize_static(model, result, Samples(model, samples), quant_format=QuantFormat[form])
+    quantize_static(
+        model,
+        result,
+        Samples(model, samples),
+        quant_format=QuantFormat[form],
+        activation_type=QuantType[activations],
+        weight_type=QuantType.QInt8,
+        per_channel=scales == "channel",
+    )
 
 
 if __name__ == "__main__":

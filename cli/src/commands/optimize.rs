@@ -3,6 +3,7 @@
 use crate::check::Check;
 use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
+use crate::float;
 use crate::front_end;
 use crate::goal::GoalArguments;
 use crate::model::{self, ImportArguments};
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     /// which halves the file; sums are of f32 either way
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = FloatWeights::F32)]
     weights: FloatWeights,
+    /// Fail when a node computes in float: for models that are quantized already
+    #[arg(long)]
+    require_int8: bool,
     /// Run the model over samples of this data after every change, and fail if an answer changes
     #[arg(long, value_name = "DATA")]
     check: Option<PathBuf>,
@@ -75,6 +79,8 @@ struct Made {
     /// Runs that fill the state of such a model.
     priming_runs: Option<usize>,
     patches: Option<Patches>,
+    /// What stays in float of a model that is quantized already.
+    float: Vec<optimize::quantize::FloatNode>,
     /// The rounding of integers, or what the numbers are instead.
     numbers: &'static str,
 }
@@ -98,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
 /// Applies passes and what else is asked for, and compiles.
 fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
     let mut graph = source.graph;
-    let is_quantized = graph.is_quantized();
+    let is_quantized = graph.is_quantized() || source.quantized.is_some();
     let nodes_before = graph.nodes.len();
     let inputs = dataset::inputs(&graph, &arguments.preprocess)?;
     let preprocess = inputs.iter().map(|input| input.preprocess.clone());
@@ -127,6 +133,13 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
             None => Ok(()),
         },
     )?;
+    let float = match is_quantized {
+        true => optimize::float_nodes(&graph),
+        false => Vec::new(),
+    };
+    if arguments.require_int8 {
+        refuse_float(&arguments.model, is_quantized, &float)?;
+    }
     if let Some(front_end) = &arguments.front_end {
         optimize::front_end::attach(&mut graph, front_end).map_err(Failure::usage)?;
     }
@@ -145,11 +158,25 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
         macs_before,
         priming_runs,
         patches,
-        numbers: match is_quantized {
+        numbers: match graph.is_quantized() {
             true => source.rounding.name(),
             false => "float",
         },
+        float,
     })
+}
+
+/// Fails where a node is in float.
+fn refuse_float(
+    model: &Path,
+    is_quantized: bool,
+    float: &[optimize::quantize::FloatNode],
+) -> Result<(), Failure> {
+    if is_quantized {
+        return float::refuse(float);
+    }
+    let message = "is a model in float; make it one of integers with `modelopt quantize`";
+    Err(Failure::usage(message).of(model))
 }
 
 impl Made {
@@ -166,13 +193,16 @@ impl Made {
             "macs_before": self.macs_before, "priming_runs": self.priming_runs,
             "packed_bytes": self.compiled.packed_bytes,
             "patches": self.patches.as_ref().map(Patches::as_json),
+            "float": float::as_json(&self.float),
         })
     }
 
     fn print(&self, goal: &GoalArguments, path: &Path) {
         print_passes(&self.applied, self.check.as_ref());
+        println!();
+        float::print(&self.float);
         println!(
-            "\nnodes {} -> {}, RAM {} bytes",
+            "nodes {} -> {}, RAM {} bytes",
             self.nodes_before,
             self.compiled.plan.len(),
             grouped(self.compiled.arena_bytes as u64)

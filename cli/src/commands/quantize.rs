@@ -5,6 +5,7 @@ mod summary;
 use crate::commands::optimize::FloatWeights;
 use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
+use crate::float;
 use crate::front_end;
 use crate::goal::GoalArguments;
 use crate::model::{self, ImportArguments};
@@ -144,7 +145,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     };
     let mut product = quantized(arguments, &source, &inputs)?;
     if arguments.require_int8 {
-        refuse_float(&product.quantized.float)?;
+        float::refuse(&product.quantized.float)?;
     }
     let judged = match reference {
         Some(reference) => Some(judge(arguments, reference, &mut product)?),
@@ -178,24 +179,6 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         println!("wrote {}", output.path().display());
     }
     Ok(())
-}
-
-/// Fails with the names of all nodes that stay in float, if there are any.
-fn refuse_float(nodes: &[quantize::FloatNode]) -> Result<(), Failure> {
-    if nodes.is_empty() {
-        return Ok(());
-    }
-    let line = |node: &quantize::FloatNode| {
-        format!(
-            "\n  node '{}' ({}): {}",
-            node.node, node.operator, node.reason
-        )
-    };
-    let lines: String = nodes.iter().map(line).collect();
-    let count = nodes.len();
-    Err(Failure::usage(format!(
-        "{count} of the model's nodes stay in float; leave out --require-int8, or change them:{lines}"
-    )))
 }
 
 /// The files to be written, checked before any work.

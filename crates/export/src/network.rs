@@ -278,15 +278,19 @@ impl Network {
             return Some((Kind::Binary(Binary::Add), limits(&mut params)));
         }
         if is(&ops::binary::STEPWISE_I8) {
-            let function = match params.u8() {
-                0 => Binary::Add,
+            let function = params.u8();
+            self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
+            let limits = limits(&mut params);
+            let [_, _, second] = [params.i32(), params.i32(), params.i32()];
+            let function = match function {
+                ops::binary::SINGLE_SUM if second < 0 => Binary::Sub,
+                0 | ops::binary::SINGLE_SUM => Binary::Add,
                 1 => Binary::Sub,
                 2 => Binary::Mul,
                 4 => Binary::Min,
                 _ => Binary::Max,
             };
-            self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
-            return Some((Kind::Binary(function), limits(&mut params)));
+            return Some((Kind::Binary(function), limits));
         }
         if is(&ops::binary::DIVIDE_I8) {
             self.rounded_single += 1;

@@ -12,6 +12,7 @@ use crate::{Error, Exported};
 use file::{Elements, File, float, int, ints};
 use format::meta::{Meta, Port};
 use format::{DType, Model};
+use std::collections::BTreeMap;
 
 const TARGET: &str = "ONNX";
 
@@ -31,6 +32,7 @@ pub fn onnx(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
         network: &network,
         file: File::default(),
         names: vec![None; network.values.len()],
+        constants: BTreeMap::new(),
     };
     for (index, &value) in network.inputs.iter().enumerate() {
         writer.input(value, meta.inputs.get(index));
@@ -56,8 +58,10 @@ pub fn onnx(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
 struct Writer<'n> {
     network: &'n Network,
     file: File,
-    /// The float of each value.
+    /// The float of each value that is computed.
     names: Vec<Option<String>>,
+    /// The float of each constant, for images and for others.
+    constants: BTreeMap<(usize, bool), String>,
 }
 
 /// An axis in ONNX's order.
@@ -92,22 +96,33 @@ fn is_identity(axes: &[usize]) -> bool {
 }
 
 impl Writer<'_> {
-    /// The float of a value; constants become one here.
-    fn name(&mut self, index: usize) -> String {
+    /// The float of an operand of a node that makes images, or something else; constants become one
+    /// here.
+    fn name(&mut self, index: usize, is_image: bool) -> String {
         if let Some(name) = &self.names[index] {
             return name.clone();
         }
+        if let Some(name) = self.constants.get(&(index, is_image)) {
+            return name.clone();
+        }
         let value = &self.network.values[index];
-        let name = self.constant(value);
-        self.names[index] = Some(name.clone());
+        let name = match is_image {
+            true => value.name.clone(),
+            false => format!("{}_plain", value.name),
+        };
+        self.constant(value, &name, is_image);
+        self.constants.insert((index, is_image), name.clone());
         name
     }
 
-    /// A constant operand, stretched to four dimensions so that it lies along the channels.
-    fn constant(&mut self, value: &Value) -> String {
+    /// A constant operand, beside images stretched to four dimensions so that it lies along the channels.
+    fn constant(&mut self, value: &Value, name: &str, is_image: bool) {
         let bytes = value.data.clone().unwrap_or_default();
         let width = value.dtype.bytes();
-        let mut whole = vec![1; 4usize.saturating_sub(value.dims.len())];
+        let mut whole = match is_image {
+            true => vec![1; 4usize.saturating_sub(value.dims.len())],
+            false => Vec::new(),
+        };
         whole.extend(&value.dims);
         let (shape, bytes) = match whole[..] {
             [n, h, w, c] => {
@@ -120,27 +135,23 @@ impl Writer<'_> {
             }
             _ => (value.dims.clone(), bytes),
         };
-        let stored = format!("{}_integers", value.name);
+        let stored = format!("{name}_integers");
         let elements = match value.dtype {
             DType::F32 => Elements::F32(bytes),
             _ => Elements::I8(bytes),
         };
         let is_float = value.dtype == DType::F32;
-        self.file.constant(
-            if is_float { &value.name } else { &stored },
-            &shape,
-            elements,
-        );
+        self.file
+            .constant(if is_float { name } else { &stored }, &shape, elements);
         if !is_float {
             let parameters = self.parameters(value);
             self.file.node(
                 "DequantizeLinear",
                 &[&stored, &parameters[0], &parameters[1]],
-                &value.name,
+                name,
                 vec![],
             );
         }
-        value.name.clone()
     }
 
     /// Scale and zero point of a value.
@@ -198,8 +209,8 @@ impl Writer<'_> {
     }
 
     fn output(&mut self, index: usize, port: Option<&Port>) {
-        let from = self.name(index);
         let value = &self.network.values[index];
+        let from = self.name(index, value.dims.len() == 4);
         let axes = callers_axes(value, port);
         let mut order = vec![0; axes.len()];
         let mut shape = value.dims.clone();
@@ -239,8 +250,15 @@ impl Writer<'_> {
         name.into()
     }
 
+    /// The floats of a layer's operands.
+    fn operands(&mut self, layer: &Layer) -> Vec<String> {
+        let is_image = self.network.values[layer.output].dims.len() == 4;
+        let operands = layer.inputs.iter();
+        operands.map(|&value| self.name(value, is_image)).collect()
+    }
+
     fn layer(&mut self, layer: &Layer) -> Result<(), Error> {
-        let inputs: Vec<String> = layer.inputs.iter().map(|&value| self.name(value)).collect();
+        let inputs = self.operands(layer);
         let first = layer
             .inputs
             .first()

@@ -6,6 +6,7 @@
 mod subjects;
 
 use format::fixed::Rounding;
+use runtime::ops::binary::Function;
 use subjects::{Subject, agreement, oracle, shared};
 
 /// Exports a model and runs the file elsewhere on samples; outputs are in steps again.
@@ -78,6 +79,16 @@ fn conversions_tables_products_and_quotients_are_exported() {
             let samples: Vec<u8> = samples.iter().map(not_zero).collect();
             check(subject, &samples, how, [0.95, 1.0]);
         }
+    }
+}
+
+/// What is no image stays so beside a constant, and differences stay differences.
+#[test]
+fn sums_with_a_constant_row_are_exported() {
+    for function in [Function::Add, Function::Sub] {
+        let subject = Subject::beside_a_row(function);
+        let samples = subjects::samples(subject.input_bytes(), 20);
+        check(subject, &samples, "plain", [0.99, 1.0]);
     }
 }
 

@@ -234,7 +234,7 @@ impl Graph {
             inputs.chain(&node.outputs).copied()
         });
         let mut values = read.map(|id| self.value(id));
-        values.any(|value| value.quantization.is_some())
+        values.any(|value| value.quantization.is_some() && value.dtype != DType::F32)
     }
 
     /// The constants that nodes read, each once.

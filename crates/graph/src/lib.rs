@@ -26,7 +26,8 @@ pub struct Value {
     pub dtype: DType,
     /// Dimensions; a batch is 1.
     pub shape: Shape,
-    /// Present where integers stand for real numbers.
+    /// Present where integers stand for real numbers, and at constants of floats that are whole numbers
+    /// of steps, from which the integers can be had again.
     pub quantization: Option<Quantization>,
     /// The elements of a constant.
     pub data: Option<Data>,
@@ -71,6 +72,8 @@ pub struct Graph {
     pub inputs: Vec<Port>,
     /// What the caller gets.
     pub outputs: Vec<Port>,
+    /// Whether float operators between Dequantize and Quantize stand for integer ones, as in ONNX files.
+    pub simulates_integers: bool,
 }
 
 /// What is wrong at a node.

@@ -29,8 +29,8 @@ pub struct Options {
     /// Values of ONNX inputs that never change, in the order of the shape that the file declares:
     /// shapes, axes and the like, which must be known when a model is compiled.
     pub constants: BTreeMap<String, Vec<f64>>,
-    /// The rounding rule of a file that is quantized already; that of TensorFlow Lite Micro where
-    /// nothing is said.
+    /// The rounding rule of a file that is quantized already. Where nothing is said, that of TensorFlow
+    /// Lite Micro for its files, and a single rounding for ONNX files.
     pub rounding: Option<Rounding>,
 }
 

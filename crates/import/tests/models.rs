@@ -67,5 +67,6 @@ fn a_quantized_model_says_so() {
     };
     let imported = import::onnx(&path, &Options::default()).unwrap();
     assert!(imported.quantized.is_some());
-    assert!(!imported.graph.is_quantized());
+    assert!(imported.graph.is_quantized());
+    assert!(imported.graph.simulates_integers);
 }

@@ -1,7 +1,7 @@
 //! Folds an operator into the one before it: scales and offsets into weights, padding into
 //! windows, activations into limits.
 
-use graph::{Data, Error, Graph, Kind, Node, Shape, ValueId};
+use graph::{Data, Error, Graph, Kind, Node, Quantization, Shape, ValueId};
 use runtime::host::Activation;
 use runtime::ops::binary::{Binary, Function as Two};
 use runtime::ops::unary::{Function as One, Unary};
@@ -184,13 +184,30 @@ fn rescale(graph: &mut Graph, index: usize, factors: &[f32], offsets: &[f32]) ->
         .map(|((b, f), o)| b * f + o)
         .collect();
     let shape = Shape::new(&[bias.len() as u32])?;
+    let steps = weights
+        .quantization
+        .map(|steps| scaled_steps(&steps, factors));
     // New constants: the old ones may be shared.
     let weights = graph.add_constant(weights.name, weights.shape, Data::F32(scaled));
+    graph.value_mut(weights).quantization = steps;
     let bias = graph.add_constant(format!("{name}/bias"), shape, Data::F32(bias));
     let node = &mut graph.nodes[index];
     node.inputs.truncate(1);
     node.inputs.extend([Some(weights), Some(bias)]);
     Some(())
+}
+
+/// The steps of weights that were multiplied.
+fn scaled_steps(steps: &Quantization, factors: &[f32]) -> Quantization {
+    let scaled = factors.iter().enumerate().map(|(channel, factor)| {
+        let size = if *factor == 0.0 { 1.0 } else { factor.abs() };
+        steps.scale(channel) * size
+    });
+    Quantization {
+        scales: scaled.collect(),
+        zero_point: 0,
+        axis: Some(0),
+    }
 }
 
 /// Zeros around rows and columns in front of a convolution.

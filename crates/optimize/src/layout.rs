@@ -29,6 +29,7 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
             || becomes_reshape(graph, index)
             || into_weights(graph, index)
             || push_down(graph, index)?
+            || reshape_down(graph, index)?
             || push_down_along(graph, index)?;
         changes += usize::from(changed);
         index += 1;
@@ -137,15 +138,14 @@ fn try_into_weights(graph: &mut Graph, index: usize) -> Option<()> {
     if axes.first() != Some(&0) || shape.elements() != columns * shape.dim(0) {
         return None;
     }
-    let values = weights.data.as_ref()?.f32().ok()?;
     // Where each element of the transposed tensor comes from.
     let order = gathered(&shape, &axes);
-    let mut moved = vec![0.0f32; values.len()];
-    for (row, to) in values.chunks(columns).zip(moved.chunks_mut(columns)) {
-        for (column, &weight) in row.iter().enumerate() {
-            to[order[column]] = weight;
-        }
-    }
+    let order = order.get(..columns)?;
+    let moved = match weights.data.as_ref()? {
+        Data::F32(values) => Data::F32(spread(values, order)),
+        Data::I8(values) => Data::I8(spread(values, order)),
+        _ => return None,
+    };
     let reshaped = graph.make_node(
         "flatten",
         Reshape {
@@ -154,13 +154,31 @@ fn try_into_weights(graph: &mut Graph, index: usize) -> Option<()> {
         vec![Some(input)],
     );
     let reshaped = reshaped.ok()?;
+    let quantization = graph.value(input).quantization.clone();
+    graph.value_mut(reshaped.outputs[0]).quantization = quantization;
     let name = weights.name.clone();
-    let constant = graph.add_constant(name, weights.shape, Data::F32(moved));
+    let constant = graph.add_constant(name, weights.shape, moved);
+    // Its steps are those of rows.
+    graph.value_mut(constant).quantization = weights.quantization;
     let node = &mut graph.nodes[index];
     node.inputs[0] = Some(reshaped.outputs[0]);
     node.inputs[1] = Some(constant);
     graph.nodes.insert(index, reshaped);
     Some(())
+}
+
+/// Every row with element `i` at `order[i]`.
+fn spread<T: Copy + Default>(values: &[T], order: &[usize]) -> Vec<T> {
+    let mut moved = vec![T::default(); values.len()];
+    for (row, to) in values
+        .chunks(order.len())
+        .zip(moved.chunks_mut(order.len()))
+    {
+        for (&at, &value) in order.iter().zip(row) {
+            to[at] = value;
+        }
+    }
+    moved
 }
 
 /// For each element of the permuted tensor, the index of its source.
@@ -191,6 +209,7 @@ fn push_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
     let kind = match &node.kind {
         Kind::Unary(unary) => Kind::from(*unary),
         Kind::Binary(binary) => Kind::from(*binary),
+        Kind::Quantize(quantize) => Kind::from(*quantize),
         Kind::Concat(concat) => Concat {
             axis: axes[concat.axis],
         }
@@ -213,6 +232,36 @@ fn push_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
     graph.value_mut(inner.outputs[0]).quantization = quantization;
     let transpose = Transpose { permutation: axes };
     let mut outer = graph.make_node(node.name, transpose, vec![Some(inner.outputs[0])])?;
+    outer.outputs = node.outputs;
+    graph.nodes[index] = inner;
+    graph.nodes.insert(index + 1, outer);
+    Ok(true)
+}
+
+/// Moves a reshape from in front of Quantize to behind it. Where float operators stand for integer ones, what
+/// is cut out moves as well, and both move behind what may be part of the operator before them.
+fn reshape_down(graph: &mut Graph, index: usize) -> Result<bool, Error> {
+    let node = graph.nodes[index].clone();
+    let is_element_wise = match node.kind {
+        Kind::Quantize(_) => true,
+        Kind::Unary(_) => graph.simulates_integers,
+        _ => false,
+    };
+    let producer = source(&node).and_then(|id| graph.producer(id));
+    let before = producer.map(|producer| &graph.nodes[producer]);
+    let moves = |before: &&Node| match before.kind {
+        Kind::Reshape(_) => true,
+        Kind::Slice(_) => graph.simulates_integers,
+        _ => false,
+    };
+    let Some(before) = before.filter(moves).filter(|_| is_element_wise) else {
+        return Ok(false);
+    };
+    let moved = before.kind.clone();
+    let inner = graph.make_node(node.name.clone(), node.kind.clone(), before.inputs.clone())?;
+    let to = graph.value(node.outputs[0]).clone();
+    graph.value_mut(inner.outputs[0]).quantization = to.quantization;
+    let mut outer = graph.make_node(node.name, moved, vec![Some(inner.outputs[0])])?;
     outer.outputs = node.outputs;
     graph.nodes[index] = inner;
     graph.nodes.insert(index + 1, outer);
@@ -293,7 +342,7 @@ fn transposed_source(graph: &Graph, node: &Node) -> Option<(Vec<usize>, ValueId)
 fn common_transpose(graph: &mut Graph, node: &Node) -> Option<(Vec<usize>, Vec<Option<ValueId>>)> {
     if !matches!(
         node.kind,
-        Kind::Unary(_) | Kind::Binary(_) | Kind::Concat(_) | Kind::Pad(_)
+        Kind::Unary(_) | Kind::Binary(_) | Kind::Concat(_) | Kind::Pad(_) | Kind::Quantize(_)
     ) {
         return None;
     }

@@ -7,11 +7,14 @@ mod fold;
 pub mod front_end;
 mod fuse;
 pub mod half;
+mod integers;
 mod layout;
 pub mod patches;
 pub mod quantize;
 mod recover;
 pub mod streaming;
+
+pub use integers::float_nodes;
 
 use graph::{Error, Graph};
 
@@ -26,7 +29,7 @@ pub struct Pass {
 }
 
 /// The passes, in the order in which they run.
-pub const PASSES: [Pass; 9] = [
+pub const PASSES: [Pass; 10] = [
     Pass {
         name: "fold",
         about: "compute what depends on constants only",
@@ -56,6 +59,11 @@ pub const PASSES: [Pass; 9] = [
         name: "activation",
         about: "fuse activations",
         run: fuse::activation,
+    },
+    Pass {
+        name: "integers",
+        about: "make integer operators of quantized ones",
+        run: integers::run,
     },
     Pass {
         name: "common",

@@ -1,6 +1,7 @@
 //! What `modelopt quantize` says of its product.
 
 use super::{Judged, Product};
+use crate::float;
 use crate::goal::GoalArguments;
 use crate::patches::Patches;
 use crate::place;
@@ -19,12 +20,7 @@ pub(super) fn as_json(
         "macs": layer.macs, "type": layer.dtype.name(), "scale": layer.output.map(|(scale, _)| scale), "zero_point": layer.output.map(|(_, zero)| zero),
         "sqnr_db": layer.sqnr_db, "bias_corrected": layer.corrected, "rebuilt": layer.rebuilt, "int4_weights": layer.narrow,
     })).collect();
-    let float: Vec<Value> = product
-        .quantized
-        .float
-        .iter()
-        .map(|node| json!({ "name": node.node, "operator": node.operator, "reason": node.reason }))
-        .collect();
+    let float = float::as_json(&product.quantized.float);
     let mut value = json!({
         "output": path, "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
         "packed_bytes": product.packed_bytes,
@@ -85,12 +81,7 @@ pub(super) fn print(
     }
     table::print(&rows);
     println!();
-    for node in &quantized.float {
-        println!(
-            "in float: {} ({}): {}",
-            node.node, node.operator, node.reason
-        );
-    }
+    float::print(&quantized.float);
     let [kept, rolled_back] = quantized.corrections;
     println!(
         "{} samples, {:.2} s; biases corrected in {kept} layers, rolled back in {rolled_back}; {} inputs of sums aligned{}",

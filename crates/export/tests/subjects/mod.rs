@@ -141,6 +141,27 @@ impl Subject {
         Subject::of_nodes(&[1, 3, 8, 8], (DType::I8, 0.05, 3), &nodes, rounding)
     }
 
+    /// A sum or a difference with a constant row, rounded once.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn beside_a_row(function: OfTwo) -> Self {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", DType::I8, Shape::new(&[1, 64]).unwrap());
+        let row = Data::I8((-64..64).step_by(2).collect());
+        let row = graph.add_constant("row", Shape::new(&[64]).unwrap(), row);
+        let activation = Activation::None;
+        let kind = Binary {
+            function,
+            activation,
+        };
+        let y = graph.push("sum", kind, &[x, row]).unwrap()[0];
+        graph.value_mut(y).dtype = DType::I8;
+        for (id, scale, zero) in [(x, 0.05, 3), (row, 0.02, -7), (y, 0.07, 11)] {
+            graph.value_mut(id).quantization = Some(Quantization::per_tensor(scale, zero));
+        }
+        graph.add_output("y", y);
+        Subject::of("row", &graph, Rounding::Single, Vec::new())
+    }
+
     /// A quotient, which TensorFlow Lite has in floats only: of each element by itself.
     pub(crate) fn quotient() -> Self {
         let kind = Binary {

@@ -4,7 +4,7 @@ use super::attributes::Attributes;
 use super::constant;
 use super::external::External;
 use format::fixed::Rounding;
-use graph::{DType, Graph, Kind, Shape, ValueId};
+use graph::{DType, Graph, Kind, Quantization, Shape, ValueId};
 use runtime::host::{Tensor, evaluate};
 use runtime::ops::reshape::Reshape;
 use runtime::ops::transpose::Transpose;
@@ -42,13 +42,30 @@ pub(super) enum Item {
     Constant(usize),
     /// A value that is known only at run time.
     Value(ValueId),
+    /// Integers that stand for real numbers: an index into [`Builder::quantized`].
+    Quantized(usize),
 }
 
 /// A constant, in the graph only once a node reads it.
 struct Held {
     name: String,
     tensor: Rc<Tensor>,
+    /// The steps of floats that were integers.
+    steps: Option<Quantization>,
     value: Option<ValueId>,
+}
+
+/// Integers that are known only at run time, and the real numbers that they stand for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quantized {
+    /// The integers, unsigned ones moved by 128.
+    pub(super) integers: ValueId,
+    /// The type of the integers in the source.
+    pub(super) dtype: DType,
+    /// What became these integers, where the source does not give them itself.
+    pub(super) source: Option<Item>,
+    /// The real numbers, once a node reads them.
+    pub(super) real: Option<Item>,
 }
 
 /// More elements in one tensor are refused: an edge device holds far less.
@@ -68,6 +85,7 @@ pub(super) fn is_reasonable(shape: &Shape) -> bool {
 pub(super) struct Builder {
     pub(super) graph: Graph,
     pub(super) notes: Vec<String>,
+    pub(super) quantized: Vec<Quantized>,
     constants: Vec<Held>,
     budget: usize,
 }
@@ -81,6 +99,7 @@ impl Builder {
         Builder {
             graph,
             notes: Vec::new(),
+            quantized: Vec::new(),
             constants: Vec::new(),
             budget: FOLDED_ELEMENTS,
         }
@@ -89,19 +108,32 @@ impl Builder {
     /// Calls a value what the source calls it, unless it is an input or a constant.
     pub(super) fn name(&mut self, item: Item, name: &str) {
         let is_input = |id| self.graph.inputs.iter().any(|port| port.value == id);
-        if let Item::Value(id) = item
-            && !is_input(id)
-            && !name.is_empty()
-        {
+        let id = match item {
+            Item::Value(id) => id,
+            Item::Quantized(index) => self.quantized[index].integers,
+            Item::Constant(_) => return,
+        };
+        if !is_input(id) && !name.is_empty() {
             self.graph.value_mut(id).name = name.into();
         }
     }
 
     pub(super) fn constant(&mut self, name: impl Into<String>, tensor: Tensor) -> Item {
+        self.constant_of_steps(name, tensor, None)
+    }
+
+    /// Floats that are whole numbers of steps.
+    pub(super) fn constant_of_steps(
+        &mut self,
+        name: impl Into<String>,
+        tensor: Tensor,
+        steps: Option<Quantization>,
+    ) -> Item {
         let tensor = Rc::new(tensor);
         self.constants.push(Held {
             name: name.into(),
             tensor,
+            steps,
             value: None,
         });
         Item::Constant(self.constants.len() - 1)
@@ -114,7 +146,7 @@ impl Builder {
                 .constants
                 .get(index)
                 .map(|held| Rc::clone(&held.tensor)),
-            Item::Value(_) => None,
+            Item::Value(_) | Item::Quantized(_) => None,
         }
     }
 
@@ -122,11 +154,14 @@ impl Builder {
     pub(super) fn value(&mut self, item: Item) -> ValueId {
         match item {
             Item::Value(id) => id,
+            Item::Quantized(index) => self.quantized[index].integers,
             Item::Constant(index) => {
                 let held = &mut self.constants[index];
                 *held.value.get_or_insert_with(|| {
                     let Tensor { shape, data } = (*held.tensor).clone();
-                    self.graph.add_constant(held.name.clone(), shape, data)
+                    let id = self.graph.add_constant(held.name.clone(), shape, data);
+                    self.graph.value_mut(id).quantization = held.steps.clone();
+                    id
                 })
             }
         }
@@ -214,10 +249,24 @@ impl Call<'_> {
         self.builder.tensor(item)
     }
 
+    /// The steps of a constant of floats that were integers.
+    pub(super) fn steps(&self, item: Item) -> Option<Quantization> {
+        match item {
+            Item::Constant(index) => self.builder.constants[index].steps.clone(),
+            _ => None,
+        }
+    }
+
     /// The name of a constant operand, for the constants made from it.
     pub(super) fn operand_name(&self, index: usize) -> String {
-        match self.input(index) {
-            Some(Item::Constant(held)) => self.builder.constants[held].name.clone(),
+        self.input(index)
+            .map_or_else(|| self.name.clone(), |item| self.name_of(item))
+    }
+
+    /// The name of a constant, or this node's.
+    pub(super) fn name_of(&self, item: Item) -> String {
+        match item {
+            Item::Constant(held) => self.builder.constants[held].name.clone(),
             _ => self.name.clone(),
         }
     }
@@ -227,6 +276,10 @@ impl Call<'_> {
         match item {
             Item::Constant(index) => self.builder.constants[index].tensor.shape,
             Item::Value(id) => self.builder.graph.value(id).shape,
+            Item::Quantized(index) => {
+                let integers = self.builder.quantized[index].integers;
+                self.builder.graph.value(integers).shape
+            }
         }
     }
 
@@ -235,6 +288,7 @@ impl Call<'_> {
         match item {
             Item::Constant(index) => self.builder.constants[index].tensor.data.dtype(),
             Item::Value(id) => self.builder.graph.value(id).dtype,
+            Item::Quantized(index) => self.builder.quantized[index].dtype,
         }
     }
 
@@ -282,6 +336,20 @@ impl Call<'_> {
     /// A rearranged copy of a constant, which costs no budget: it is as large as the file.
     pub(super) fn rearranged(&mut self, name: impl Into<String>, tensor: Tensor) -> Item {
         self.builder.constant(name, tensor)
+    }
+
+    /// As [`Call::rearranged`], from a constant whose axes are permuted, so that steps go with them.
+    pub(super) fn turned(
+        &mut self,
+        name: impl Into<String>,
+        tensor: Tensor,
+        from: Item,
+        permutation: &[usize],
+    ) -> Item {
+        let steps = self
+            .steps(from)
+            .map(|steps| turned_steps(steps, permutation));
+        self.builder.constant_of_steps(name, tensor, steps)
     }
 
     /// A constant row of floats.
@@ -348,11 +416,15 @@ impl Call<'_> {
             }
             _ => return Ok(None),
         };
-        let items: Result<Vec<Item>, Refusal> = results
-            .into_iter()
-            .map(|result| self.constant(result))
-            .collect();
-        Ok(Some(items?).filter(|items| !items.is_empty()))
+        let steps = inputs.first().and_then(|&item| self.steps(item));
+        let steps = steps.and_then(|steps| moved_steps(steps, kind));
+        let mut items = Vec::new();
+        for result in results {
+            self.afford(&result.shape)?;
+            let name = self.name.clone();
+            items.push(self.builder.constant_of_steps(name, result, steps.clone()));
+        }
+        Ok(Some(items).filter(|items| !items.is_empty()))
     }
 
     fn evaluate(&mut self, kind: &Kind, tensors: &[Rc<Tensor>]) -> Result<Vec<Tensor>, Refusal> {
@@ -383,6 +455,23 @@ impl Call<'_> {
             return Ok(item);
         }
         self.push(Transpose { permutation: axes }, &[item])
+    }
+}
+
+/// The steps of a tensor whose axes were permuted.
+fn turned_steps(steps: Quantization, permutation: &[usize]) -> Quantization {
+    let axis = steps
+        .axis
+        .and_then(|axis| permutation.iter().position(|&from| from == axis));
+    Quantization { axis, ..steps }
+}
+
+/// The steps of what an operator makes that moves elements, where they are still known.
+fn moved_steps(steps: Quantization, kind: &Kind) -> Option<Quantization> {
+    match kind {
+        Kind::Transpose(transpose) => Some(turned_steps(steps, &transpose.permutation)),
+        Kind::Reshape(_) => Some(steps).filter(|steps| steps.axis.is_none()),
+        _ => None,
     }
 }
 

@@ -114,8 +114,17 @@ fn import(
     importer.inputs(source, options)?;
     importer.nodes(source, external)?;
     importer.outputs(source)?;
-    let Builder { graph, notes, .. } = importer.builder;
+    let has_integers = !importer.builder.quantized.is_empty();
+    let Builder {
+        mut graph, notes, ..
+    } = importer.builder;
+    graph.simulates_integers = has_integers;
     graph.verify()?;
+    // Other executors round sums once.
+    let rounding = match has_integers {
+        true => options.rounding.unwrap_or(Rounding::Single),
+        false => Rounding::High,
+    };
     let words = [model.producer_name, model.producer_version];
     let words: Vec<String> = words
         .into_iter()
@@ -130,7 +139,7 @@ fn import(
         producer: words.join(" "),
         source_hash,
         notes,
-        rounding: Rounding::High,
+        rounding,
         quantized: importer.quantized,
     })
 }
@@ -190,8 +199,21 @@ impl Importer {
         let constants: HashSet<&str> = self.names.keys().map(String::as_str).collect();
         let inputs = inputs::read(source, &constants, options, &mut self.builder.notes)?;
         for inputs::Input { name, dtype, shape } in inputs {
-            let id = self.builder.graph.add_input(name.clone(), dtype, shape);
-            self.names.insert(name, Item::Value(id));
+            let constant = |name: &str| self.builder.tensor(*self.names.get(name)?);
+            let quantization = ops::steps::input_quantization(source, &name, dtype, constant);
+            let held = match &quantization {
+                Some(_) => ops::steps::held_type(dtype),
+                None => dtype,
+            };
+            let id = self.builder.graph.add_input(name.clone(), held, shape);
+            let item = match quantization {
+                Some(quantization) => {
+                    self.builder.graph.value_mut(id).quantization = Some(quantization);
+                    ops::steps::input(&mut self.builder, id, dtype)
+                }
+                None => Item::Value(id),
+            };
+            self.names.insert(name, item);
         }
         Ok(())
     }
@@ -262,7 +284,7 @@ impl Importer {
             external,
             builder: &mut self.builder,
         };
-        let items = import(&mut call)?;
+        let items = ops::steps::import(node, import, &mut call)?;
         for (name, &item) in node.output.iter().zip(&items) {
             self.builder.name(item, name);
             self.names.insert(name.clone(), item);
@@ -343,6 +365,10 @@ impl Importer {
             };
             let id = self.builder.value(item);
             self.builder.graph.add_output(name, id);
+        }
+        if ops::steps::has_moved_port(&self.builder) {
+            let note = "unsigned bytes are held as signed ones, 128 lower";
+            self.builder.notes.push(note.into());
         }
         if self.builder.graph.outputs.is_empty() {
             return Err(Problem::Structure("the model has no outputs".into()));

@@ -1,7 +1,7 @@
 //! Tiny ONNX models for tests, and a plain interpreter for graphs.
 
 use crate::{Error, Imported, Options, Problem, Unsupported};
-use graph::{Data, Graph, Shape, ValueId};
+use graph::{DType, Data, Graph, Shape, ValueId};
 use rten_onnx::onnx::{
     AttributeProto, AttributeType, DataType, Dimension, GraphProto, ModelProto, NodeProto,
     OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor, ValueInfoProto,
@@ -162,6 +162,19 @@ impl Source {
         self
     }
 
+    /// A constant of integers of a type.
+    pub(super) fn bytes_of(mut self, dtype: DataType, dims: &[i64], values: &[i32]) -> Self {
+        let name = self.operand();
+        self.graph.initializer.push(TensorProto {
+            name: Some(name),
+            dims: dims.to_vec(),
+            data_type: Some(dtype),
+            int32_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
     /// An operand that is left out.
     pub(super) fn absent(mut self) -> Self {
         self.operands.push(String::new());
@@ -301,12 +314,21 @@ fn run(graph: &Graph, feeds: &[Vec<f32>]) -> Tensor {
         },
         None => values[&id].clone(),
     };
+    // Floats that remember their steps are floats.
+    let steps = |id: ValueId| {
+        let value = graph.value(id);
+        value
+            .quantization
+            .clone()
+            .filter(|_| value.dtype != DType::F32)
+    };
     for node in &graph.nodes {
         let operands: Vec<_> = node
             .inputs
             .iter()
-            .map(|id| id.map(|id| (read(&values, id), None)))
+            .map(|id| id.map(|id| (read(&values, id), steps(id))))
             .collect();
+        let made: Vec<_> = node.outputs.iter().map(|&id| steps(id)).collect();
         let results = match &node.kind {
             // It has no device half.
             graph::Kind::Reshape(reshape) => {
@@ -318,7 +340,7 @@ fn run(graph: &Graph, feeds: &[Vec<f32>]) -> Tensor {
             }
             kind => {
                 let rounding = format::fixed::Rounding::Single;
-                evaluate(kind.operator(), &operands, &[], rounding).unwrap()
+                evaluate(kind.operator(), &operands, &made, rounding).unwrap()
             }
         };
         values.extend(node.outputs.iter().copied().zip(results));

@@ -57,7 +57,7 @@ fn is_extreme(reduce: &Reduce) -> bool {
 }
 
 /// Operators whose output must have its input's scale and zero point.
-fn keeps_scale(kind: &Kind) -> bool {
+pub(crate) fn keeps_scale(kind: &Kind) -> bool {
     match kind {
         Kind::MaxPool2d(_) | Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) => true,
         Kind::Reshape(_) | Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,

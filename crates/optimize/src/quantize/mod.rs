@@ -18,10 +18,10 @@ mod apply;
 mod assign;
 mod calibrate;
 mod cholesky;
-mod constants;
+pub(crate) mod constants;
 mod correct;
 mod equalize;
-mod forms;
+pub(crate) mod forms;
 mod histogram;
 mod masks;
 mod narrow;
@@ -31,12 +31,14 @@ mod repeated;
 mod scales;
 mod weights;
 
+pub(crate) use apply::has_weights;
 pub use assign::FloatNode;
 pub use calibrate::Sample;
 pub use forms::int16_reason;
 pub use histogram::Histogram;
 pub use narrow::WeightType;
 pub use range::Method;
+pub(crate) use scales::fixed_scale;
 
 use apply::{Changes, Recipe};
 use assign::Assignment;

@@ -163,8 +163,9 @@ fn run_f32(run: &Run<'_>) {
     }
 }
 
-/// A sum or a difference that is rounded once: factors, then an offset and a shift.
-const SINGLE_SUM: u8 = 6;
+/// A sum or a difference that is rounded once: factors, of which the second one of a difference is
+/// negative, then an offset and a shift.
+pub const SINGLE_SUM: u8 = 6;
 
 fn check_stepwise(node: &Node<'_>, dtype: DType) -> Option<()> {
     let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);

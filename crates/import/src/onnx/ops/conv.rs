@@ -60,7 +60,7 @@ pub(super) fn apply(
         let operands: Vec<Item> = [x, weights].into_iter().chain(bias).collect();
         return call.push(conv, &operands);
     };
-    let weights = channels_last(call, &tensor)?;
+    let weights = channels_last(call, weights, &tensor)?;
     let image = call.channels_last(x)?;
     let operands: Vec<Item> = [image, weights].into_iter().chain(bias).collect();
     let conv = Conv2d {
@@ -73,7 +73,7 @@ pub(super) fn apply(
 }
 
 /// `[O, I, KH, KW]` or `[O, I, K]` as `[O, KH, KW, I]` with `KH` 1.
-fn channels_last(call: &mut Call<'_>, weights: &Tensor) -> Result<Item, Refusal> {
+fn channels_last(call: &mut Call<'_>, item: Item, weights: &Tensor) -> Result<Item, Refusal> {
     let permutation: &[usize] = if weights.shape.rank() == 4 {
         &[0, 2, 3, 1]
     } else {
@@ -86,13 +86,9 @@ fn channels_last(call: &mut Call<'_>, weights: &Tensor) -> Result<Item, Refusal>
     }
     let shape = crate::onnx::call::to_shape(&dims)?;
     let name = call.operand_name(1);
-    Ok(call.rearranged(
-        name,
-        Tensor {
-            shape,
-            data: turned.data,
-        },
-    ))
+    let data = turned.data;
+    // Steps are those of output channels, which stay in front.
+    Ok(call.turned(name, Tensor { shape, data }, item, permutation))
 }
 
 fn bias(call: &Call<'_>, outputs: usize) -> Result<Option<Item>, Refusal> {

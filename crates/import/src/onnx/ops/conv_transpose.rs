@@ -6,7 +6,7 @@ use super::conv::{apply, groups};
 use crate::onnx::call::{Call, Item, Refusal, sizes, to_shape};
 use crate::onnx::spatial::AxisWindow;
 use crate::transposed::{self, LONGEST_STRIDE, Phases, Spread};
-use runtime::host::{Activation, Data, Tensor};
+use runtime::host::{Activation, Data, Quantization, Tensor};
 use runtime::ops::Window2d;
 use runtime::ops::conv_2d::Conv2d;
 
@@ -86,9 +86,12 @@ fn by_phases(
     let shape = to_shape(&[squares * outputs, window[0], window[1], inputs])?;
     let data = Data::F32(values);
     let name = call.operand_name(1);
+    let steps = call.steps(call.required(1)?);
+    let steps = steps.and_then(|steps| repeated_steps(steps, outputs, squares));
+    let weights = Tensor { shape, data };
     let mut operands = vec![
         call.channels_last(x)?,
-        call.rearranged(name, Tensor { shape, data }),
+        call.builder.constant_of_steps(name, weights, steps),
     ];
     match repeated_bias(call, outputs, squares)? {
         Ok(bias) => operands.extend(bias),
@@ -259,6 +262,19 @@ fn places(
         });
     }
     Ok(places)
+}
+
+/// The steps of weights `[I, O, …]` as those of every pixel's outputs.
+fn repeated_steps(steps: Quantization, outputs: usize, squares: usize) -> Option<Quantization> {
+    match steps.axis {
+        None => Some(steps),
+        Some(1) if steps.scales.len() == outputs => Some(Quantization {
+            scales: steps.scales.repeat(squares),
+            zero_point: 0,
+            axis: Some(0),
+        }),
+        Some(_) => None,
+    }
 }
 
 /// `[I, O / groups, …]` as `[O, I / groups, …]`, backwards along every spatial axis.

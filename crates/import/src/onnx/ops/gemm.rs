@@ -72,6 +72,9 @@ fn weights(call: &mut Call<'_>, alpha: f32) -> Result<Item, Refusal> {
     } else {
         transpose(&weights, &[1, 0]).ok_or("its matrix B does not transpose")?
     };
+    if alpha == 1.0 {
+        return Ok(call.turned(name, turned, call.required(1)?, &[1, 0]));
+    }
     if let Data::F32(values) = &mut turned.data {
         values.iter_mut().for_each(|value| *value *= alpha);
     }

@@ -32,7 +32,9 @@ pub(super) fn import(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         _ => return stacks(call, a, b),
     };
     let name = call.operand_name(1);
-    let weights = call.rearranged(name, turned);
+    // Leading ones are gone; the columns, whose steps may differ, come first.
+    let to = dims.len().saturating_sub(1);
+    let weights = call.turned(name, turned, b, &[to]);
     let product = call.push(FullyConnected::default(), &[a, weights])?;
     let mut result = sizes(&call.shape(product));
     if dims.len() == 1 {

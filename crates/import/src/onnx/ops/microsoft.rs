@@ -1,10 +1,9 @@
 //! Operators of ONNX Runtime's own domain, as its tool writes them into files of quantized operators
 //! (`QuantFormat.QOperator`): standard ones between numbers that are dequantized and quantized again.
 
-use super::quantized::{centred, dequantize, per_row, quantize, rescaled};
+use super::quantized::{self, centred, dequantize, per_row, quantize, real_bias, rescaled};
 use super::{Import, binary, compare, concat, gemm, pool, reduce, softmax, unary};
 use crate::onnx::call::{Call, Item, Refusal};
-use graph::DType;
 use runtime::ops::binary::Function as Of2;
 use runtime::ops::unary::Function as Of1;
 
@@ -51,6 +50,10 @@ pub(super) fn find(operator: &str) -> Option<Import> {
 
 /// The real numbers of operand `index`, behind which its scale and its zero point stand.
 fn real(call: &mut Call<'_>, index: usize) -> Result<Item, Refusal> {
+    if let Some(real) = quantized::real(call, index, 0)? {
+        return Ok(real);
+    }
+    call.forget_steps()?;
     let x = centred(call, call.required(index)?, call.input(index + 2))?;
     let scale = call.float(index + 1)?;
     call.arithmetic(Of2::Mul, x, scale)
@@ -116,11 +119,19 @@ fn choice(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 /// The addend is in units of the products; without a scale of the result that stays real.
 fn gemm(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let (a, b) = (real(call, 0)?, call.required(3)?);
+    let columns = match call.attributes.flag("transB")? {
+        true => 0,
+        false => 1,
+    };
+    if let Some(b) = quantized::real(call, 3, columns)? {
+        return product(call, a, b);
+    }
     // With its axes turned, the channels of B are its rows.
     let parameter = |call: &mut Call<'_>, item| match call.attributes.flag("transB")? {
         true => per_row(call, item, b),
         false => Ok(item),
     };
+    call.forget_steps()?;
     let scale_of_b = call.float(4)?;
     let scale = parameter(call, scale_of_b)?;
     let zero_point = match call.input(5) {
@@ -128,14 +139,19 @@ fn gemm(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         None => None,
     };
     let centred_b = centred(call, b, zero_point)?;
-    let mut operands = vec![a, call.arithmetic(Of2::Mul, centred_b, scale)?];
+    let real_b = call.arithmetic(Of2::Mul, centred_b, scale)?;
+    product(call, a, real_b)
+}
+
+/// The product of real matrices and the addend.
+fn product(call: &mut Call<'_>, a: Item, b: Item) -> Result<Vec<Item>, Refusal> {
+    let mut operands = vec![a, b];
     if let Some(addend) = call.input(6) {
-        let scale_of_a = call.float(1)?;
+        let (scale_of_a, scale_of_b) = (call.float(1)?, call.float(4)?);
         let units = call.arithmetic(Of2::Mul, scale_of_a, scale_of_b)?;
         let alpha = call.floats(&[], vec![call.attributes.float("alpha", 1.0)?])?;
         let units = call.arithmetic(Of2::Mul, units, alpha)?;
-        let addend = call.cast(addend, DType::F32)?;
-        operands.push(call.arithmetic(Of2::Mul, addend, units)?);
+        operands.push(real_bias(call, addend, units)?);
     }
     if call.input(7).is_some() {
         return applied(call, operands, 7, gemm::import);

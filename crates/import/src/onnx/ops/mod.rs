@@ -41,6 +41,7 @@ mod slice;
 mod softmax;
 mod special;
 mod split;
+pub(super) mod steps;
 mod transpose;
 mod trilu;
 mod unary;

@@ -1,4 +1,5 @@
-//! Operators of files that are quantized already, as arithmetic that rounds as they do.
+//! Operators of files that are quantized already: standard ones between integers that stand for real
+//! numbers, see [`super::steps`], or where those are not known arithmetic that rounds as they do.
 
 use super::cast::element_type;
 use super::{conv, mat_mul};
@@ -16,7 +17,20 @@ pub(super) fn quantize(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         Some(zero_point) => call.dtype(zero_point),
         None => output_type(call)?,
     };
+    call.forget_steps()?;
     let x = call.cast(x, DType::F32)?;
+    let parameters = [call.input(1), call.input(2)];
+    if let Some(quantized) = call.quantized(x, parameters, to)? {
+        return Ok(vec![quantized]);
+    }
+    let is_wide = matches!(to, DType::I16 | DType::U16);
+    if is_wide && call.tensor(x).is_none() {
+        let note = "numbers of 16 bits around another one than 0 are computed in float; quantize with \
+                    QInt16 and the option ActivationSymmetric";
+        if !call.builder.notes.iter().any(|other| other == note) {
+            call.builder.notes.push(note.into());
+        }
+    }
     let dims = sizes(&call.shape(x));
     let blocks = Blocks::of(call, &dims)?;
     let x = call.reshape(x, &blocks.dims)?;
@@ -38,6 +52,15 @@ fn output_type(call: &Call<'_>) -> Result<DType, Refusal> {
 
 /// DequantizeLinear: `(x - zero_point) * scale`.
 pub(super) fn dequantize(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let scale = call.float(1)?;
+    let rank = call.shape(call.required(0)?).rank();
+    // A single scale stands along no axis, whatever the attribute says.
+    let axis = call.axis(call.attributes.int("axis", 1)?, rank);
+    let axis = axis.unwrap_or(0);
+    if let Some(real) = call.real(call.required(0)?, scale, call.input(2), axis)? {
+        return Ok(vec![real]);
+    }
+    call.forget_steps()?;
     let x = call.required(0)?;
     let dims = sizes(&call.shape(x));
     let blocks = Blocks::of(call, &dims)?;
@@ -50,6 +73,7 @@ pub(super) fn dequantize(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 
 /// DynamicQuantizeLinear: uint8 over the range of `x`, which includes 0.
 pub(super) fn dynamic(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    call.forget_steps()?;
     let x = call.float(0)?;
     let flat = call.reshape(x, &[call.shape(x).elements()])?;
     let zero = call.floats(&[], vec![0.0])?;
@@ -77,6 +101,7 @@ pub(super) fn dynamic(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 
 /// MatMulInteger: `(a - a_zero) (b - b_zero)` in int32.
 pub(super) fn mat_mul_integer(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    call.forget_steps()?;
     let (a, b) = (call.required(0)?, call.required(1)?);
     let zero_of_a = match call.input(2) {
         Some(zero_point) => Some(per_row(call, zero_point, a)?),
@@ -91,6 +116,13 @@ pub(super) fn mat_mul_integer(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal>
 
 /// QLinearMatMul: the product of real matrices, requantized.
 pub(super) fn q_linear_mat_mul(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    let columns = call.shape(call.required(3)?).rank().saturating_sub(1);
+    let operands = [real(call, 0, 0)?, real(call, 3, columns)?];
+    if let [Some(a), Some(b)] = operands {
+        let product = product(call, a, b)?;
+        return Ok(vec![rescaled(call, product, 6)?]);
+    }
+    call.forget_steps()?;
     let (a, b) = (call.required(0)?, call.required(3)?);
     let zero_of_a = per_row(call, call.required(2)?, a)?;
     let scale_of_a = per_row(call, call.float(1)?, a)?;
@@ -105,6 +137,7 @@ pub(super) fn q_linear_mat_mul(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal
 
 /// ConvInteger: sums of `(x - x_zero) (w - w_zero)` in int32.
 pub(super) fn conv_integer(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    call.forget_steps()?;
     let (x, weights) = (call.required(0)?, call.required(1)?);
     let products = call.shape(weights).elements() / call.shape(weights).dim(0).max(1);
     let zero_of_weights = match call.input(3) {
@@ -122,20 +155,26 @@ pub(super) fn conv_integer(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 
 /// QLinearConv: the convolution of real images and weights, requantized.
 pub(super) fn q_linear_conv(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
-    let (x, weights) = (call.required(0)?, call.required(3)?);
     let (scale_of_x, scale_of_weights) = (call.float(1)?, call.float(4)?);
-    let zero_of_weights = per_row(call, call.required(5)?, weights)?;
     let units = call.arithmetic(Of2::Mul, scale_of_x, scale_of_weights)?;
+    if let [Some(x), Some(weights)] = [real(call, 0, 0)?, real(call, 3, 0)?] {
+        let bias = match call.input(8) {
+            Some(bias) => Some(real_bias(call, bias, units)?),
+            None => None,
+        };
+        let sums = convolved(call, vec![Some(x), Some(weights), bias])?;
+        return Ok(vec![rescaled(call, sums, 6)?]);
+    }
+    call.forget_steps()?;
+    let (x, weights) = (call.required(0)?, call.required(3)?);
+    let zero_of_weights = per_row(call, call.required(5)?, weights)?;
     let x = centred(call, x, call.input(2))?;
     let weights = centred(call, weights, Some(zero_of_weights))?;
     let bias = match call.input(8) {
         Some(bias) => Some(call.cast(bias, DType::F32)?),
         None => None,
     };
-    let outputs = call.inputs.clone();
-    call.inputs = vec![Some(x), Some(weights), bias];
-    let sums = single(conv::import(call)?)?;
-    call.inputs = outputs;
+    let sums = convolved(call, vec![Some(x), Some(weights), bias])?;
     // The units of channels stand at axis 1 of the result.
     let units = match call.shape(units).elements() {
         1 => call.reshape(units, &[])?,
@@ -149,15 +188,44 @@ pub(super) fn q_linear_conv(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     Ok(vec![rescaled(call, real, 6)?])
 }
 
+/// A convolution of these operands.
+fn convolved(call: &mut Call<'_>, operands: Vec<Option<Item>>) -> Result<Item, Refusal> {
+    let inputs = std::mem::replace(&mut call.inputs, operands);
+    let sums = conv::import(call);
+    call.inputs = inputs;
+    single(sums?)
+}
+
+/// The real numbers of operand `index`, behind which its scale and its zero point stand, if they are
+/// constant; the scales of a constant may stand along an axis.
+pub(super) fn real(
+    call: &mut Call<'_>,
+    index: usize,
+    axis: usize,
+) -> Result<Option<Item>, Refusal> {
+    let (item, scale) = (call.required(index)?, call.float(index + 1)?);
+    call.real(item, scale, call.input(index + 2), axis)
+}
+
+/// A bias in units of sums as real numbers.
+pub(super) fn real_bias(call: &mut Call<'_>, bias: Item, units: Item) -> Result<Item, Refusal> {
+    let bias = call.cast(bias, DType::F32)?;
+    call.arithmetic(Of2::Mul, bias, units)
+}
+
 /// Steps of the output's scale, which is operand `index` before its zero point.
 pub(super) fn rescaled(call: &mut Call<'_>, real: Item, index: usize) -> Result<Item, Refusal> {
     let (scale, zero_point) = (call.float(index)?, call.required(index + 1)?);
+    let to = call.dtype(zero_point);
+    let parameters = [Some(scale), Some(zero_point)];
+    if let Some(quantized) = call.quantized(real, parameters, to)? {
+        return Ok(quantized);
+    }
     let [scale, zero_point] = [
         single_number(call, scale)?,
         single_number(call, zero_point)?,
     ];
     let steps = call.arithmetic(Of2::Div, real, scale)?;
-    let to = call.dtype(zero_point);
     requantized(call, steps, Some(zero_point), to)
 }
 
@@ -249,7 +317,7 @@ pub(super) fn centred(
 }
 
 /// `saturate(round(x) + zero_point)`: halves go to even numbers.
-fn requantized(
+pub(super) fn requantized(
     call: &mut Call<'_>,
     x: Item,
     zero_point: Option<Item>,
