@@ -1,6 +1,7 @@
 """Runs TensorFlow Lite models in TensorFlow Lite Micro or in LiteRT, for comparison.
 
     tflite.py run (tflm|litert) MODEL INPUT OUTPUT   run samples stored one behind the other
+    tflite.py each (tflm|litert) FOLDER              run NAME.tflite on NAME.in for NAME.out, or say why not
     tflite.py operators FOLDER                       write small models with inputs and outputs
     tflite.py litert FOLDER                          write models that move and add, by LiteRT
     tflite.py floats FOLDER                          write small float models likewise, by LiteRT
@@ -52,6 +53,17 @@ def run(which, model, source, target):
     samples = np.fromfile(source, dtype=runner.input["dtype"]).reshape(-1, *shape)
     outputs = [np.array(runner.run(sample)) for sample in samples]
     np.concatenate([output.ravel() for output in outputs]).tofile(target)
+
+
+def each(which, folder):
+    """Runs all models of a folder that have inputs beside them."""
+    for model in sorted(Path(folder).glob("*.tflite")):
+        target = model.with_suffix(".out")
+        try:
+            run(which, model, model.with_suffix(".in"), target)
+        except (RuntimeError, ValueError) as error:
+            target.unlink(missing_ok=True)
+            print(f"{model.stem}: {which} refuses it: {error}")
 
 
 class Graph:
@@ -570,4 +582,4 @@ def fixtures(folder):
 
 
 if __name__ == "__main__":
-    {"run": run, "operators": operators, "litert": litert, "floats": floats, "fixtures": fixtures}[sys.argv[1]](*sys.argv[2:])
+    {"run": run, "each": each, "operators": operators, "litert": litert, "floats": floats, "fixtures": fixtures}[sys.argv[1]](*sys.argv[2:])

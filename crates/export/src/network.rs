@@ -4,10 +4,16 @@
 //! own again. Multipliers become the scales of weights that they were computed from, and biases
 //! lose what the input's zero point added to them.
 
+mod places;
+mod tables;
+
+pub use tables::{Mix, Norm};
+
 use crate::Error;
 use format::fixed::{Channel, Requantize, Rounding};
 use format::meta::{Meta, Port};
-use format::{DType, Model, Node, Params, Place, Tensor};
+use format::{DType, Model, Node, Params, Tensor};
+use places::Places;
 use runtime::ops::{self, conv_2d};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -72,14 +78,21 @@ pub enum Kind {
     AveragePool(Window),
     /// Largest elements of windows.
     MaxPool(Window),
-    /// Mean over the axes from the first to the second, which become 1.
-    Mean(usize, usize),
+    /// One element for those along the axes from the first to the second, which become 1.
+    Reduce(Fold, usize, usize),
     /// Shares over the last axis.
     Softmax,
     /// Values one behind the other along an axis.
     Concat(usize),
     /// Output axis `i` is input axis `axes[i]`.
     Transpose(Vec<usize>),
+    /// Elements along an axis by their places, of which the one behind the last stands for zero; where
+    /// places are computed, they are the second input.
+    Gather(usize, Option<Vec<usize>>),
+    /// Weighted means along one axis, or along two.
+    Resample(Vec<Mix>),
+    /// Rows with mean 0 and variance 1, times factors, plus offsets.
+    LayerNorm(Norm),
     /// Elements before and after each axis, and the integer or float put there, as bytes.
     Pad(Vec<[usize; 2]>, [u8; 4]),
     /// Starts, steps and sizes of each axis.
@@ -107,6 +120,19 @@ pub enum Binary {
     Min,
     /// The larger.
     Max,
+}
+
+/// How many elements become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// Their mean.
+    Mean,
+    /// Their sum.
+    Sum,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
 }
 
 /// One step of the network.
@@ -139,7 +165,7 @@ pub struct Network {
     pub rounded_high: usize,
     /// Nodes whose sums are rounded once.
     pub rounded_single: usize,
-    places: HashMap<usize, usize>,
+    places: Places,
 }
 
 const WHOLE: [i32; 2] = [-128, 127];
@@ -156,7 +182,7 @@ impl Network {
         for index in 0..model.input_count() {
             let tensor = model.input(index).ok_or(Error::Plan(0))?;
             let value = network.add(&tensor, named(&meta.inputs, index, "input"));
-            network.places.insert(tensor.offset, value);
+            network.places.write(&tensor, value);
             network.inputs.push(value);
         }
         for node in model.nodes() {
@@ -192,37 +218,6 @@ impl Network {
         self.values.len() - 1
     }
 
-    /// The value that a tensor holds now, under the tensor's dimensions and scale.
-    fn read(&mut self, model: &Model<'_>, tensor: &Tensor, index: usize) -> Result<usize, Error> {
-        if tensor.place == Place::Constant {
-            let value = self.add(tensor, format!("constant{}", self.values.len()));
-            self.values[value].data = Some(model.constant(tensor).to_vec());
-            return Ok(value);
-        }
-        let held = self.places.get(&tensor.offset).copied();
-        let held = held.ok_or(Error::Plan(index))?;
-        let value = self.add(tensor, format!("value{}", self.values.len()));
-        let (old, new) = (&self.values[held], &self.values[value]);
-        let elements = |value: &Value| value.dims.iter().product::<usize>();
-        if elements(old) != elements(new) || old.dtype != new.dtype {
-            return Err(Error::Plan(index));
-        }
-        let alike =
-            old.dims == new.dims && old.scale == new.scale && old.zero_point == new.zero_point;
-        if alike {
-            self.values.pop();
-            return Ok(held);
-        }
-        self.layers.push(Layer {
-            index,
-            kind: Kind::Reshape,
-            inputs: vec![held],
-            output: value,
-            limits: WHOLE,
-        });
-        Ok(value)
-    }
-
     fn node(&mut self, node: &Node<'_>, target: &'static str) -> Result<(), Error> {
         let index = node.index;
         let operator = ops::ALL.iter().find(|op| op.code == node.code());
@@ -244,6 +239,7 @@ impl Network {
         };
         let read = match kind {
             Kind::Convolution(..) | Kind::FullyConnected(_) | Kind::Table(_) => 1,
+            Kind::Resample(_) | Kind::LayerNorm(_) | Kind::Gather(_, Some(_)) => 1,
             _ => node.input_count(),
         };
         let mut inputs = Vec::new();
@@ -251,7 +247,7 @@ impl Network {
             inputs.push(self.read(&node.model(), &operand, index)?);
         }
         let output = self.add(&to, format!("value{}", self.values.len()));
-        self.places.insert(to.offset, output);
+        self.places.write(&to, output);
         self.layers.push(Layer {
             index,
             kind,
@@ -320,11 +316,8 @@ impl Network {
         let code = node.code();
         let is = |op: &runtime::Op| op.code == code;
         let rank = from.shape.rank();
-        if is(&ops::mean::I8) {
-            return Some(Kind::Mean(
-                usize::from(params.u8()),
-                usize::from(params.u8()),
-            ));
+        if is(&ops::mean::I8) || (is(&ops::reduce::WHOLE) && from.dtype == DType::I8) {
+            return tables::reduce(node, [from, to]);
         }
         if is(&ops::softmax::I8) {
             return Some(Kind::Softmax);
@@ -347,6 +340,15 @@ impl Network {
             return Some(Kind::Transpose(
                 (0..rank).map(|_| usize::from(params.u8())).collect(),
             ));
+        }
+        if is(&ops::gather::ANY) {
+            return tables::gather(node, from);
+        }
+        if is(&ops::resample::I8) || is(&ops::resample_2d::I8) {
+            return tables::resample(node, from);
+        }
+        if is(&ops::layer_norm::I8) {
+            return tables::layer_norm(node, [from, to]);
         }
         if is(&ops::pad::ANY) {
             let value = [params.u8(), params.u8(), params.u8(), params.u8()];

@@ -6,8 +6,9 @@
 //! the caller sees is in the caller's order.
 
 mod file;
+mod tables;
 
-use crate::network::{Binary, Kind, Layer, Network, Value, Weights, Window};
+use crate::network::{Binary, Fold, Kind, Layer, Network, Value, Weights, Window};
 use crate::{Error, Exported};
 use file::{Elements, File, float, int, ints};
 use format::meta::{Meta, Port};
@@ -92,22 +93,24 @@ fn is_identity(axes: &[usize]) -> bool {
 }
 
 impl Writer<'_> {
-    /// The float of a value; constants become one here.
-    fn name(&mut self, index: usize) -> String {
+    /// The float of a value; constants become one here, of four dimensions where images are made of them.
+    fn name(&mut self, index: usize, is_image: bool) -> String {
         if let Some(name) = &self.names[index] {
             return name.clone();
         }
         let value = &self.network.values[index];
-        let name = self.constant(value);
+        let name = self.constant(value, is_image);
         self.names[index] = Some(name.clone());
         name
     }
 
-    /// A constant operand, stretched to four dimensions so that it lies along the channels.
-    fn constant(&mut self, value: &Value) -> String {
+    /// A constant operand; beside images it is stretched to four dimensions so that it lies along the
+    /// channels.
+    fn constant(&mut self, value: &Value, is_image: bool) -> String {
         let bytes = value.data.clone().unwrap_or_default();
         let width = value.dtype.bytes();
-        let mut whole = vec![1; 4usize.saturating_sub(value.dims.len())];
+        let missing = if is_image { 4 } else { 0 };
+        let mut whole = vec![1; usize::saturating_sub(missing, value.dims.len())];
         whole.extend(&value.dims);
         let (shape, bytes) = match whole[..] {
             [n, h, w, c] => {
@@ -190,7 +193,7 @@ impl Writer<'_> {
         for (ours, &callers) in axes.iter().enumerate() {
             shape[callers] = value.dims[ours];
         }
-        self.file.input(&value.name, &shape);
+        self.file.input(&value.name, &shape, value.dtype);
         let order: Vec<usize> = per_axis(value, &axes);
         let name = value.name.clone();
         let turned = self.turned(&name, &order, &format!("{name}_turned"));
@@ -198,7 +201,7 @@ impl Writer<'_> {
     }
 
     fn output(&mut self, index: usize, port: Option<&Port>) {
-        let from = self.name(index);
+        let from = self.name(index, false);
         let value = &self.network.values[index];
         let axes = callers_axes(value, port);
         let mut order = vec![0; axes.len()];
@@ -218,7 +221,7 @@ impl Writer<'_> {
                 .file
                 .node("Transpose", &[&from], &name, vec![ints("perm", &axes)]),
         }
-        self.file.output(&name, &shape);
+        self.file.output(&name, &shape, value.dtype);
     }
 
     /// A value with its axes permuted, under a new name if they are.
@@ -240,7 +243,9 @@ impl Writer<'_> {
     }
 
     fn layer(&mut self, layer: &Layer) -> Result<(), Error> {
-        let inputs: Vec<String> = layer.inputs.iter().map(|&value| self.name(value)).collect();
+        let is_image = self.network.values[layer.output].dims.len() == 4;
+        let names = layer.inputs.iter();
+        let inputs: Vec<String> = names.map(|&value| self.name(value, is_image)).collect();
         let first = layer
             .inputs
             .first()
@@ -280,10 +285,9 @@ impl Writer<'_> {
                 };
                 self.file.node(operator, &operands, &made, vec![]);
             }
-            Kind::Mean(first, last) => {
-                let axes: Vec<i64> = (*first..=*last).map(|a| axis(from, a) as i64).collect();
-                let attributes = vec![ints("axes", &axes), int("keepdims", 1)];
-                self.file.node("ReduceMean", &operands, &made, attributes);
+            Kind::Reduce(fold, first, last) => {
+                let axes: Vec<usize> = (*first..=*last).map(|a| axis(from, a)).collect();
+                self.reduced(*fold, &inputs[0], &axes, &made);
             }
             Kind::Softmax => {
                 let last = axis(from, from.dims.len().saturating_sub(1)) as i64;
@@ -303,11 +307,34 @@ impl Writer<'_> {
             Kind::Quantize | Kind::Dequantize => {
                 self.file.node("Identity", &operands, &made, vec![])
             }
+            Kind::Gather(axis, places) => {
+                self.gather(layer, &inputs, (*axis, places.as_deref()), &made);
+            }
+            Kind::Resample(mixes) => self.resample(layer, &inputs[0], mixes, &made),
+            Kind::LayerNorm(norm) => self.layer_norm(&inputs[0], to, norm, &made),
             other => self.arranged(other, &inputs[0], [from, to], &made),
         }
         let limited = self.limited(layer, &made);
         self.quantized(&limited, layer.output);
         Ok(())
+    }
+
+    fn reduced(&mut self, fold: Fold, input: &str, axes: &[usize], made: &str) {
+        let name = match fold {
+            Fold::Mean => "ReduceMean",
+            Fold::Max => "ReduceMax",
+            Fold::Min => "ReduceMin",
+            // Its axes are an operand.
+            Fold::Sum => {
+                let operand = format!("{made}_axes");
+                self.file.numbers(&operand, axes);
+                let keeps = vec![int("keepdims", 1)];
+                return self.file.node("ReduceSum", &[input, &operand], made, keeps);
+            }
+        };
+        let axes: Vec<i64> = axes.iter().map(|&axis| axis as i64).collect();
+        let attributes = vec![ints("axes", &axes), int("keepdims", 1)];
+        self.file.node(name, &[input], made, attributes);
     }
 
     /// Picks the integers of a value from a table by those of another, which are unsigned as places are.
@@ -336,17 +363,25 @@ impl Writer<'_> {
         for (&index, name) in layer.inputs.iter().zip(inputs) {
             let value = &self.network.values[index];
             // Constants are stretched to four dimensions.
-            let order = match value.dims.len() == 4 || value.data.is_some() {
-                true => FROM_ONNX.to_vec(),
-                false => Vec::new(),
-            };
+            let is_image = self.network.values[layer.output].dims.len() == 4;
             let plain = format!("{made}_plain{}", operands.len());
-            operands.push(self.turned(name, &order, &plain));
+            operands.push(match value.data.is_some() && is_image {
+                true => self.turned(name, &FROM_ONNX, &plain),
+                false => self.plain(name, value, &plain),
+            });
         }
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
         let product = format!("{made}_product");
         self.file.node("MatMul", &operands, &product, vec![]);
         self.placed(&product, &self.network.values[layer.output], made);
+    }
+
+    /// A value in our order of axes.
+    fn plain(&mut self, name: &str, value: &Value, plain: &str) -> String {
+        match value.dims.len() {
+            4 => self.turned(name, &FROM_ONNX, plain),
+            _ => name.into(),
+        }
     }
 
     /// What has our order of axes under a value's dimensions, and in ONNX's order where it is an image.
@@ -401,12 +436,7 @@ impl Writer<'_> {
             }
             _ => {
                 // Elements keep our order of them.
-                let order: Vec<usize> = if from.dims.len() == 4 {
-                    FROM_ONNX.to_vec()
-                } else {
-                    Vec::new()
-                };
-                let plain = self.turned(input, &order, &format!("{made}_plain"));
+                let plain = self.plain(input, from, &format!("{made}_plain"));
                 self.placed(&plain, to, made);
             }
         }
@@ -427,12 +457,7 @@ impl Writer<'_> {
         if from.dims.len() == 2 {
             return self.file.node("Gemm", &[input, &w, &b], made, transposed);
         }
-        let order: Vec<usize> = if from.dims.len() == 4 {
-            FROM_ONNX.to_vec()
-        } else {
-            Vec::new()
-        };
-        let plain = self.turned(input, &order, &format!("{made}_plain"));
+        let plain = self.plain(input, from, &format!("{made}_plain"));
         let flat = self.reshaped(&plain, &[rows, columns], &format!("{made}_flat"));
         let product = format!("{made}_product");
         self.file

@@ -1,8 +1,10 @@
 //! TensorFlow Lite files: one operator a layer, integers as they are.
 
 mod file;
+mod real;
+mod tables;
 
-use crate::network::{Binary, Kind, Layer, Network, Value, Weights, Window};
+use crate::network::{Binary, Fold, Kind, Layer, Network, Value, Weights, Window};
 use crate::{Error, Exported};
 use file::{Field, File, Operator, Tensor};
 use format::meta::Meta;
@@ -21,6 +23,10 @@ mod code {
     pub(super) const FULLY_CONNECTED: [i32; 2] = [9, 8];
     pub(super) const MAX_POOL_2D: [i32; 2] = [17, 5];
     pub(super) const MUL: [i32; 2] = [18, 21];
+    pub(super) const RESIZE_BILINEAR: [i32; 2] = [23, 15];
+    pub(super) const DIV: [i32; 2] = [42, 29];
+    /// It has no options; those of squares are as empty.
+    pub(super) const RSQRT: [i32; 2] = [76, 66];
     pub(super) const RESHAPE: [i32; 2] = [22, 17];
     pub(super) const SOFTMAX: [i32; 2] = [25, 9];
     pub(super) const PADV2: [i32; 2] = [60, 43];
@@ -28,6 +34,9 @@ mod code {
     pub(super) const MEAN: [i32; 2] = [40, 27];
     pub(super) const SUB: [i32; 2] = [41, 28];
     pub(super) const STRIDED_SLICE: [i32; 2] = [45, 32];
+    pub(super) const SUM: [i32; 2] = [74, 27];
+    pub(super) const REDUCE_MAX: [i32; 2] = [82, 27];
+    pub(super) const REDUCE_MIN: [i32; 2] = [89, 27];
     pub(super) const MAXIMUM: [i32; 2] = [55, 39];
     pub(super) const MINIMUM: [i32; 2] = [57, 39];
     pub(super) const GATHER: [i32; 2] = [36, 23];
@@ -46,6 +55,7 @@ pub fn tflite(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
         file: File::default(),
         tensors: vec![None; network.values.len()],
         network: &network,
+        real: 0,
     };
     for layer in &network.layers {
         writer.layer(layer)?;
@@ -69,12 +79,21 @@ pub fn tflite(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
              make may be a step off there"
         ));
     }
+    if writer.real > 0 {
+        notes.push(format!(
+            "{} nodes are of floats there, since TensorFlow Lite has no integer form of them, and what \
+             they make may be a step off",
+            writer.real
+        ));
+    }
     Ok(Exported { bytes, notes })
 }
 
 struct Writer<'n> {
     network: &'n Network,
     file: File,
+    /// Layers that are written in floats.
+    real: usize,
     /// The tensor of each value, once something names it.
     tensors: Vec<Option<i32>>,
 }
@@ -92,8 +111,16 @@ impl<'n> Writer<'n> {
     /// A tensor with the type and the scale of a value.
     fn tensor_like(&mut self, index: usize, name: Option<String>) -> i32 {
         let value = &self.network.values[index];
+        let name = name.unwrap_or_else(|| value.name.clone());
+        self.tensor_of(&Value {
+            name,
+            ..value.clone()
+        })
+    }
+
+    fn tensor_of(&mut self, value: &Value) -> i32 {
         self.file.tensor(Tensor {
-            name: name.unwrap_or_else(|| value.name.clone()),
+            name: value.name.clone(),
             dims: value.dims.clone(),
             code: type_code(value.dtype),
             scales: scales(value),
@@ -161,7 +188,10 @@ impl<'n> Writer<'n> {
             Kind::Binary(Binary::Mul) => (code::MUL, Vec::new()),
             Kind::Binary(Binary::Min) => (code::MINIMUM, Vec::new()),
             Kind::Binary(Binary::Max) => (code::MAXIMUM, Vec::new()),
-            Kind::Binary(Binary::Div) => return Err(no_quotient(layer.index)),
+            Kind::Binary(Binary::Div) => return self.quotient(layer),
+            Kind::LayerNorm(norm) => return self.layer_norm(layer, norm),
+            Kind::Resample(mixes) => return self.resample(layer, mixes),
+            Kind::Gather(axis, places) => return self.gather(layer, *axis, places.as_deref()),
             Kind::MatMul => (code::BATCH_MATMUL, Vec::new()),
             Kind::Table(table) => {
                 let places = self.places(inputs[0], from, &to.name);
@@ -175,6 +205,10 @@ impl<'n> Writer<'n> {
             Kind::Concat(axis) => (code::CONCATENATION, vec![Field::i32(0, *axis as i32)]),
             Kind::Quantize => (code::QUANTIZE, Vec::new()),
             Kind::Dequantize => (code::DEQUANTIZE, Vec::new()),
+            Kind::Transpose(axes) if axes.len() > tables::MOST_AXES => {
+                self.turned(layer, axes, first);
+                return Ok(());
+            }
             other => {
                 let (kind, fields, operands) = self.arranged(other, from, to);
                 inputs.extend(operands);
@@ -231,9 +265,15 @@ impl<'n> Writer<'n> {
         let mut operand =
             |what: &str, numbers: Vec<i32>| self.numbers(name(what), vec![numbers.len()], &numbers);
         match kind {
-            Kind::Mean(first, last) => {
+            Kind::Reduce(fold, first, last) => {
                 let axes = operand("axes", (*first as i32..=*last as i32).collect());
-                (code::MEAN, vec![Field::i8(0, 1)], vec![axes])
+                let function = match fold {
+                    Fold::Mean => code::MEAN,
+                    Fold::Sum => code::SUM,
+                    Fold::Max => code::REDUCE_MAX,
+                    Fold::Min => code::REDUCE_MIN,
+                };
+                (function, vec![Field::i8(0, 1)], vec![axes])
             }
             Kind::Transpose(axes) => {
                 let axes = operand("axes", axes.iter().map(|&axis| axis as i32).collect());
@@ -496,15 +536,6 @@ fn convolution(
             fields.extend([Field::i32(4, columns), Field::i32(5, rows)]);
             (code::CONV_2D, fields)
         }
-    }
-}
-
-fn no_quotient(index: usize) -> Error {
-    Error::Node {
-        index,
-        operator: "div",
-        target: TARGET,
-        reason: "there is no int8 operator for it".into(),
     }
 }
 
