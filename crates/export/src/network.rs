@@ -120,6 +120,8 @@ pub enum Binary {
     Min,
     /// The larger.
     Max,
+    /// The square of the difference.
+    SquaredDifference,
 }
 
 /// How many elements become one.
@@ -274,15 +276,24 @@ impl Network {
             return Some((Kind::Binary(Binary::Add), limits(&mut params)));
         }
         if is(&ops::binary::STEPWISE_I8) {
-            let function = match params.u8() {
+            let code = params.u8();
+            self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
+            let limits = limits(&mut params);
+            params.u32();
+            params.u32();
+            let function = match code {
                 0 => Binary::Add,
                 1 => Binary::Sub,
                 2 => Binary::Mul,
                 4 => Binary::Min,
-                _ => Binary::Max,
+                5 => Binary::Max,
+                // Sums that are rounded once: the sign is the second factor's.
+                6 if params.i32() < 0 => Binary::Sub,
+                6 => Binary::Add,
+                8 => Binary::SquaredDifference,
+                _ => return None,
             };
-            self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
-            return Some((Kind::Binary(function), limits(&mut params)));
+            return Some((Kind::Binary(function), limits));
         }
         if is(&ops::binary::DIVIDE_I8) {
             self.rounded_single += 1;

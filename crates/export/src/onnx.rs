@@ -253,6 +253,7 @@ impl Writer<'_> {
             .ok_or(Error::Plan(layer.index))?;
         let network = self.network;
         let (from, to) = (&network.values[first], &network.values[layer.output]);
+        refuse_plain(layer, to)?;
         let made = format!("{}_made", to.name);
         let operands: Vec<&str> = inputs.iter().map(String::as_str).collect();
         match &layer.kind {
@@ -274,17 +275,7 @@ impl Writer<'_> {
             Kind::MaxPool(window) => self
                 .file
                 .node("MaxPool", &operands, &made, windowed(window)),
-            Kind::Binary(function) => {
-                let operator = match function {
-                    Binary::Add => "Add",
-                    Binary::Sub => "Sub",
-                    Binary::Mul => "Mul",
-                    Binary::Div => "Div",
-                    Binary::Min => "Min",
-                    Binary::Max => "Max",
-                };
-                self.file.node(operator, &operands, &made, vec![]);
-            }
+            Kind::Binary(function) => self.binary(*function, &operands, &made),
             Kind::Reduce(fold, first, last) => {
                 let axes: Vec<usize> = (*first..=*last).map(|a| axis(from, a)).collect();
                 self.reduced(*fold, &inputs[0], &axes, &made);
@@ -317,6 +308,25 @@ impl Writer<'_> {
         let limited = self.limited(layer, &made);
         self.quantized(&limited, layer.output);
         Ok(())
+    }
+
+    fn binary(&mut self, function: Binary, operands: &[&str], made: &str) {
+        let name = match function {
+            Binary::Add => "Add",
+            Binary::Sub => "Sub",
+            Binary::Mul => "Mul",
+            Binary::Div => "Div",
+            Binary::Min => "Min",
+            Binary::Max => "Max",
+            Binary::SquaredDifference => {
+                let difference = format!("{made}_difference");
+                self.file.node("Sub", operands, &difference, vec![]);
+                return self
+                    .file
+                    .node("Mul", &[&difference, &difference], made, vec![]);
+            }
+        };
+        self.file.node(name, operands, made, vec![]);
     }
 
     fn reduced(&mut self, fold: Fold, input: &str, axes: &[usize], made: &str) {
@@ -555,6 +565,19 @@ impl Writer<'_> {
         self.file.node("Clip", &operands, &name, vec![]);
         name
     }
+}
+
+/// Refuses integers that stand for themselves: between operators there are floats.
+fn refuse_plain(layer: &Layer, to: &Value) -> Result<(), Error> {
+    if to.dtype != DType::I8 || to.scale > 0.0 {
+        return Ok(());
+    }
+    Err(Error::Node {
+        index: layer.index,
+        operator: "reshape",
+        target: TARGET,
+        reason: "its integers have no scale".into(),
+    })
 }
 
 /// Window, stride and padding as attributes.

@@ -38,6 +38,7 @@ mod code {
     pub(super) const REDUCE_MAX: [i32; 2] = [82, 27];
     pub(super) const REDUCE_MIN: [i32; 2] = [89, 27];
     pub(super) const MAXIMUM: [i32; 2] = [55, 39];
+    pub(super) const SQUARED_DIFFERENCE: [i32; 2] = [99, 76];
     pub(super) const MINIMUM: [i32; 2] = [57, 39];
     pub(super) const GATHER: [i32; 2] = [36, 23];
     pub(super) const CAST: [i32; 2] = [53, 37];
@@ -183,12 +184,8 @@ impl<'n> Writer<'n> {
             }
             Kind::AveragePool(window) => return self.scaled_pool(layer, window, first),
             Kind::MaxPool(window) => (code::MAX_POOL_2D, self.pool(layer, window)?),
-            Kind::Binary(Binary::Add) => (code::ADD, Vec::new()),
-            Kind::Binary(Binary::Sub) => (code::SUB, Vec::new()),
-            Kind::Binary(Binary::Mul) => (code::MUL, Vec::new()),
-            Kind::Binary(Binary::Min) => (code::MINIMUM, Vec::new()),
-            Kind::Binary(Binary::Max) => (code::MAXIMUM, Vec::new()),
             Kind::Binary(Binary::Div) => return self.quotient(layer),
+            Kind::Binary(function) => (binary(*function), Vec::new()),
             Kind::LayerNorm(norm) => return self.layer_norm(layer, norm),
             Kind::Resample(mixes) => return self.resample(layer, mixes),
             Kind::Gather(axis, places) => return self.gather(layer, *axis, places.as_deref()),
@@ -536,6 +533,19 @@ fn convolution(
             fields.extend([Field::i32(4, columns), Field::i32(5, rows)]);
             (code::CONV_2D, fields)
         }
+    }
+}
+
+/// The code of a function of two numbers.
+fn binary(function: Binary) -> [i32; 2] {
+    match function {
+        Binary::Add => code::ADD,
+        Binary::Sub => code::SUB,
+        Binary::Mul => code::MUL,
+        Binary::Div => code::DIV,
+        Binary::Min => code::MINIMUM,
+        Binary::Max => code::MAXIMUM,
+        Binary::SquaredDifference => code::SQUARED_DIFFERENCE,
     }
 }
 

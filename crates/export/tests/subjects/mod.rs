@@ -272,11 +272,28 @@ impl Subject {
         ]
     }
 
+    /// Sums, differences and their squares with a row of constants.
+    pub(crate) fn stretched() -> [Self; 3] {
+        [OfTwo::Add, OfTwo::Sub, OfTwo::SquaredDifference].map(|function| {
+            let activation = Activation::None;
+            let kind = Binary {
+                function,
+                activation,
+            };
+            let row = (0..8).map(|i| (i * 29 % 200 - 100) as i8).collect();
+            let row = Some((&[8][..], Data::I8(row), Some((0.02, 7))));
+            let from = (&[1, 6, 8][..], Some((0.05, 3)));
+            let to = Some((0.09, -4));
+            Subject::of_layer("stretched", from, kind, vec![None, row], to)
+        })
+    }
+
     /// All of them.
     pub(crate) fn of_tables() -> Vec<Self> {
         let mut subjects = Vec::new();
         subjects.extend(Subject::picked());
         subjects.extend(Subject::normalized());
+        subjects.extend(Subject::stretched());
         subjects.extend([2, 4].into_iter().flat_map(Subject::resampled));
         subjects.push(Subject::quotient());
         subjects
