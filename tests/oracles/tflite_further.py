@@ -4,9 +4,10 @@ import numpy as np
 from tflite_graph import RANDOM, Graph, affine, constant, moved, scale, typed, zero
 
 
-def prelu(kind, alike):
+def prelu(kind, alike, unit=None):
     """What is below zero times a factor for each channel."""
     graph, q = Graph(), affine()
+    q["scale"] = unit or q["scale"]
     x, factors = typed(graph, kind, [1, 5, 4, 6], **q), constant(graph, kind, [1, 1, 6], **affine())
     y = typed(graph, kind, [1, 5, 4, 6], **(q if alike else affine()))
     return graph.finish("PRELU", [x, factors], y, [x])
@@ -96,6 +97,7 @@ def further(kind):
     """Comparisons, choices, repetitions, blocks and running sums."""
     for alike in (False, True):
         yield f"prelu_{alike}", prelu(kind, alike)
+    yield "prelu_fine", prelu(kind, True, 1 / 2000)
     for index in range(4):
         yield f"squared_difference_{index}", squared_difference(kind)
         if kind == "INT8":

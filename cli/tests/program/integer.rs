@@ -140,7 +140,7 @@ impl Writer {
     }
 
     /// Choices by comparisons and by a constant mask, between norms over channels.
-    fn choices(mut self) -> GraphProto {
+    pub(crate) fn choices(mut self) -> GraphProto {
         self.input("x", &[1, 1, TOKENS, FEATURES * 2]);
         let image = self.convolved("x", 1, 8);
         let neighbours = vec![int("size", 3), float("alpha", 2.0)];

@@ -91,6 +91,10 @@ pub enum Kind {
     Gather(usize, Option<Vec<usize>>),
     /// Weighted means along one axis, or along two.
     Resample(Vec<Mix>),
+    /// The second operand where the first, a condition, holds, and the third where it does not.
+    Choose,
+    /// Whether two values are in a relation.
+    Compare(Comparison),
     /// Rows with mean 0 and variance 1, times factors, plus offsets.
     LayerNorm(Norm),
     /// Elements before and after each axis, and the integer or float put there, as bytes.
@@ -122,6 +126,29 @@ pub enum Binary {
     Max,
     /// The square of the difference.
     SquaredDifference,
+}
+
+/// A relation of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// What is asked.
+    pub relation: Relation,
+    /// Whether real numbers of 8 binary places are compared, as TensorFlow Lite does; otherwise both have
+    /// one scale, and their integers are.
+    pub is_scaled: bool,
+}
+
+/// What is asked of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Whether they are equal.
+    Equal,
+    /// Whether they are not.
+    NotEqual,
+    /// Whether the first is less.
+    Less,
+    /// Whether the first is less or equal.
+    LessOrEqual,
 }
 
 /// How many elements become one.
@@ -169,6 +196,9 @@ pub struct Network {
     pub rounded_single: usize,
     places: Places,
 }
+
+/// Added to divisors, of which it changes none but zero: quotients of zero by zero are zero then.
+pub(crate) const SMALLEST_DIVISOR: f32 = 1e-30;
 
 const WHOLE: [i32; 2] = [-128, 127];
 
@@ -351,6 +381,13 @@ impl Network {
             return Some(Kind::Transpose(
                 (0..rank).map(|_| usize::from(params.u8())).collect(),
             ));
+        }
+        if is(&ops::choose::ANY) && to.dtype == DType::I8 {
+            return Some(Kind::Choose);
+        }
+        let is_scaled = is(&ops::compare::SCALED_I8);
+        if is_scaled || (is(&ops::compare::ANY) && from.dtype == DType::I8) {
+            return tables::compare(node, is_scaled);
         }
         if is(&ops::gather::ANY) {
             return tables::gather(node, from);

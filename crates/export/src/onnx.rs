@@ -8,7 +8,9 @@
 mod file;
 mod tables;
 
-use crate::network::{Binary, Fold, Kind, Layer, Network, Value, Weights, Window};
+use crate::network::{
+    Binary, Fold, Kind, Layer, Network, SMALLEST_DIVISOR, Value, Weights, Window,
+};
 use crate::{Error, Exported};
 use file::{Elements, File, float, int, ints};
 use format::meta::{Meta, Port};
@@ -126,15 +128,16 @@ impl Writer<'_> {
         let stored = format!("{}_integers", value.name);
         let elements = match value.dtype {
             DType::F32 => Elements::F32(bytes),
+            DType::Bool => Elements::Bool(bytes),
             _ => Elements::I8(bytes),
         };
-        let is_float = value.dtype == DType::F32;
+        let is_integer = value.dtype == DType::I8;
         self.file.constant(
-            if is_float { &value.name } else { &stored },
+            if is_integer { &stored } else { &value.name },
             &shape,
             elements,
         );
-        if !is_float {
+        if is_integer {
             let parameters = self.parameters(value);
             self.file.node(
                 "DequantizeLinear",
@@ -298,11 +301,10 @@ impl Writer<'_> {
             Kind::Quantize | Kind::Dequantize => {
                 self.file.node("Identity", &operands, &made, vec![])
             }
-            Kind::Gather(axis, places) => {
-                self.gather(layer, &inputs, (*axis, places.as_deref()), &made);
+            Kind::Gather(..) | Kind::Resample(_) | Kind::LayerNorm(_) | Kind::Compare(_) => {
+                self.composed(layer, &inputs, &made)?;
             }
-            Kind::Resample(mixes) => self.resample(layer, &inputs[0], mixes, &made),
-            Kind::LayerNorm(norm) => self.layer_norm(&inputs[0], to, norm, &made),
+            Kind::Choose => self.file.node("Where", &operands, &made, vec![]),
             other => self.arranged(other, &inputs[0], [from, to], &made),
         }
         let limited = self.limited(layer, &made);
@@ -315,7 +317,17 @@ impl Writer<'_> {
             Binary::Add => "Add",
             Binary::Sub => "Sub",
             Binary::Mul => "Mul",
-            Binary::Div => "Div",
+            Binary::Div => {
+                let [smallest, divisors] =
+                    ["smallest", "divisors"].map(|part| format!("{made}_{part}"));
+                let bytes = Elements::F32(SMALLEST_DIVISOR.to_le_bytes().to_vec());
+                self.file.constant(&smallest, &[], bytes);
+                self.file
+                    .node("Add", &[operands[1], &smallest], &divisors, vec![]);
+                return self
+                    .file
+                    .node("Div", &[operands[0], &divisors], made, vec![]);
+            }
             Binary::Min => "Min",
             Binary::Max => "Max",
             Binary::SquaredDifference => {

@@ -1,5 +1,6 @@
 //! TensorFlow Lite files: one operator a layer, integers as they are.
 
+mod code;
 mod file;
 mod real;
 mod tables;
@@ -11,40 +12,6 @@ use format::meta::Meta;
 use format::{DType, Model};
 
 const TARGET: &str = "TensorFlow Lite";
-
-/// Codes of operators and of their options.
-mod code {
-    pub(super) const ADD: [i32; 2] = [0, 11];
-    pub(super) const AVERAGE_POOL_2D: [i32; 2] = [1, 5];
-    pub(super) const CONCATENATION: [i32; 2] = [2, 10];
-    pub(super) const CONV_2D: [i32; 2] = [3, 1];
-    pub(super) const DEPTHWISE_CONV_2D: [i32; 2] = [4, 2];
-    pub(super) const DEQUANTIZE: [i32; 2] = [6, 38];
-    pub(super) const FULLY_CONNECTED: [i32; 2] = [9, 8];
-    pub(super) const MAX_POOL_2D: [i32; 2] = [17, 5];
-    pub(super) const MUL: [i32; 2] = [18, 21];
-    pub(super) const RESIZE_BILINEAR: [i32; 2] = [23, 15];
-    pub(super) const DIV: [i32; 2] = [42, 29];
-    /// It has no options; those of squares are as empty.
-    pub(super) const RSQRT: [i32; 2] = [76, 66];
-    pub(super) const RESHAPE: [i32; 2] = [22, 17];
-    pub(super) const SOFTMAX: [i32; 2] = [25, 9];
-    pub(super) const PADV2: [i32; 2] = [60, 43];
-    pub(super) const TRANSPOSE: [i32; 2] = [39, 26];
-    pub(super) const MEAN: [i32; 2] = [40, 27];
-    pub(super) const SUB: [i32; 2] = [41, 28];
-    pub(super) const STRIDED_SLICE: [i32; 2] = [45, 32];
-    pub(super) const SUM: [i32; 2] = [74, 27];
-    pub(super) const REDUCE_MAX: [i32; 2] = [82, 27];
-    pub(super) const REDUCE_MIN: [i32; 2] = [89, 27];
-    pub(super) const MAXIMUM: [i32; 2] = [55, 39];
-    pub(super) const SQUARED_DIFFERENCE: [i32; 2] = [99, 76];
-    pub(super) const MINIMUM: [i32; 2] = [57, 39];
-    pub(super) const GATHER: [i32; 2] = [36, 23];
-    pub(super) const CAST: [i32; 2] = [53, 37];
-    pub(super) const QUANTIZE: [i32; 2] = [114, 89];
-    pub(super) const BATCH_MATMUL: [i32; 2] = [126, 101];
-}
 
 /// Writes a compact int8 model as a TensorFlow Lite file.
 ///
@@ -149,6 +116,9 @@ impl<'n> Writer<'n> {
     }
 
     fn layer(&mut self, layer: &Layer) -> Result<(), Error> {
+        if self.composed(layer)? {
+            return Ok(());
+        }
         let mut inputs: Vec<i32> = layer
             .inputs
             .iter()
@@ -179,16 +149,9 @@ impl<'n> Writer<'n> {
                 let keeps = i8::from(to.dims.len() != 2);
                 (code::FULLY_CONNECTED, vec![Field::i8(2, keeps)])
             }
-            Kind::AveragePool(window) if same_scale(from, to) => {
-                (code::AVERAGE_POOL_2D, self.pool(layer, window)?)
-            }
-            Kind::AveragePool(window) => return self.scaled_pool(layer, window, first),
+            Kind::AveragePool(window) => (code::AVERAGE_POOL_2D, self.pool(layer, window)?),
             Kind::MaxPool(window) => (code::MAX_POOL_2D, self.pool(layer, window)?),
-            Kind::Binary(Binary::Div) => return self.quotient(layer),
             Kind::Binary(function) => (binary(*function), Vec::new()),
-            Kind::LayerNorm(norm) => return self.layer_norm(layer, norm),
-            Kind::Resample(mixes) => return self.resample(layer, mixes),
-            Kind::Gather(axis, places) => return self.gather(layer, *axis, places.as_deref()),
             Kind::MatMul => (code::BATCH_MATMUL, Vec::new()),
             Kind::Table(table) => {
                 let places = self.places(inputs[0], from, &to.name);
@@ -202,10 +165,7 @@ impl<'n> Writer<'n> {
             Kind::Concat(axis) => (code::CONCATENATION, vec![Field::i32(0, *axis as i32)]),
             Kind::Quantize => (code::QUANTIZE, Vec::new()),
             Kind::Dequantize => (code::DEQUANTIZE, Vec::new()),
-            Kind::Transpose(axes) if axes.len() > tables::MOST_AXES => {
-                self.turned(layer, axes, first);
-                return Ok(());
-            }
+            Kind::Choose => (code::SELECT_V2, Vec::new()),
             other => {
                 let (kind, fields, operands) = self.arranged(other, from, to);
                 inputs.extend(operands);
@@ -216,23 +176,34 @@ impl<'n> Writer<'n> {
         Ok(())
     }
 
+    /// Layers that are several operators there; whether this is one.
+    fn composed(&mut self, layer: &Layer) -> Result<bool, Error> {
+        let first = layer.inputs.first().copied();
+        let first = first.ok_or(Error::Plan(layer.index))?;
+        let network = self.network;
+        let (from, to) = (&network.values[first], &network.values[layer.output]);
+        match &layer.kind {
+            Kind::AveragePool(window) if !same_scale(from, to) => {
+                self.scaled_pool(layer, window, first)?;
+            }
+            Kind::Binary(Binary::Div) => self.quotient(layer)?,
+            Kind::LayerNorm(norm) => self.layer_norm(layer, norm)?,
+            Kind::Resample(mixes) => self.resample(layer, mixes)?,
+            Kind::Gather(axis, places) => self.gather(layer, *axis, places.as_deref())?,
+            Kind::Compare(comparison) => self.compare(layer, *comparison),
+            Kind::Transpose(axes) if axes.len() > tables::MOST_AXES => {
+                self.turned(layer, axes, first);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// The integers of a value as places from 0 on.
     fn places(&mut self, input: i32, from: &Value, name: &str) -> i32 {
-        let mut whole = |what: &str| {
-            self.file.tensor(Tensor {
-                name: format!("{name}/{what}"),
-                dims: from.dims.clone(),
-                code: type_code(DType::I32),
-                scales: Vec::new(),
-                zero_point: 0,
-                axis: 0,
-                data: None,
-            })
-        };
-        let (wide, places) = (whole("wide"), whole("places"));
+        let wide = self.widened(input, from, format!("{name}/wide"));
+        let places = self.whole(from, format!("{name}/places"));
         let half = self.numbers(format!("{name}/half"), vec![1], &[128]);
-        let cast = Operator::new(code::CAST, vec![input], wide, Vec::new());
-        self.file.operator(cast);
         let sum = Operator::new(code::ADD, vec![wide, half], places, Vec::new());
         self.file.operator(sum);
         places

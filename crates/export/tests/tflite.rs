@@ -115,9 +115,6 @@ fn what_has_no_int8_form_is_refused() {
 fn picks_interpolations_norms_and_quotients_are_exported() {
     for mut subject in Subject::of_tables() {
         let bytes = samples(subject.input_bytes(), 20);
-        // Zero by zero, for which 127 stands in quotients, has no value that all agree on.
-        let not_zero = |&byte: &u8| if byte == 127 { 5 } else { byte };
-        let bytes: Vec<u8> = bytes.iter().map(not_zero).collect();
         for which in ["tflm", "litert"] {
             let Some(outputs) = elsewhere(&subject, which, &bytes) else {
                 return;
@@ -183,11 +180,8 @@ fn imported_operators_keep_every_bit_in_tflm() {
     }
     assert!(wrong.is_empty(), "{wrong:?}");
     assert!(names.len() > 100, "{} models", names.len());
-    let others = ["arg", "cast", "cumsum", "lstm", "svdf"];
-    let choices = [
-        "equal", "greater", "less", "logical", "not", "prelu", "select",
-    ];
-    let known: BTreeSet<&str> = others.into_iter().chain(choices).collect();
+    let known = ["arg", "cast", "cumsum", "logical", "lstm", "svdf"];
+    let known = BTreeSet::from(known);
     assert_eq!(
         refused.iter().map(String::as_str).collect::<BTreeSet<_>>(),
         known

@@ -1,6 +1,6 @@
 //! Operators with tables: what these hold, as numbers that other formats can have.
 
-use super::{Fold, Kind};
+use super::{Comparison, Fold, Kind, Relation};
 use format::{DType, Node, Tensor};
 use runtime::ops;
 
@@ -84,6 +84,20 @@ fn numbers(node: &Node<'_>, operand: usize) -> Option<Vec<i64>> {
         }
         _ => return None,
     })
+}
+
+pub(super) fn compare(node: &Node<'_>, is_scaled: bool) -> Option<Kind> {
+    let relation = match node.params().u8() {
+        0 => Relation::Equal,
+        1 => Relation::NotEqual,
+        2 => Relation::Less,
+        3 => Relation::LessOrEqual,
+        _ => return None,
+    };
+    Some(Kind::Compare(Comparison {
+        relation,
+        is_scaled,
+    }))
 }
 
 /// Sums are means with another multiplier.

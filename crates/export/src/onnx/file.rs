@@ -17,6 +17,7 @@ const IR_VERSION: i64 = 7;
 pub(super) enum Elements {
     F32(Vec<u8>),
     I8(Vec<u8>),
+    Bool(Vec<u8>),
     I32(Vec<u8>),
     I64(Vec<u8>),
 }
@@ -72,6 +73,7 @@ fn port(name: &str, shape: &[usize], dtype: DType) -> ValueInfoProto {
     let kind = match dtype {
         DType::I32 => DataType::INT32,
         DType::I64 => DataType::INT64,
+        DType::Bool => DataType::BOOL,
         _ => DataType::FLOAT,
     };
     let dimension = |&size: &usize| Dimension {
@@ -116,6 +118,7 @@ impl File {
                 let moved = bytes.iter().map(|byte| byte ^ 0x80);
                 (DataType::UINT8, moved.collect())
             }
+            Elements::Bool(bytes) => (DataType::BOOL, bytes),
             Elements::I32(bytes) => (DataType::INT32, bytes),
             Elements::I64(bytes) => (DataType::INT64, bytes),
         };

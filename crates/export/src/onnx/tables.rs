@@ -2,7 +2,8 @@
 
 use super::file::{Elements, int, ints, text};
 use super::{Writer, axis, per_axis};
-use crate::network::{Layer, Mix, Norm, Value};
+use crate::Error;
+use crate::network::{Comparison, Kind, Layer, Mix, Norm, Relation, Value};
 use format::DType;
 
 /// The most by which a weight of 1,024 may differ where images are resized.
@@ -12,8 +13,59 @@ const TOLERANCE: f64 = 1.0;
 const MANNERS: [&str; 3] = ["half_pixel", "align_corners", "asymmetric"];
 
 impl Writer<'_> {
+    /// Layers that are several operators there.
+    pub(super) fn composed(
+        &mut self,
+        layer: &Layer,
+        inputs: &[String],
+        made: &str,
+    ) -> Result<(), Error> {
+        let to = &self.network.values[layer.output];
+        match &layer.kind {
+            Kind::Gather(axis, places) => {
+                self.gather(layer, inputs, (*axis, places.as_deref()), made);
+            }
+            Kind::Resample(mixes) => self.resample(layer, &inputs[0], mixes, made),
+            Kind::LayerNorm(norm) => self.layer_norm(&inputs[0], to, norm, made),
+            Kind::Compare(comparison) => self.compare(layer, *comparison, inputs, made)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &mut self,
+        layer: &Layer,
+        comparison: Comparison,
+        inputs: &[String],
+        made: &str,
+    ) -> Result<(), Error> {
+        if comparison.is_scaled {
+            return Err(Error::Node {
+                index: layer.index,
+                operator: "compare_scaled",
+                target: super::TARGET,
+                reason: "it compares in 8 binary places".into(),
+            });
+        }
+        let operands: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let name = match comparison.relation {
+            Relation::Less => "Less",
+            Relation::LessOrEqual => "LessOrEqual",
+            Relation::Equal => "Equal",
+            Relation::NotEqual => {
+                let equal = format!("{made}_equal");
+                self.file.node("Equal", &operands, &equal, vec![]);
+                self.file.node("Not", &[&equal], made, vec![]);
+                return Ok(());
+            }
+        };
+        self.file.node(name, &operands, made, vec![]);
+        Ok(())
+    }
+
     /// What is made has our order of axes on the way, unless images become images.
-    pub(super) fn gather(
+    fn gather(
         &mut self,
         layer: &Layer,
         inputs: &[String],
@@ -74,7 +126,7 @@ impl Writer<'_> {
         names[2].clone()
     }
 
-    pub(super) fn resample(&mut self, layer: &Layer, input: &str, mixes: &[Mix], made: &str) {
+    fn resample(&mut self, layer: &Layer, input: &str, mixes: &[Mix], made: &str) {
         let network = self.network;
         let (from, to) = (
             &network.values[layer.inputs[0]],
@@ -112,7 +164,7 @@ impl Writer<'_> {
     }
 
     /// A normalization in its parts: runtimes find them.
-    pub(super) fn layer_norm(&mut self, input: &str, to: &Value, norm: &Norm, made: &str) {
+    fn layer_norm(&mut self, input: &str, to: &Value, norm: &Norm, made: &str) {
         let [
             mean,
             deviations,

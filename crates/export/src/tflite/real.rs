@@ -4,7 +4,7 @@
 use super::file::{Field, Operator, Tensor};
 use super::{Writer, code, type_code};
 use crate::Error;
-use crate::network::{Layer, Mix, Norm};
+use crate::network::{Layer, Mix, Norm, SMALLEST_DIVISOR};
 use format::DType;
 
 impl Writer<'_> {
@@ -61,11 +61,21 @@ impl Writer<'_> {
         self.file.operator(operator);
     }
 
-    /// A quotient within the limits, where what is divided by zero goes too.
+    /// A quotient within the limits, where what is divided by zero goes too; zero by zero is zero.
     pub(super) fn quotient(&mut self, layer: &Layer) -> Result<(), Error> {
         let to = &self.network.values[layer.output];
         let named = |what: &str| (format!("{}/{what}", to.name), &to.dims[..]);
-        let operands = [self.dequantized(layer, 0)?, self.dequantized(layer, 1)?];
+        let (dividend, divisor) = (self.dequantized(layer, 0)?, self.dequantized(layer, 1)?);
+        let index = layer.inputs.get(1).ok_or(Error::Plan(layer.index))?;
+        let dims = &self.network.values[*index].dims;
+        let smallest = self.float(
+            format!("{}/smallest", to.name),
+            &[1],
+            Some(&[SMALLEST_DIVISOR]),
+        );
+        let kept = (format!("{}/divisors", to.name), &dims[..]);
+        let divisor = self.made(code::ADD, &[divisor, smallest], kept, Vec::new());
+        let operands = [dividend, divisor];
         let mut real = self.made(code::DIV, &operands, named("quotients"), Vec::new());
         let [low, high] = layer
             .limits

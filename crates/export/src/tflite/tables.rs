@@ -3,7 +3,8 @@
 use super::file::{Field, Operator};
 use super::{Writer, code};
 use crate::Error;
-use crate::network::{Layer, Mix, Value};
+use crate::network::{Comparison, Layer, Mix, Relation, Value};
+use format::DType;
 
 /// The most by which a weight of 1,024 may differ where images are resized: means of two axes are then
 /// half a step off before they are rounded.
@@ -32,6 +33,51 @@ impl Writer<'_> {
         let made = order.iter().map(|&axis| dims[axis]).collect();
         let operator = (code::TRANSPOSE, vec![input, numbers], Vec::new());
         self.shaped(layer, operator, made);
+    }
+
+    /// A tensor of int32 with the dimensions of a value.
+    pub(super) fn whole(&mut self, like: &Value, name: String) -> i32 {
+        self.tensor_of(&Value {
+            name,
+            dtype: DType::I32,
+            scale: 0.0,
+            zero_point: 0,
+            data: None,
+            ..like.clone()
+        })
+    }
+
+    /// The integers of a value in 32 bits.
+    pub(super) fn widened(&mut self, input: i32, from: &Value, name: String) -> i32 {
+        let wide = self.whole(from, name);
+        let cast = Operator::new(code::CAST, vec![input], wide, Vec::new());
+        self.file.operator(cast);
+        wide
+    }
+
+    /// Integers of int8 are compared there by what they stand for, in few places; those of 32 bits as they
+    /// are.
+    pub(super) fn compare(&mut self, layer: &Layer, comparison: Comparison) {
+        let network = self.network;
+        let to = &network.values[layer.output];
+        let mut inputs = Vec::new();
+        for (operand, &index) in layer.inputs.iter().enumerate() {
+            let input = self.value(index);
+            let name = format!("{}/wide{operand}", to.name);
+            inputs.push(match comparison.is_scaled {
+                true => input,
+                false => self.widened(input, &network.values[index], name),
+            });
+        }
+        let kind = match comparison.relation {
+            Relation::Equal => code::EQUAL,
+            Relation::NotEqual => code::NOT_EQUAL,
+            Relation::Less => code::LESS,
+            Relation::LessOrEqual => code::LESS_EQUAL,
+        };
+        let output = self.value(layer.output);
+        let operator = Operator::new(kind, inputs, output, Vec::new());
+        self.file.operator(operator);
     }
 
     pub(super) fn gather(

@@ -147,7 +147,7 @@ impl Subject {
         Subject::of_nodes(&[1, 3, 8, 8], (DType::I8, 0.05, 3), &nodes, rounding)
     }
 
-    /// A quotient of each element by itself.
+    /// A quotient of each element by itself, of which 127 is zero.
     pub(crate) fn quotient() -> Self {
         let kind = Binary {
             function: OfTwo::Div,

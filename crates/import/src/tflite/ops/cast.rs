@@ -29,7 +29,7 @@ pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
 }
 
 /// The integers of a value as numbers.
-fn plain(call: &mut Call<'_, '_>, input: ValueId) -> Result<ValueId, Refusal> {
+pub(super) fn plain(call: &mut Call<'_, '_>, input: ValueId) -> Result<ValueId, Refusal> {
     if call.value(input).quantization.is_none() {
         return Ok(input);
     }

@@ -1,5 +1,6 @@
 //! PRELU: what is below zero times a factor of its own, in the parts that TensorFlow Lite rounds.
 
+use super::cast::plain;
 use crate::tflite::call::{Call, Refusal};
 use crate::tflite::tensor::Held;
 use graph::{DType, Data, Shape};
@@ -21,11 +22,13 @@ pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         (DType::I8, Some(own)) => Data::I8(vec![own.zero_point as i8]),
         _ => return Err(format!("there is no PRELU of {dtype}").into()),
     };
-    let quantization = own.clone();
+    // The sign is that of the integers, however small a step is.
+    let numbers = plain(call, input)?;
+    let quantization = None;
     let zero = Held { data, quantization };
     let zero = call.held(input, Shape::new(&[]).ok_or("too many dimensions")?, zero);
     let relation = Relation::LessOrEqual;
-    let is_kept = call.push(Compare { relation }, &[zero, input], None)?;
+    let is_kept = call.push(Compare { relation }, &[zero, numbers], None)?;
     let kept = match own == to {
         true => input,
         false => call.push(Quantize { dtype }, &[input], to.clone())?,
