@@ -117,8 +117,7 @@ fn root_mean_squares_are_exported() {
 #[test]
 fn choices_are_exported() {
     let graph = Writer::default().choices();
-    // A step to the other side of a limit is chosen otherwise.
-    agrees("choices", graph, [12, 12], 20.0);
+    agrees("choices", graph, [12, 12], 30.0);
     for how in ["Where", "Add"] {
         let graph = Writer::default().transformer(Some(how));
         agrees(&format!("transformer with {how}"), graph, [12, 6], 30.0);

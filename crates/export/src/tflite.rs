@@ -436,16 +436,33 @@ impl<'n> Writer<'n> {
         ])
     }
 
-    /// A mean with a scale of its own: over a whole image there is an operator for it; otherwise a
-    /// pool is quantized again.
+    /// A mean with a scale of its own: over a whole image there is an operator for it; otherwise it is a
+    /// sum of products with ones, which are rounded once. Where windows reach beyond the image, and
+    /// counts vary, a pool is quantized again.
     fn scaled_pool(&mut self, layer: &Layer, window: &Window, first: usize) -> Result<(), Error> {
         let from = &self.network.values[first];
         let to = &self.network.values[layer.output];
         let input = self.value(first);
-        let is_whole = window.kernel[..] == from.dims[1..3] && window.padding == [0; 4];
-        if is_whole {
+        let is_inside = window.padding == [0; 4];
+        if is_inside && window.kernel[..] == from.dims[1..3] {
             let axes = self.numbers(format!("{}/axes", to.name), vec![2], &[1, 2]);
             self.limited(layer, code::MEAN, vec![input, axes], vec![Field::i8(0, 1)]);
+            return Ok(());
+        }
+        if is_inside {
+            let [rows, columns] = window.kernel;
+            let channels = from.dims[3];
+            let ones = Weights {
+                values: vec![1; rows * columns * channels],
+                dims: [channels, rows, columns, 1],
+                scales: vec![1.0 / (rows * columns) as f32; channels],
+                biases: vec![0; channels],
+            };
+            let order = Order::Depthwise;
+            let mut inputs = vec![input];
+            inputs.extend(self.weights(&ones, &format!("{}/ones", to.name), from, order));
+            let (kind, fields) = convolution(1, window, 1, order);
+            self.limited(layer, kind, inputs, fields);
             return Ok(());
         }
         let fields = self.pool(layer, window)?;
