@@ -2,7 +2,7 @@
 
 use crate::failure::{Code, Failure};
 use clap::{Args, ValueEnum};
-use data::{Expected, Source};
+use data::{Channel, Expected, Source};
 use evaluate::Input;
 use format::meta::Preprocess;
 use graph::Graph;
@@ -134,6 +134,16 @@ pub(crate) struct ReadArguments {
     /// For .bin files: a sample is this many consecutive rows, the next starts one row later
     #[arg(long, value_name = "ROWS")]
     window: Option<usize>,
+    #[command(flatten)]
+    sound: SoundArguments,
+}
+
+/// How sound is read.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct SoundArguments {
+    /// For .wav files with several channels: the number of the one to take, from 0, or the mean of all
+    #[arg(long, value_name = "N|mix")]
+    channel: Option<Channel>,
 }
 
 impl ReadArguments {
@@ -145,10 +155,15 @@ impl ReadArguments {
     ) -> Self {
         ReadArguments {
             labels,
-            no_labels: false,
             limit,
             window,
+            ..ReadArguments::default()
         }
+    }
+
+    /// The same with sound read in this way.
+    pub(crate) fn with_sound(self, sound: SoundArguments) -> Self {
+        ReadArguments { sound, ..self }
     }
 }
 
@@ -167,6 +182,7 @@ pub(crate) fn open(path: &Path, inputs: &[Input], how: &ReadArguments) -> Result
         is_unlabelled: how.no_labels,
         limit: how.limit,
         window: how.window,
+        channel: how.sound.channel,
     };
     Ok(Source::open(path, &expected, &options)?)
 }

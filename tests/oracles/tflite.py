@@ -1,6 +1,8 @@
 """Runs TensorFlow Lite models in TensorFlow Lite Micro or in LiteRT, for comparison.
 
     tflite.py run (tflm|litert) MODEL INPUT OUTPUT   run samples stored one behind the other
+    tflite.py real (tflm|litert) MODEL INPUT OUTPUT  the same with floats, which are quantized as inputs are
+    tflite.py each (tflm|litert) FOLDER              run NAME.tflite on NAME.in for NAME.out, or say why not
     tflite.py operators FOLDER                       write small models with inputs and outputs
     tflite.py litert FOLDER                          write models that move and add, by LiteRT
     tflite.py floats FOLDER                          write small float models likewise, by LiteRT
@@ -11,6 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from tflite_further import further, padded_blocks
+from tflite_graph import RANDOM, Graph, affine, constant, moved, scale, typed, weights, zero
 
 
 class Micro:
@@ -19,6 +23,8 @@ class Micro:
     def __init__(self, model):
         from tflite_micro import runtime
 
+        # The interpreter reads the bytes while it runs, and does not keep them.
+        self.model = model
         self.interpreter = runtime.Interpreter.from_bytes(model)
         self.input = self.interpreter.get_input_details(0)
         self.output = self.interpreter.get_output_details(0)
@@ -35,6 +41,7 @@ class Lite:
     def __init__(self, model):
         from ai_edge_litert.interpreter import Interpreter
 
+        self.model = model
         self.interpreter = Interpreter(model_content=model, num_threads=1)
         self.interpreter.allocate_tensors()
         self.input = self.interpreter.get_input_details()[0]
@@ -54,88 +61,32 @@ def run(which, model, source, target):
     np.concatenate([output.ravel() for output in outputs]).tofile(target)
 
 
-class Graph:
-    """A model of one operator."""
-
-    def __init__(self):
-        from ai_edge_litert import schema_py_generated as schema
-
-        self.schema = schema
-        self.model = schema.ModelT()
-        self.model.version = 3
-        self.model.buffers = [schema.BufferT()]
-        self.graph = schema.SubGraphT()
-        self.graph.tensors, self.graph.operators = [], []
-        self.model.subgraphs = [self.graph]
-
-    def tensor(self, shape, kind="INT8", scale=None, zero=0, data=None, axis=0):
-        schema = self.schema
-        tensor = schema.TensorT()
-        tensor.name = f"t{len(self.graph.tensors)}".encode()
-        tensor.shape = list(shape)
-        tensor.type = getattr(schema.TensorType, kind)
-        tensor.buffer = 0
-        if data is not None:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), dtype=np.uint8)
-            self.model.buffers.append(buffer)
-            tensor.buffer = len(self.model.buffers) - 1
-        if scale is not None:
-            quantization = schema.QuantizationParametersT()
-            scales = np.atleast_1d(np.asarray(scale, dtype=np.float32))
-            quantization.scale = scales
-            quantization.zeroPoint = np.full(len(scales), zero, dtype=np.int64)
-            quantization.quantizedDimension = axis
-            tensor.quantization = quantization
-        self.graph.tensors.append(tensor)
-        return len(self.graph.tensors) - 1
-
-    def numbers(self, values, kind=np.int32):
-        values = np.asarray(values, dtype=kind)
-        return self.tensor(values.shape, "INT32", data=values)
-
-    def finish(self, name, inputs, output, fed, options=None, made=None, **fields):
-        """The file; `made` are all outputs of the operator where the model's is one of several."""
-        schema = self.schema
-        code = schema.OperatorCodeT()
-        code.builtinCode = getattr(schema.BuiltinOperator, name)
-        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-        # Old versions of some operators take other types.
-        code.version = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}.get(name, 2)
-        operator = schema.OperatorT()
-        operator.inputs, operator.outputs = inputs, made or [output]
-        if options:
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
-            operator.builtinOptions = getattr(schema, options + "T")()
-            for field, value in fields.items():
-                setattr(operator.builtinOptions, field, value)
-        self.model.operatorCodes = [code]
-        self.graph.operators = [operator]
-        self.graph.inputs, self.graph.outputs = fed, [output]
-        import flatbuffers
-
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+def affine_of(port):
+    """Scale and zero point of an input or output."""
+    parameters = port["quantization_parameters"]
+    return float(parameters["scales"][0]), int(parameters["zero_points"][0])
 
 
-RANDOM = np.random.default_rng(7)
+def real(which, model, source, target):
+    runner = {"tflm": Micro, "litert": Lite}[which](Path(model).read_bytes())
+    shape = [int(size) for size in runner.input["shape"]]
+    (unit, zero_point), (step, offset) = affine_of(runner.input), affine_of(runner.output)
+    samples = np.fromfile(source, dtype=np.float32).reshape(-1, *shape)
+    samples = np.clip(np.round(samples / np.float32(unit)) + zero_point, -128, 127).astype(np.int8)
+    outputs = [np.array(runner.run(sample)).astype(np.float32) for sample in samples]
+    reals = [(output - offset) * np.float32(step) for output in outputs]
+    np.concatenate([output.ravel() for output in reals]).astype(np.float32).tofile(target)
 
 
-def scale():
-    return float(np.float32(np.exp(RANDOM.uniform(-6, -1))))
-
-
-def zero():
-    return int(RANDOM.integers(-128, 128))
-
-
-def weights(shape):
-    return RANDOM.integers(-127, 128, shape).astype(np.int8)
-
-
-def affine():
-    return {"scale": scale(), "zero": zero()}
+def each(which, folder):
+    """Runs all models of a folder that have inputs beside them."""
+    for model in sorted(Path(folder).glob("*.tflite")):
+        target = model.with_suffix(".out")
+        try:
+            run(which, model, model.with_suffix(".in"), target)
+        except (RuntimeError, ValueError) as error:
+            target.unlink(missing_ok=True)
+            print(f"{model.stem}: {which} refuses it: {error}")
 
 
 def convolution(depthwise, padding, activation, size=3, stride=1, dilation=1):
@@ -232,18 +183,6 @@ def concatenation():
     return graph.finish("CONCATENATION", [a, b], y, [a], "ConcatenationOptions", axis=1)
 
 
-def typed(graph, kind, shape, **quantization):
-    """A tensor of int8 with its scale, or of floats without."""
-    return graph.tensor(shape, kind, **(quantization if kind == "INT8" else {}))
-
-
-def constant(graph, kind, shape, **quantization):
-    values = weights(shape)
-    if kind == "INT8":
-        return graph.tensor(shape, data=values, **quantization)
-    return graph.tensor(shape, kind, data=values.astype(np.float32) / 50)
-
-
 def split(kind, which, index):
     """Two parts, of which the model has one."""
     graph, q = Graph(), affine()
@@ -265,14 +204,6 @@ def pack(kind):
     x, c = typed(graph, kind, [3, 4], **q), constant(graph, kind, [3, 4], **q)
     y = typed(graph, kind, [3, 2, 4], **q)
     return graph.finish("PACK", [x, c], y, [x], "PackOptions", valuesCount=2, axis=1)
-
-
-def moved(kind, name, shape, output, extra=(), options=None, **fields):
-    """Elements in other places, with one scale."""
-    graph, q = Graph(), affine()
-    x, y = typed(graph, kind, shape, **q), typed(graph, kind, output, **q)
-    further = [graph.numbers(values) for values in extra]
-    return graph.finish(name, [x, *further], y, [x], options, **fields)
 
 
 def resize(kind, name, size, align, half):
@@ -496,7 +427,8 @@ def floats(folder):
     """Models of floats, with outputs of LiteRT."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, model in [*structural("FLOAT32"), *layers("FLOAT32"), *filters()]:
+    common = [*structural("FLOAT32"), *further("FLOAT32"), *padded_blocks("FLOAT32")]
+    for name, model in [*common, *layers("FLOAT32"), *filters()]:
         try:
             runner = Lite(model)
         except (RuntimeError, ValueError) as error:
@@ -504,6 +436,8 @@ def floats(folder):
             continue
         shape = [int(size) for size in runner.input["shape"]]
         samples = [RANDOM.normal(size=shape).astype(np.float32) for _ in range(4)]
+        if np.dtype(runner.input["dtype"]) == np.bool_:
+            samples = [sample > 0 for sample in samples]
         outputs = [np.array(runner.run(sample)).copy() for sample in samples]
         (folder / f"{name}.tflite").write_bytes(model)
         np.stack(samples).tofile(folder / f"{name}.in")
@@ -511,12 +445,13 @@ def floats(folder):
 
 
 def operators(folder):
-    write(folder, [*cases(), *structural("INT8"), *layers("INT8")], Micro)
+    write(folder, [*cases(), *structural("INT8"), *further("INT8"), *layers("INT8")], Micro)
 
 
 def litert(folder):
     means = [(f"mean_{axis}_{alike}", mean(alike, [axis], True)) for axis in (1, 2, 3) for alike in (False, True)]
-    write(folder, [*structural("INT8"), *means, ("svdf_1", svdf(1, 1)), ("svdf_2", svdf(2, 1))], Lite)
+    common = [*structural("INT8"), *further("INT8"), *padded_blocks("INT8")]
+    write(folder, [*common, *means, ("svdf_1", svdf(1, 1)), ("svdf_2", svdf(2, 1))], Lite)
 
 
 def write(folder, models, runtime):
@@ -535,6 +470,9 @@ def write(folder, models, runtime):
         samples.append(np.arange(count).astype(np.int8).reshape(shape))
         samples += [np.full(shape, extreme, dtype=np.int8) for extreme in (-128, 127)]
         samples.append(RANDOM.choice(np.array([-128, 127], dtype=np.int8), shape))
+        # Truth values.
+        if np.dtype(runner.input["dtype"]) == np.bool_:
+            samples = [sample > 0 for sample in samples]
         outputs = [np.array(runner.run(sample)).copy() for sample in samples]
         (folder / f"{name}.tflite").write_bytes(model)
         np.stack(samples).tofile(folder / f"{name}.in")
@@ -570,4 +508,6 @@ def fixtures(folder):
 
 
 if __name__ == "__main__":
-    {"run": run, "operators": operators, "litert": litert, "floats": floats, "fixtures": fixtures}[sys.argv[1]](*sys.argv[2:])
+    commands = {"run": run, "real": real, "each": each, "operators": operators, "litert": litert}
+    commands |= {"floats": floats, "fixtures": fixtures}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tflite import RANDOM, Graph, Micro, scale, weights
+from tflite import Micro
+from tflite_graph import RANDOM, Graph, scale, weights
 
 
 def wide(graph, shape, factor=1.0, data=None):

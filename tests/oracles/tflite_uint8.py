@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tflite import RANDOM, Graph, Lite, scale
+from tflite import Lite
+from tflite_graph import RANDOM, Graph, scale
 
 
 def zero():

@@ -1,7 +1,7 @@
 //! `modelopt optimize`: graph passes, and a compact model that stays in float.
 
 use crate::check::Check;
-use crate::dataset::{self, PreprocessArguments, ReadArguments};
+use crate::dataset::{self, PreprocessArguments, ReadArguments, SoundArguments};
 use crate::failure::Failure;
 use crate::float;
 use crate::front_end;
@@ -43,6 +43,8 @@ pub(crate) struct Arguments {
     /// Run the model over samples of this data after every change, and fail if an answer changes
     #[arg(long, value_name = "DATA")]
     check: Option<PathBuf>,
+    #[command(flatten)]
+    sound: SoundArguments,
     /// Make a model over a window of time one that takes the newest steps alone and keeps what it
     /// still needs of the others: AXIS is that of time, counted from 0
     #[arg(long, value_name = "AXIS")]
@@ -118,7 +120,7 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
     };
     let mut check = match &arguments.check {
         Some(data) => {
-            let samples = checked_samples(data, &inputs)?;
+            let samples = checked_samples(data, &inputs, arguments.sound)?;
             let has_steps = source.quantized.is_some();
             Some(Check::new(&graph, has_steps, &samples, &inputs, &options)?)
         }
@@ -244,8 +246,12 @@ fn stream(graph: &mut Graph, arguments: &Arguments) -> Result<Option<usize>, Fai
 /// The largest number of samples that changes are checked on.
 const CHECKED_SAMPLES: usize = 16;
 
-fn checked_samples(data: &Path, inputs: &[Input]) -> Result<data::Source, Failure> {
-    let how = ReadArguments::new(None, Some(CHECKED_SAMPLES), None);
+fn checked_samples(
+    data: &Path,
+    inputs: &[Input],
+    sound: SoundArguments,
+) -> Result<data::Source, Failure> {
+    let how = ReadArguments::new(None, Some(CHECKED_SAMPLES), None).with_sound(sound);
     dataset::open(data, inputs, &how)
 }
 

@@ -3,7 +3,7 @@
 mod summary;
 
 use crate::commands::optimize::FloatWeights;
-use crate::dataset::{self, PreprocessArguments, ReadArguments};
+use crate::dataset::{self, PreprocessArguments, ReadArguments, SoundArguments};
 use crate::failure::Failure;
 use crate::float;
 use crate::front_end;
@@ -14,7 +14,8 @@ use crate::patches::{PatchArguments, Patches};
 use crate::place;
 use crate::progress;
 use evaluate::{Evaluation, Gate, Input, Verdict};
-use format::meta::{Manifest, Preprocess};
+use format::Model;
+use format::meta::{Manifest, Meta, Preprocess};
 use graph::Graph;
 use import::Imported;
 use optimize::quantize::{self, Activations, Method, Quantized, Sample, WeightType};
@@ -43,6 +44,8 @@ pub(crate) struct Arguments {
     /// For .bin files: a sample is this many consecutive rows, the next starts one row later
     #[arg(long, value_name = "ROWS")]
     window: Option<usize>,
+    #[command(flatten)]
+    sound: SoundArguments,
     /// Evaluate the result and the source on this data before writing
     #[arg(long, value_name = "DATA")]
     eval: Option<PathBuf>,
@@ -120,6 +123,16 @@ struct Product {
 }
 
 impl Product {
+    /// Puts the manifest, which is known after what it tells of, into the finished file.
+    fn store_manifest(&mut self) -> Result<(), Failure> {
+        let lost = || Failure::internal("the finished model cannot be read again");
+        let model = Model::new(&self.bytes).map_err(|_| lost())?;
+        let mut meta = Meta::of(&model).map_err(|_| lost())?;
+        meta.manifest = self.options.manifest.clone();
+        self.bytes = format::with_meta(&self.bytes, &meta).ok_or_else(lost)?;
+        Ok(())
+    }
+
     /// Puts a front end before the model, which was judged on features.
     fn take_sound(&mut self, front_end: &LogMel) -> Result<(), Failure> {
         let graph = &mut self.quantized.graph;
@@ -214,7 +227,8 @@ fn quantized(
     let calibration = dataset::open(
         &arguments.calib,
         inputs,
-        &ReadArguments::new(None, Some(arguments.limit), arguments.window),
+        &ReadArguments::new(None, Some(arguments.limit), arguments.window)
+            .with_sound(arguments.sound),
     )?;
     let bar = progress::bar("calibrating", calibration.len());
     let axes: Vec<Vec<u8>> = graph.inputs.iter().map(|port| port.axes.clone()).collect();
@@ -416,7 +430,8 @@ fn reference(
     inputs: &[Input],
     data: &std::path::Path,
 ) -> Result<Reference, Failure> {
-    let how = ReadArguments::new(arguments.labels.clone(), None, arguments.window);
+    let how = ReadArguments::new(arguments.labels.clone(), None, arguments.window)
+        .with_sound(arguments.sound);
     let samples = dataset::open(data, inputs, &how)?;
     let oracle = place::oracle(&arguments.model, source, inputs)?;
     Ok((oracle, samples))
@@ -441,7 +456,7 @@ fn judge(
     product.options.manifest.figures = measured
         .map(|(name, value)| (name.clone(), *value as f32))
         .collect();
-    product.bytes = compile::compile(&product.quantized.graph, &product.options)?.bytes;
+    product.store_manifest()?;
     let mut comparison = comparison;
     for (_, value) in comparison
         .b

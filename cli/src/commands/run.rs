@@ -1,6 +1,6 @@
 //! `modelopt run`: what a model answers.
 
-use crate::dataset::{self, PreprocessArguments, ReadArguments};
+use crate::dataset::{self, PreprocessArguments, ReadArguments, SoundArguments};
 use crate::failure::Failure;
 use crate::model::ImportArguments;
 use crate::place::{self, Device};
@@ -22,6 +22,8 @@ pub(crate) struct Arguments {
     /// Run at most this many samples, spread evenly over the data
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    #[command(flatten)]
+    sound: SoundArguments,
     /// Values or classes printed per output
     #[arg(long, value_name = "N", default_value_t = 5)]
     top: usize,
@@ -44,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = dataset::open(
         &arguments.input,
         predict.inputs(),
-        &ReadArguments::new(None, arguments.limit, None),
+        &ReadArguments::new(None, arguments.limit, None).with_sound(arguments.sound),
     )?;
     let mut results = Vec::new();
     for sample in source.samples()? {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod export;
+mod exported;
 mod exporters;
 mod front_end;
 mod goal;

@@ -10,4 +10,4 @@ mod readers;
 mod source;
 
 pub use error::{Error, Problem};
-pub use source::{Expected, Options, Sample, Source};
+pub use source::{Channel, Expected, Options, Sample, Source};

@@ -42,6 +42,31 @@ pub struct Options {
     /// For files of plain f32 values: a sample is this many consecutive rows, and the next one
     /// starts one row later. Without it, samples follow one another.
     pub window: Option<usize>,
+    /// What is taken of sound with several channels; without it, such sound is refused.
+    pub channel: Option<Channel>,
+}
+
+/// What is taken of sound with several channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// One of them, counted from 0.
+    One(u16),
+    /// The mean of all.
+    Mix,
+}
+
+impl std::str::FromStr for Channel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "mix" => Ok(Channel::Mix),
+            _ => text
+                .parse()
+                .map(Channel::One)
+                .map_err(|_| format!("'{text}' is neither a number from 0 on nor 'mix'")),
+        }
+    }
 }
 
 /// One sample.

@@ -4,10 +4,16 @@
 //! own again. Multipliers become the scales of weights that they were computed from, and biases
 //! lose what the input's zero point added to them.
 
+mod places;
+mod tables;
+
+pub use tables::{Mix, Norm};
+
 use crate::Error;
 use format::fixed::{Channel, Requantize, Rounding};
 use format::meta::{Meta, Port};
-use format::{DType, Model, Node, Params, Place, Tensor};
+use format::{DType, Model, Node, Params, Tensor};
+use places::Places;
 use runtime::ops::{self, conv_2d};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -72,14 +78,25 @@ pub enum Kind {
     AveragePool(Window),
     /// Largest elements of windows.
     MaxPool(Window),
-    /// Mean over the axes from the first to the second, which become 1.
-    Mean(usize, usize),
+    /// One element for those along the axes from the first to the second, which become 1.
+    Reduce(Fold, usize, usize),
     /// Shares over the last axis.
     Softmax,
     /// Values one behind the other along an axis.
     Concat(usize),
     /// Output axis `i` is input axis `axes[i]`.
     Transpose(Vec<usize>),
+    /// Elements along an axis by their places, of which the one behind the last stands for zero; where
+    /// places are computed, they are the second input.
+    Gather(usize, Option<Vec<usize>>),
+    /// Weighted means along one axis, or along two.
+    Resample(Vec<Mix>),
+    /// The second operand where the first, a condition, holds, and the third where it does not.
+    Choose,
+    /// Whether two values are in a relation.
+    Compare(Comparison),
+    /// Rows with mean 0 and variance 1, times factors, plus offsets.
+    LayerNorm(Norm),
     /// Elements before and after each axis, and the integer or float put there, as bytes.
     Pad(Vec<[usize; 2]>, [u8; 4]),
     /// Starts, steps and sizes of each axis.
@@ -107,6 +124,44 @@ pub enum Binary {
     Min,
     /// The larger.
     Max,
+    /// The square of the difference.
+    SquaredDifference,
+}
+
+/// A relation of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// What is asked.
+    pub relation: Relation,
+    /// Whether real numbers of 8 binary places are compared, as TensorFlow Lite does; otherwise both have
+    /// one scale, and their integers are.
+    pub is_scaled: bool,
+}
+
+/// What is asked of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Whether they are equal.
+    Equal,
+    /// Whether they are not.
+    NotEqual,
+    /// Whether the first is less.
+    Less,
+    /// Whether the first is less or equal.
+    LessOrEqual,
+}
+
+/// How many elements become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// Their mean.
+    Mean,
+    /// Their sum.
+    Sum,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
 }
 
 /// One step of the network.
@@ -139,8 +194,11 @@ pub struct Network {
     pub rounded_high: usize,
     /// Nodes whose sums are rounded once.
     pub rounded_single: usize,
-    places: HashMap<usize, usize>,
+    places: Places,
 }
+
+/// Added to divisors, of which it changes none but zero: quotients of zero by zero are zero then.
+pub(crate) const SMALLEST_DIVISOR: f32 = 1e-30;
 
 const WHOLE: [i32; 2] = [-128, 127];
 
@@ -156,7 +214,7 @@ impl Network {
         for index in 0..model.input_count() {
             let tensor = model.input(index).ok_or(Error::Plan(0))?;
             let value = network.add(&tensor, named(&meta.inputs, index, "input"));
-            network.places.insert(tensor.offset, value);
+            network.places.write(&tensor, value);
             network.inputs.push(value);
         }
         for node in model.nodes() {
@@ -192,37 +250,6 @@ impl Network {
         self.values.len() - 1
     }
 
-    /// The value that a tensor holds now, under the tensor's dimensions and scale.
-    fn read(&mut self, model: &Model<'_>, tensor: &Tensor, index: usize) -> Result<usize, Error> {
-        if tensor.place == Place::Constant {
-            let value = self.add(tensor, format!("constant{}", self.values.len()));
-            self.values[value].data = Some(model.constant(tensor).to_vec());
-            return Ok(value);
-        }
-        let held = self.places.get(&tensor.offset).copied();
-        let held = held.ok_or(Error::Plan(index))?;
-        let value = self.add(tensor, format!("value{}", self.values.len()));
-        let (old, new) = (&self.values[held], &self.values[value]);
-        let elements = |value: &Value| value.dims.iter().product::<usize>();
-        if elements(old) != elements(new) || old.dtype != new.dtype {
-            return Err(Error::Plan(index));
-        }
-        let alike =
-            old.dims == new.dims && old.scale == new.scale && old.zero_point == new.zero_point;
-        if alike {
-            self.values.pop();
-            return Ok(held);
-        }
-        self.layers.push(Layer {
-            index,
-            kind: Kind::Reshape,
-            inputs: vec![held],
-            output: value,
-            limits: WHOLE,
-        });
-        Ok(value)
-    }
-
     fn node(&mut self, node: &Node<'_>, target: &'static str) -> Result<(), Error> {
         let index = node.index;
         let operator = ops::ALL.iter().find(|op| op.code == node.code());
@@ -244,6 +271,7 @@ impl Network {
         };
         let read = match kind {
             Kind::Convolution(..) | Kind::FullyConnected(_) | Kind::Table(_) => 1,
+            Kind::Resample(_) | Kind::LayerNorm(_) | Kind::Gather(_, Some(_)) => 1,
             _ => node.input_count(),
         };
         let mut inputs = Vec::new();
@@ -251,7 +279,7 @@ impl Network {
             inputs.push(self.read(&node.model(), &operand, index)?);
         }
         let output = self.add(&to, format!("value{}", self.values.len()));
-        self.places.insert(to.offset, output);
+        self.places.write(&to, output);
         self.layers.push(Layer {
             index,
             kind,
@@ -278,17 +306,22 @@ impl Network {
             return Some((Kind::Binary(Binary::Add), limits(&mut params)));
         }
         if is(&ops::binary::STEPWISE_I8) {
-            let function = params.u8();
+            let code = params.u8();
             self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
             let limits = limits(&mut params);
-            let [_, _, second] = [params.i32(), params.i32(), params.i32()];
-            let function = match function {
-                ops::binary::SINGLE_SUM if second < 0 => Binary::Sub,
-                0 | ops::binary::SINGLE_SUM => Binary::Add,
+            params.u32();
+            params.u32();
+            let function = match code {
+                0 => Binary::Add,
                 1 => Binary::Sub,
                 2 => Binary::Mul,
                 4 => Binary::Min,
-                _ => Binary::Max,
+                5 => Binary::Max,
+                // The sign is the second factor's.
+                ops::binary::SINGLE_SUM if params.i32() < 0 => Binary::Sub,
+                ops::binary::SINGLE_SUM => Binary::Add,
+                8 => Binary::SquaredDifference,
+                _ => return None,
             };
             return Some((Kind::Binary(function), limits));
         }
@@ -324,11 +357,8 @@ impl Network {
         let code = node.code();
         let is = |op: &runtime::Op| op.code == code;
         let rank = from.shape.rank();
-        if is(&ops::mean::I8) {
-            return Some(Kind::Mean(
-                usize::from(params.u8()),
-                usize::from(params.u8()),
-            ));
+        if is(&ops::mean::I8) || (is(&ops::reduce::WHOLE) && from.dtype == DType::I8) {
+            return tables::reduce(node, [from, to]);
         }
         if is(&ops::softmax::I8) {
             return Some(Kind::Softmax);
@@ -351,6 +381,22 @@ impl Network {
             return Some(Kind::Transpose(
                 (0..rank).map(|_| usize::from(params.u8())).collect(),
             ));
+        }
+        if is(&ops::choose::ANY) && to.dtype == DType::I8 {
+            return Some(Kind::Choose);
+        }
+        let is_scaled = is(&ops::compare::SCALED_I8);
+        if is_scaled || (is(&ops::compare::ANY) && from.dtype == DType::I8) {
+            return tables::compare(node, is_scaled);
+        }
+        if is(&ops::gather::ANY) {
+            return tables::gather(node, from);
+        }
+        if is(&ops::resample::I8) || is(&ops::resample_2d::I8) {
+            return tables::resample(node, from);
+        }
+        if is(&ops::layer_norm::I8) {
+            return tables::layer_norm(node, [from, to]);
         }
         if is(&ops::pad::ANY) {
             let value = [params.u8(), params.u8(), params.u8(), params.u8()];

@@ -6,8 +6,11 @@
 //! the caller sees is in the caller's order.
 
 mod file;
+mod tables;
 
-use crate::network::{Binary, Kind, Layer, Network, Value, Weights, Window};
+use crate::network::{
+    Binary, Fold, Kind, Layer, Network, SMALLEST_DIVISOR, Value, Weights, Window,
+};
 use crate::{Error, Exported};
 use file::{Elements, File, float, int, ints};
 use format::meta::{Meta, Port};
@@ -138,12 +141,13 @@ impl Writer<'_> {
         let stored = format!("{name}_integers");
         let elements = match value.dtype {
             DType::F32 => Elements::F32(bytes),
+            DType::Bool => Elements::Bool(bytes),
             _ => Elements::I8(bytes),
         };
-        let is_float = value.dtype == DType::F32;
+        let is_integer = value.dtype == DType::I8;
         self.file
-            .constant(if is_float { name } else { &stored }, &shape, elements);
-        if !is_float {
+            .constant(if is_integer { &stored } else { name }, &shape, elements);
+        if is_integer {
             let parameters = self.parameters(value);
             self.file.node(
                 "DequantizeLinear",
@@ -201,7 +205,7 @@ impl Writer<'_> {
         for (ours, &callers) in axes.iter().enumerate() {
             shape[callers] = value.dims[ours];
         }
-        self.file.input(&value.name, &shape);
+        self.file.input(&value.name, &shape, value.dtype);
         let order: Vec<usize> = per_axis(value, &axes);
         let name = value.name.clone();
         let turned = self.turned(&name, &order, &format!("{name}_turned"));
@@ -229,7 +233,7 @@ impl Writer<'_> {
                 .file
                 .node("Transpose", &[&from], &name, vec![ints("perm", &axes)]),
         }
-        self.file.output(&name, &shape);
+        self.file.output(&name, &shape, value.dtype);
     }
 
     /// A value with its axes permuted, under a new name if they are.
@@ -266,6 +270,7 @@ impl Writer<'_> {
             .ok_or(Error::Plan(layer.index))?;
         let network = self.network;
         let (from, to) = (&network.values[first], &network.values[layer.output]);
+        refuse_plain(layer, to)?;
         let made = format!("{}_made", to.name);
         let operands: Vec<&str> = inputs.iter().map(String::as_str).collect();
         match &layer.kind {
@@ -287,21 +292,10 @@ impl Writer<'_> {
             Kind::MaxPool(window) => self
                 .file
                 .node("MaxPool", &operands, &made, windowed(window)),
-            Kind::Binary(function) => {
-                let operator = match function {
-                    Binary::Add => "Add",
-                    Binary::Sub => "Sub",
-                    Binary::Mul => "Mul",
-                    Binary::Div => "Div",
-                    Binary::Min => "Min",
-                    Binary::Max => "Max",
-                };
-                self.file.node(operator, &operands, &made, vec![]);
-            }
-            Kind::Mean(first, last) => {
-                let axes: Vec<i64> = (*first..=*last).map(|a| axis(from, a) as i64).collect();
-                let attributes = vec![ints("axes", &axes), int("keepdims", 1)];
-                self.file.node("ReduceMean", &operands, &made, attributes);
+            Kind::Binary(function) => self.binary(*function, &operands, &made),
+            Kind::Reduce(fold, first, last) => {
+                let axes: Vec<usize> = (*first..=*last).map(|a| axis(from, a)).collect();
+                self.reduced(*fold, &inputs[0], &axes, &made);
             }
             Kind::Softmax => {
                 let last = axis(from, from.dims.len().saturating_sub(1)) as i64;
@@ -321,11 +315,62 @@ impl Writer<'_> {
             Kind::Quantize | Kind::Dequantize => {
                 self.file.node("Identity", &operands, &made, vec![])
             }
+            Kind::Gather(..) | Kind::Resample(_) | Kind::LayerNorm(_) | Kind::Compare(_) => {
+                self.composed(layer, &inputs, &made)?;
+            }
+            Kind::Choose => self.file.node("Where", &operands, &made, vec![]),
             other => self.arranged(other, &inputs[0], [from, to], &made),
         }
         let limited = self.limited(layer, &made);
         self.quantized(&limited, layer.output);
         Ok(())
+    }
+
+    fn binary(&mut self, function: Binary, operands: &[&str], made: &str) {
+        let name = match function {
+            Binary::Add => "Add",
+            Binary::Sub => "Sub",
+            Binary::Mul => "Mul",
+            Binary::Div => {
+                let [smallest, divisors] =
+                    ["smallest", "divisors"].map(|part| format!("{made}_{part}"));
+                let bytes = Elements::F32(SMALLEST_DIVISOR.to_le_bytes().to_vec());
+                self.file.constant(&smallest, &[], bytes);
+                self.file
+                    .node("Add", &[operands[1], &smallest], &divisors, vec![]);
+                return self
+                    .file
+                    .node("Div", &[operands[0], &divisors], made, vec![]);
+            }
+            Binary::Min => "Min",
+            Binary::Max => "Max",
+            Binary::SquaredDifference => {
+                let difference = format!("{made}_difference");
+                self.file.node("Sub", operands, &difference, vec![]);
+                return self
+                    .file
+                    .node("Mul", &[&difference, &difference], made, vec![]);
+            }
+        };
+        self.file.node(name, operands, made, vec![]);
+    }
+
+    fn reduced(&mut self, fold: Fold, input: &str, axes: &[usize], made: &str) {
+        let name = match fold {
+            Fold::Mean => "ReduceMean",
+            Fold::Max => "ReduceMax",
+            Fold::Min => "ReduceMin",
+            // Its axes are an operand.
+            Fold::Sum => {
+                let operand = format!("{made}_axes");
+                self.file.numbers(&operand, axes);
+                let keeps = vec![int("keepdims", 1)];
+                return self.file.node("ReduceSum", &[input, &operand], made, keeps);
+            }
+        };
+        let axes: Vec<i64> = axes.iter().map(|&axis| axis as i64).collect();
+        let attributes = vec![ints("axes", &axes), int("keepdims", 1)];
+        self.file.node(name, &[input], made, attributes);
     }
 
     /// Picks the integers of a value from a table by those of another, which are unsigned as places are.
@@ -354,17 +399,25 @@ impl Writer<'_> {
         for (&index, name) in layer.inputs.iter().zip(inputs) {
             let value = &self.network.values[index];
             // Constants are stretched to four dimensions.
-            let order = match value.dims.len() == 4 || value.data.is_some() {
-                true => FROM_ONNX.to_vec(),
-                false => Vec::new(),
-            };
+            let is_image = self.network.values[layer.output].dims.len() == 4;
             let plain = format!("{made}_plain{}", operands.len());
-            operands.push(self.turned(name, &order, &plain));
+            operands.push(match value.data.is_some() && is_image {
+                true => self.turned(name, &FROM_ONNX, &plain),
+                false => self.plain(name, value, &plain),
+            });
         }
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
         let product = format!("{made}_product");
         self.file.node("MatMul", &operands, &product, vec![]);
         self.placed(&product, &self.network.values[layer.output], made);
+    }
+
+    /// A value in our order of axes.
+    fn plain(&mut self, name: &str, value: &Value, plain: &str) -> String {
+        match value.dims.len() {
+            4 => self.turned(name, &FROM_ONNX, plain),
+            _ => name.into(),
+        }
     }
 
     /// What has our order of axes under a value's dimensions, and in ONNX's order where it is an image.
@@ -419,12 +472,7 @@ impl Writer<'_> {
             }
             _ => {
                 // Elements keep our order of them.
-                let order: Vec<usize> = if from.dims.len() == 4 {
-                    FROM_ONNX.to_vec()
-                } else {
-                    Vec::new()
-                };
-                let plain = self.turned(input, &order, &format!("{made}_plain"));
+                let plain = self.plain(input, from, &format!("{made}_plain"));
                 self.placed(&plain, to, made);
             }
         }
@@ -445,12 +493,7 @@ impl Writer<'_> {
         if from.dims.len() == 2 {
             return self.file.node("Gemm", &[input, &w, &b], made, transposed);
         }
-        let order: Vec<usize> = if from.dims.len() == 4 {
-            FROM_ONNX.to_vec()
-        } else {
-            Vec::new()
-        };
-        let plain = self.turned(input, &order, &format!("{made}_plain"));
+        let plain = self.plain(input, from, &format!("{made}_plain"));
         let flat = self.reshaped(&plain, &[rows, columns], &format!("{made}_flat"));
         let product = format!("{made}_product");
         self.file
@@ -548,6 +591,19 @@ impl Writer<'_> {
         self.file.node("Clip", &operands, &name, vec![]);
         name
     }
+}
+
+/// Refuses integers that stand for themselves: between operators there are floats.
+fn refuse_plain(layer: &Layer, to: &Value) -> Result<(), Error> {
+    if to.dtype != DType::I8 || to.scale > 0.0 {
+        return Ok(());
+    }
+    Err(Error::Node {
+        index: layer.index,
+        operator: "reshape",
+        target: TARGET,
+        reason: "its integers have no scale".into(),
+    })
 }
 
 /// Window, stride and padding as attributes.

@@ -1,40 +1,17 @@
 //! TensorFlow Lite files: one operator a layer, integers as they are.
 
+mod code;
 mod file;
+mod real;
+mod tables;
 
-use crate::network::{Binary, Kind, Layer, Network, Value, Weights, Window};
+use crate::network::{Binary, Fold, Kind, Layer, Network, Value, Weights, Window};
 use crate::{Error, Exported};
 use file::{Field, File, Operator, Tensor};
 use format::meta::Meta;
 use format::{DType, Model};
 
 const TARGET: &str = "TensorFlow Lite";
-
-/// Codes of operators and of their options.
-mod code {
-    pub(super) const ADD: [i32; 2] = [0, 11];
-    pub(super) const AVERAGE_POOL_2D: [i32; 2] = [1, 5];
-    pub(super) const CONCATENATION: [i32; 2] = [2, 10];
-    pub(super) const CONV_2D: [i32; 2] = [3, 1];
-    pub(super) const DEPTHWISE_CONV_2D: [i32; 2] = [4, 2];
-    pub(super) const DEQUANTIZE: [i32; 2] = [6, 38];
-    pub(super) const FULLY_CONNECTED: [i32; 2] = [9, 8];
-    pub(super) const MAX_POOL_2D: [i32; 2] = [17, 5];
-    pub(super) const MUL: [i32; 2] = [18, 21];
-    pub(super) const RESHAPE: [i32; 2] = [22, 17];
-    pub(super) const SOFTMAX: [i32; 2] = [25, 9];
-    pub(super) const PADV2: [i32; 2] = [60, 43];
-    pub(super) const TRANSPOSE: [i32; 2] = [39, 26];
-    pub(super) const MEAN: [i32; 2] = [40, 27];
-    pub(super) const SUB: [i32; 2] = [41, 28];
-    pub(super) const STRIDED_SLICE: [i32; 2] = [45, 32];
-    pub(super) const MAXIMUM: [i32; 2] = [55, 39];
-    pub(super) const MINIMUM: [i32; 2] = [57, 39];
-    pub(super) const GATHER: [i32; 2] = [36, 23];
-    pub(super) const CAST: [i32; 2] = [53, 37];
-    pub(super) const QUANTIZE: [i32; 2] = [114, 89];
-    pub(super) const BATCH_MATMUL: [i32; 2] = [126, 101];
-}
 
 /// Writes a compact int8 model as a TensorFlow Lite file.
 ///
@@ -46,6 +23,7 @@ pub fn tflite(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
         file: File::default(),
         tensors: vec![None; network.values.len()],
         network: &network,
+        real: 0,
     };
     for layer in &network.layers {
         writer.layer(layer)?;
@@ -69,12 +47,21 @@ pub fn tflite(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
              make may be a step off there"
         ));
     }
+    if writer.real > 0 {
+        notes.push(format!(
+            "{} nodes are of floats there, since TensorFlow Lite has no integer form of them, and what \
+             they make may be a step off",
+            writer.real
+        ));
+    }
     Ok(Exported { bytes, notes })
 }
 
 struct Writer<'n> {
     network: &'n Network,
     file: File,
+    /// Layers that are written in floats.
+    real: usize,
     /// The tensor of each value, once something names it.
     tensors: Vec<Option<i32>>,
 }
@@ -92,8 +79,16 @@ impl<'n> Writer<'n> {
     /// A tensor with the type and the scale of a value.
     fn tensor_like(&mut self, index: usize, name: Option<String>) -> i32 {
         let value = &self.network.values[index];
+        let name = name.unwrap_or_else(|| value.name.clone());
+        self.tensor_of(&Value {
+            name,
+            ..value.clone()
+        })
+    }
+
+    fn tensor_of(&mut self, value: &Value) -> i32 {
         self.file.tensor(Tensor {
-            name: name.unwrap_or_else(|| value.name.clone()),
+            name: value.name.clone(),
             dims: value.dims.clone(),
             code: type_code(value.dtype),
             scales: scales(value),
@@ -121,6 +116,9 @@ impl<'n> Writer<'n> {
     }
 
     fn layer(&mut self, layer: &Layer) -> Result<(), Error> {
+        if self.composed(layer)? {
+            return Ok(());
+        }
         let mut inputs: Vec<i32> = layer
             .inputs
             .iter()
@@ -151,17 +149,9 @@ impl<'n> Writer<'n> {
                 let keeps = i8::from(to.dims.len() != 2);
                 (code::FULLY_CONNECTED, vec![Field::i8(2, keeps)])
             }
-            Kind::AveragePool(window) if same_scale(from, to) => {
-                (code::AVERAGE_POOL_2D, self.pool(layer, window)?)
-            }
-            Kind::AveragePool(window) => return self.scaled_pool(layer, window, first),
+            Kind::AveragePool(window) => (code::AVERAGE_POOL_2D, self.pool(layer, window)?),
             Kind::MaxPool(window) => (code::MAX_POOL_2D, self.pool(layer, window)?),
-            Kind::Binary(Binary::Add) => (code::ADD, Vec::new()),
-            Kind::Binary(Binary::Sub) => (code::SUB, Vec::new()),
-            Kind::Binary(Binary::Mul) => (code::MUL, Vec::new()),
-            Kind::Binary(Binary::Min) => (code::MINIMUM, Vec::new()),
-            Kind::Binary(Binary::Max) => (code::MAXIMUM, Vec::new()),
-            Kind::Binary(Binary::Div) => return Err(no_quotient(layer.index)),
+            Kind::Binary(function) => (binary(*function), Vec::new()),
             Kind::MatMul => (code::BATCH_MATMUL, Vec::new()),
             Kind::Table(table) => {
                 let places = self.places(inputs[0], from, &to.name);
@@ -175,6 +165,7 @@ impl<'n> Writer<'n> {
             Kind::Concat(axis) => (code::CONCATENATION, vec![Field::i32(0, *axis as i32)]),
             Kind::Quantize => (code::QUANTIZE, Vec::new()),
             Kind::Dequantize => (code::DEQUANTIZE, Vec::new()),
+            Kind::Choose => (code::SELECT_V2, Vec::new()),
             other => {
                 let (kind, fields, operands) = self.arranged(other, from, to);
                 inputs.extend(operands);
@@ -185,23 +176,34 @@ impl<'n> Writer<'n> {
         Ok(())
     }
 
+    /// Layers that are several operators there; whether this is one.
+    fn composed(&mut self, layer: &Layer) -> Result<bool, Error> {
+        let first = layer.inputs.first().copied();
+        let first = first.ok_or(Error::Plan(layer.index))?;
+        let network = self.network;
+        let (from, to) = (&network.values[first], &network.values[layer.output]);
+        match &layer.kind {
+            Kind::AveragePool(window) if !same_scale(from, to) => {
+                self.scaled_pool(layer, window, first)?;
+            }
+            Kind::Binary(Binary::Div) => self.quotient(layer)?,
+            Kind::LayerNorm(norm) => self.layer_norm(layer, norm)?,
+            Kind::Resample(mixes) => self.resample(layer, mixes)?,
+            Kind::Gather(axis, places) => self.gather(layer, *axis, places.as_deref())?,
+            Kind::Compare(comparison) => self.compare(layer, *comparison),
+            Kind::Transpose(axes) if axes.len() > tables::MOST_AXES => {
+                self.turned(layer, axes, first);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// The integers of a value as places from 0 on.
     fn places(&mut self, input: i32, from: &Value, name: &str) -> i32 {
-        let mut whole = |what: &str| {
-            self.file.tensor(Tensor {
-                name: format!("{name}/{what}"),
-                dims: from.dims.clone(),
-                code: type_code(DType::I32),
-                scales: Vec::new(),
-                zero_point: 0,
-                axis: 0,
-                data: None,
-            })
-        };
-        let (wide, places) = (whole("wide"), whole("places"));
+        let wide = self.widened(input, from, format!("{name}/wide"));
+        let places = self.whole(from, format!("{name}/places"));
         let half = self.numbers(format!("{name}/half"), vec![1], &[128]);
-        let cast = Operator::new(code::CAST, vec![input], wide, Vec::new());
-        self.file.operator(cast);
         let sum = Operator::new(code::ADD, vec![wide, half], places, Vec::new());
         self.file.operator(sum);
         places
@@ -231,9 +233,15 @@ impl<'n> Writer<'n> {
         let mut operand =
             |what: &str, numbers: Vec<i32>| self.numbers(name(what), vec![numbers.len()], &numbers);
         match kind {
-            Kind::Mean(first, last) => {
+            Kind::Reduce(fold, first, last) => {
                 let axes = operand("axes", (*first as i32..=*last as i32).collect());
-                (code::MEAN, vec![Field::i8(0, 1)], vec![axes])
+                let function = match fold {
+                    Fold::Mean => code::MEAN,
+                    Fold::Sum => code::SUM,
+                    Fold::Max => code::REDUCE_MAX,
+                    Fold::Min => code::REDUCE_MIN,
+                };
+                (function, vec![Field::i8(0, 1)], vec![axes])
             }
             Kind::Transpose(axes) => {
                 let axes = operand("axes", axes.iter().map(|&axis| axis as i32).collect());
@@ -428,16 +436,33 @@ impl<'n> Writer<'n> {
         ])
     }
 
-    /// A mean with a scale of its own: over a whole image there is an operator for it; otherwise a
-    /// pool is quantized again.
+    /// A mean with a scale of its own: over a whole image there is an operator for it; otherwise it is a
+    /// sum of products with ones, which are rounded once. Where windows reach beyond the image, and
+    /// counts vary, a pool is quantized again.
     fn scaled_pool(&mut self, layer: &Layer, window: &Window, first: usize) -> Result<(), Error> {
         let from = &self.network.values[first];
         let to = &self.network.values[layer.output];
         let input = self.value(first);
-        let is_whole = window.kernel[..] == from.dims[1..3] && window.padding == [0; 4];
-        if is_whole {
+        let is_inside = window.padding == [0; 4];
+        if is_inside && window.kernel[..] == from.dims[1..3] {
             let axes = self.numbers(format!("{}/axes", to.name), vec![2], &[1, 2]);
             self.limited(layer, code::MEAN, vec![input, axes], vec![Field::i8(0, 1)]);
+            return Ok(());
+        }
+        if is_inside {
+            let [rows, columns] = window.kernel;
+            let channels = from.dims[3];
+            let ones = Weights {
+                values: vec![1; rows * columns * channels],
+                dims: [channels, rows, columns, 1],
+                scales: vec![1.0 / (rows * columns) as f32; channels],
+                biases: vec![0; channels],
+            };
+            let order = Order::Depthwise;
+            let mut inputs = vec![input];
+            inputs.extend(self.weights(&ones, &format!("{}/ones", to.name), from, order));
+            let (kind, fields) = convolution(1, window, 1, order);
+            self.limited(layer, kind, inputs, fields);
             return Ok(());
         }
         let fields = self.pool(layer, window)?;
@@ -499,12 +524,16 @@ fn convolution(
     }
 }
 
-fn no_quotient(index: usize) -> Error {
-    Error::Node {
-        index,
-        operator: "div",
-        target: TARGET,
-        reason: "there is no int8 operator for it".into(),
+/// The code of a function of two numbers.
+fn binary(function: Binary) -> [i32; 2] {
+    match function {
+        Binary::Add => code::ADD,
+        Binary::Sub => code::SUB,
+        Binary::Mul => code::MUL,
+        Binary::Div => code::DIV,
+        Binary::Min => code::MINIMUM,
+        Binary::Max => code::MAXIMUM,
+        Binary::SquaredDifference => code::SQUARED_DIFFERENCE,
     }
 }
 

@@ -6,6 +6,7 @@
 mod subjects;
 
 use format::fixed::Rounding;
+use std::collections::BTreeSet;
 use subjects::{Subject, agreement, oracle, samples, shared};
 
 /// Exports a model and runs the file elsewhere on the samples.
@@ -108,14 +109,82 @@ fn what_has_no_int8_form_is_refused() {
     }
 }
 
+/// Picks and resized images of its own manners to the bit in TensorFlow Lite Micro; others, and what is
+/// of floats there, to a step.
 #[test]
-fn quotients_are_for_onnx_alone() {
-    let subject = Subject::quotient();
-    let refused = export::tflite(&subject.model(), subject.meta()).unwrap_err();
-    let message = refused.to_string();
-    assert!(
-        message.contains("node 0 (div) has no counterpart"),
-        "{message}"
+fn picks_interpolations_norms_and_quotients_are_exported() {
+    for mut subject in Subject::of_tables() {
+        let bytes = samples(subject.input_bytes(), 20);
+        for which in ["tflm", "litert"] {
+            let Some(outputs) = elsewhere(&subject, which, &bytes) else {
+                return;
+            };
+            let (equal, largest, _) = agreement(&mut subject, &bytes, &outputs);
+            println!(
+                "{} in {which}: {equal:.4} equal, {largest} steps",
+                subject.name
+            );
+            // LiteRT has weights of fewer places in resized images.
+            assert!(largest <= 1 && equal > 0.85, "{} in {which}", subject.name);
+            assert!(largest == 0 || subject.name != "picked", "{which}");
+        }
+    }
+    let mut subject = Subject::embedded();
+    let places = (0..60u32).map(|i| i * 7 % 10);
+    let places: Vec<u8> = places.flat_map(u32::to_le_bytes).collect();
+    for which in ["tflm", "litert"] {
+        let outputs = elsewhere(&subject, which, &places);
+        assert_eq!(outputs, Some(subject.run(&places)), "{which}");
+    }
+}
+
+/// All that is imported from small models of one operator each gives the same bits in TensorFlow Lite Micro
+/// when it is exported again, but for what has no counterpart here.
+#[test]
+fn imported_operators_keep_every_bit_in_tflm() {
+    let [made, back] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let path = |folder: &tempfile::TempDir| folder.path().display().to_string();
+    if oracle("tflite.py", &["operators", &path(&made)]).is_none() {
+        return;
+    }
+    let mut refused = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(made.path()).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|end| end != "tflite") {
+            continue;
+        }
+        let subject = Subject::plain(&file);
+        let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+        match export::tflite(&subject.model(), subject.meta()) {
+            Ok(exported) => {
+                std::fs::write(back.path().join(format!("{stem}.tflite")), exported.bytes).unwrap();
+                let samples = file.with_extension("in");
+                std::fs::copy(samples, back.path().join(format!("{stem}.in"))).unwrap();
+                names.push(stem);
+            }
+            Err(error) => {
+                println!("{stem}: {error}");
+                refused.insert(stem.split('_').next().unwrap_or("").to_string());
+            }
+        }
+    }
+    oracle("tflite.py", &["each", "tflm", &path(&back)]).unwrap();
+    for name in &names {
+        let [expected, found] = [&made, &back]
+            .map(|folder| std::fs::read(folder.path().join(format!("{name}.out"))).ok());
+        if found != expected {
+            wrong.push(name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(names.len() > 100, "{} models", names.len());
+    let known = ["arg", "cast", "cumsum", "logical", "lstm", "svdf"];
+    let known = BTreeSet::from(known);
+    assert_eq!(
+        refused.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        known
     );
 }
 

@@ -26,7 +26,7 @@ pub use error::{Error, Reason};
 pub use types::{DType, MAX_RANK, Place, Shape};
 pub use view::{Model, Node, Params, ProgramNode, Tensor};
 #[cfg(feature = "write")]
-pub use writer::{NodeRecord, ParamsWriter, TensorRecord, Writer};
+pub use writer::{NodeRecord, ParamsWriter, TensorRecord, Writer, with_meta};
 
 /// The first four bytes of every file.
 pub const MAGIC: [u8; 4] = *b"MOPT";

@@ -211,3 +211,70 @@ impl Writer {
         Some(file)
     }
 }
+
+/// A finished file with another signature and manifest. `None` when it is no whole file, or too long.
+pub fn with_meta(file: &[u8], meta: &Meta) -> Option<Vec<u8>> {
+    let number = |at: usize| -> Option<usize> {
+        let bytes = file.get(at..at + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    };
+    let (meta_start, start, size) = (number(48)?, number(56)?, number(60)?);
+    let constants = file.get(start..start.checked_add(size)?)?;
+    let meta = postcard::to_allocvec(meta).ok()?;
+    let mut changed = file.get(..meta_start)?.to_vec();
+    changed.extend_from_slice(&meta);
+    changed.resize(changed.len().next_multiple_of(ALIGNMENT), 0);
+    let start = changed.len();
+    changed.extend_from_slice(constants);
+    for (at, value) in [(8, changed.len()), (52, meta.len()), (56, start)] {
+        let bytes = u32::try_from(value).ok()?.to_le_bytes();
+        changed.get_mut(at..at + 4)?.copy_from_slice(&bytes);
+    }
+    let checksum = crate::checksum::crc32(changed.get(16..)?);
+    changed
+        .get_mut(12..16)?
+        .copy_from_slice(&checksum.to_le_bytes());
+    Some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meta::{Manifest, Port};
+    use std::vec;
+
+    #[test]
+    fn another_manifest_is_as_if_it_had_been_written_first() {
+        let mut writer = Writer::default();
+        let shape = Shape::new(&[3]).unwrap();
+        let offset = writer.constant(&[1, 2, 3], 16);
+        let tensor = |writer: &mut Writer, place, offset| {
+            let record = TensorRecord {
+                dtype: DType::I8,
+                place,
+                shape,
+                offset,
+                scale: 0.5,
+                zero_point: 0,
+            };
+            writer.tensor(&record).unwrap()
+        };
+        tensor(&mut writer, Place::Constant, offset);
+        let port = tensor(&mut writer, Place::Arena, 0);
+        writer.ports(vec![port], vec![port]);
+        let meta = |recipe: &str| Meta {
+            inputs: vec![Port::default()],
+            outputs: vec![Port::default()],
+            manifest: Manifest {
+                recipe: recipe.into(),
+                ..Manifest::default()
+            },
+        };
+        let [short, long] = ["a", "a recipe of more than sixteen bytes"]
+            .map(|recipe| writer.finish(16, 0, &meta(recipe)).unwrap());
+        let changed = with_meta(&short, &meta("a recipe of more than sixteen bytes")).unwrap();
+        assert_eq!(changed, long);
+        assert_eq!(with_meta(&long, &meta("a")).unwrap(), short);
+        assert_eq!(with_meta(&long[..40], &meta("a")), None);
+    }
+}

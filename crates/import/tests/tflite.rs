@@ -283,7 +283,7 @@ fn int16_operators_equal_tflm() {
 
 /// Operators that move, mix and add, with one rounding, as LiteRT computes them. Its factors are floats
 /// in products and weights of fewer places in bilinear resizing, and halves of means go to the even
-/// number: those may be a step off.
+/// number: those may be a step off. So may a few that it rounds twice, as TensorFlow Lite Micro does.
 #[test]
 fn single_rounding_operators_equal_litert() {
     let Some((_folder, cases)) = cases("tflite", "litert") else {
@@ -299,8 +299,10 @@ fn single_rounding_operators_equal_litert() {
         let outputs = run(&imported, &case.samples);
         let apart = outputs.iter().zip(&case.expected);
         let apart = apart.map(|(&a, &b)| (a as i8).abs_diff(b as i8)).max();
+        let twice = ["prelu", "rsqrt", "squared_difference", "svdf"];
         let others = ["resize_bilinear", "batch_matmul", "transpose_conv", "mean"];
-        let is_near = others.iter().any(|name| case.name.starts_with(name));
+        let mut near = others.iter().chain(&twice);
+        let is_near = near.any(|name| case.name.starts_with(name));
         if apart > Some(u8::from(is_near)) || outputs.len() != case.expected.len() {
             wrong.push(format!("{}: {apart:?} steps apart", case.name));
         }

@@ -4,22 +4,24 @@
 mod int16;
 mod net;
 
-use graph::DType;
+use graph::{DType, Kind};
 use net::{Net, assert_close, fidelity, noise, quantized, run, samples, shape};
 use optimize::quantize::Activations;
 use runtime::ops::binary::Function;
 use runtime::ops::choose::Choose;
 use runtime::ops::compare::{Compare, Relation};
 use runtime::ops::concat::Concat;
+use runtime::ops::cumulate::Cumulate;
 use runtime::ops::extreme::Extreme;
 use runtime::ops::gather::Gather;
 use runtime::ops::gather_elements::GatherElements;
 use runtime::ops::mat_mul::MatMul;
 use runtime::ops::mean::Mean;
-use runtime::ops::reduce::Function as Fold;
+use runtime::ops::reduce::{Function as Fold, Reduce};
 use runtime::ops::resample::Resample;
 use runtime::ops::resample_2d::Resample2d;
 use runtime::ops::slice::Slice;
+use runtime::ops::top_k::TopK;
 use runtime::ops::transpose::Transpose;
 use runtime::ops::unary::Function as Of1;
 
@@ -198,7 +200,64 @@ fn quotients_in_integers() {
         let half = net.constant(&[], vec![1.5]);
         let b = net.binary(Function::Add, b, half);
         let y = net.binary(Function::Div, a, b);
-        assert_close(&format!("Div {dims:?}"), &net.output(y), 30.0);
+        let graph = net.output(y);
+        assert_close(&format!("Div {dims:?}"), &graph, 30.0);
+        let db = fidelity(&graph, Activations::Int16);
+        assert!(db > 75.0, "int16 Div {dims:?}: {db:.1} dB");
+    }
+}
+
+/// Positive numbers to any power, and squares of differences.
+#[test]
+fn powers_and_squares_in_integers() {
+    for dims in [&[2, 3, 4][..], &[4], &[3, 1]] {
+        let mut net = Net::new();
+        let (a, b) = (net.input(&[2, 3, 4]), net.input(dims));
+        let half = net.constant(&[], vec![1.5]);
+        let base = net.binary(Function::Add, a, half);
+        let y = net.binary(Function::Pow, base, b);
+        assert_close(&format!("Pow {dims:?}"), &net.output(y), 30.0);
+        let mut net = Net::new();
+        let (a, b) = (net.input(&[2, 3, 4]), net.input(dims));
+        let y = net.binary(Function::SquaredDifference, a, b);
+        assert_close(&format!("squares {dims:?}"), &net.output(y), 30.0);
+    }
+}
+
+/// Running sums, products and the largest, in int8 and int16.
+#[test]
+fn sums_products_and_the_largest_in_integers() {
+    let cumulate = |exclusive, reverse| Cumulate {
+        axis: 1,
+        exclusive,
+        reverse,
+    };
+    let product = Reduce {
+        function: Fold::Product,
+        first: 1,
+        last: 1,
+    };
+    let top = TopK {
+        axis: 1,
+        count: 3,
+        largest: true,
+    };
+    let kinds: [Kind; 4] = [
+        cumulate(false, false).into(),
+        cumulate(true, true).into(),
+        product.into(),
+        top.into(),
+    ];
+    for kind in kinds {
+        for (activations, least) in [(Activations::Int8, 28.0), (Activations::Int16, 70.0)] {
+            let mut net = Net::new();
+            let x = net.input(&[4, 6]);
+            let one = net.constant(&[], vec![1.25]);
+            let x = net.binary(Function::Add, x, one);
+            let y = net.push(kind.clone(), &[x]);
+            let db = fidelity(&net.output(y), activations);
+            assert!(db > least, "{kind:?} {activations}: {db:.1} dB");
+        }
     }
 }
 
@@ -262,11 +321,11 @@ fn floats_that_are_left_are_named() {
     let mut net = Net::new();
     let x = net.input(&[4]);
     let positive = net.unary(Of1::Abs, x);
-    let z = net.binary(Function::Pow, positive, x);
+    let z = net.binary(Function::Remainder, x, positive);
     let y = net.binary(Function::Div, z, positive);
     let float = net.float_nodes(y);
     let reasons: Vec<&str> = float.iter().map(|node| node.reason.as_str()).collect();
-    assert_eq!(reasons, ["there is no int8 pow"]);
+    assert_eq!(reasons, ["there is no int8 remainder"]);
 }
 
 /// `[…, M, K]` by `[…, K, N]`, both computed, and one of them constant.

@@ -28,7 +28,7 @@ type Make = fn(&mut Network) -> Result<()>;
 /// Runs of each model: what keeps state differs from run to run.
 const RUNS: usize = 2;
 
-const NETWORKS: [(&str, Rounding, Make); 18] = [
+const NETWORKS: [(&str, Rounding, Make); 20] = [
     ("windows_int8", Rounding::High, windows_int8),
     ("windows_int8_single", Rounding::Single, windows_int8),
     ("windows_int8_double", Rounding::Double, windows_int8),
@@ -36,6 +36,8 @@ const NETWORKS: [(&str, Rounding, Make); 18] = [
     ("int16", Rounding::High, int16),
     ("rows_int16", Rounding::High, rows_int16),
     ("quotients_int8", Rounding::High, quotients_int8),
+    ("folds", Rounding::High, folds),
+    ("folds_tflm", Rounding::Double, folds_tflm),
     ("int16_tflm", Rounding::Double, int16_tflm),
     ("windows_float", Rounding::High, windows_float),
     ("arithmetic_float", Rounding::High, arithmetic_float),

@@ -148,6 +148,66 @@ pub(crate) fn quotients_int8(n: &mut Network) -> Result<()> {
     Ok(())
 }
 
+/// Running sums, products and powers of int8 and int16, and int16 quotients.
+pub(crate) fn folds(n: &mut Network) -> Result<()> {
+    let product = Reduce {
+        function: reduce::Function::Product,
+        first: 1,
+        last: 1,
+    };
+    for (dtype, zero) in [(DType::I8, -3), (DType::I16, 0)] {
+        let x = n.input(dtype, &[2, 6, 4], Some((0.03, zero)))?;
+        for (exclusive, reverse) in [(false, false), (true, true)] {
+            let cumulate = Cumulate {
+                axis: 1,
+                exclusive,
+                reverse,
+            };
+            n.show(cumulate, &[x], Some((0.1, 2 * zero)))?;
+        }
+        n.show(product, &[x], Some((0.05, zero)))?;
+        let top = TopK {
+            axis: 1,
+            count: 2,
+            largest: true,
+        };
+        n.show(top, &[x], Some((0.03, zero)))?;
+    }
+    let x = n.input(DType::I8, &[3, 32], Some((0.02, -100)))?;
+    let y = n.input(DType::I8, &[32], Some((0.03, 5)))?;
+    n.binary(binary::Function::Pow, &[x, y], Some((0.04, -90)))?;
+    n.binary(
+        binary::Function::SquaredDifference,
+        &[x, y],
+        Some((0.08, -90)),
+    )?;
+    let x = n.input(DType::I16, &[3, 16], Some((0.001, 0)))?;
+    let y = n.input(DType::I16, &[16], Some((0.0003, 0)))?;
+    n.binary(binary::Function::Div, &[x, y], Some((0.002, 0)))?;
+    Ok(())
+}
+
+/// The same, and comparisons, as TensorFlow Lite Micro has them.
+pub(crate) fn folds_tflm(n: &mut Network) -> Result<()> {
+    let x = n.input(DType::I8, &[2, 6, 4], Some((0.003, 7)))?;
+    let y = n.input(DType::I8, &[6, 4], Some((0.002, -9)))?;
+    let cumulate = Cumulate {
+        axis: 1,
+        exclusive: false,
+        reverse: false,
+    };
+    n.show(cumulate, &[x], Some((0.01, 3)))?;
+    let function = binary::Function::SquaredDifference;
+    n.binary(function, &[x, y], Some((0.001, -128)))?;
+    for relation in [Relation::Less, Relation::Equal] {
+        n.show(Compare { relation }, &[x, y], None)?;
+    }
+    let x = n.input(DType::I8, &[40], Some((0.02, -128)))?;
+    let function = unary::Function::InverseSqrt;
+    n.show(Unary { function }, &[x], Some((0.05, -20)))?;
+    Ok(())
+}
+
 /// Integer operators of int16 as TensorFlow Lite Micro rounds them.
 pub(crate) fn int16_tflm(n: &mut Network) -> Result<()> {
     let (steps, unit) = (Some((0.001, 0)), Some((1.0 / 32_768.0, 0)));

@@ -93,7 +93,7 @@ pub(crate) fn open(
         return Ok(Box::new(folder::single(path, expected)?));
     }
     if start.starts_with(b"RIFF") {
-        return Ok(Box::new(wav::open(path, expected)?));
+        return Ok(Box::new(wav::open(path, expected, options.channel)?));
     }
     if ends(".csv") {
         return Ok(Box::new(csv::open(path, expected)?));

@@ -1,8 +1,8 @@
-//! Sound of one channel, cut into samples of the input's length.
+//! Sound of one channel, or what is taken of several, cut into samples of the input's length.
 
 use super::{Reader, Samples};
 use crate::error::{Error, Problem};
-use crate::source::{Expected, Sample, Wanted};
+use crate::source::{Channel, Expected, Sample, Wanted};
 use hound::{SampleFormat, WavReader};
 use std::fs::File;
 use std::io::BufReader;
@@ -13,6 +13,8 @@ pub(crate) struct Wav {
     path: PathBuf,
     samples: usize,
     elements: usize,
+    channels: u16,
+    taken: Channel,
 }
 
 fn reader(path: &Path) -> Result<WavReader<BufReader<File>>, Error> {
@@ -23,26 +25,53 @@ fn reader(path: &Path) -> Result<WavReader<BufReader<File>>, Error> {
 }
 
 /// Opens a file of sound.
-pub(crate) fn open(path: &Path, expected: &Expected) -> Result<Wav, Error> {
+pub(crate) fn open(
+    path: &Path,
+    expected: &Expected,
+    channel: Option<Channel>,
+) -> Result<Wav, Error> {
     let reader = reader(path)?;
     let (channels, values) = (reader.spec().channels, reader.duration() as usize);
     let elements = expected.elements().max(1);
-    if channels != 1 || values < elements {
-        return Err(Error::new(
-            path,
-            Problem::Shape {
-                has: format!("there are {values} values of {channels} channels"),
-                input: expected.name.clone(),
-                takes: expected.describe(),
-                remedy: "pass sound of one channel and at least that length",
-            },
-        ));
+    let refused = |remedy: &'static str| {
+        let shape = Problem::Shape {
+            has: format!("there are {values} values of {channels} channels"),
+            input: expected.name.clone(),
+            takes: expected.describe(),
+            remedy,
+        };
+        Err(Error::new(path, shape))
+    };
+    if values < elements {
+        return refused("pass sound of at least that length");
     }
+    let taken = match channel {
+        Some(Channel::One(index)) if index >= channels => {
+            return refused("pass --channel with one of them, counted from 0, or mix");
+        }
+        Some(taken) => taken,
+        None if channels == 1 => Channel::One(0),
+        None => return refused("pass --channel with one of them, counted from 0, or mix"),
+    };
     Ok(Wav {
         path: path.to_path_buf(),
         samples: values / elements,
         elements,
+        channels,
+        taken,
     })
+}
+
+impl Wav {
+    /// What is taken of values of all channels in turn.
+    fn taken(&self, values: &[f32]) -> Vec<f32> {
+        let frames = values.chunks_exact(usize::from(self.channels.max(1)));
+        let value = |frame: &[f32]| match self.taken {
+            Channel::One(index) => frame.get(usize::from(index)).copied().unwrap_or(0.0),
+            Channel::Mix => frame.iter().sum::<f32>() / frame.len() as f32,
+        };
+        frames.map(value).collect()
+    }
 }
 
 impl Reader for Wav {
@@ -59,16 +88,17 @@ impl Reader for Wav {
             reader
                 .seek(start)
                 .map_err(|error| Error::new(&self.path, error))?;
+            let count = self.elements * usize::from(self.channels);
             let values: Result<Vec<f32>, hound::Error> = match spec.sample_format {
-                SampleFormat::Float => reader.samples::<f32>().take(self.elements).collect(),
+                SampleFormat::Float => reader.samples::<f32>().take(count).collect(),
                 SampleFormat::Int => {
-                    let values = reader.samples::<i32>().take(self.elements);
+                    let values = reader.samples::<i32>().take(count);
                     values.map(|value| Ok(value? as f32 * scale)).collect()
                 }
             };
             let values = values.map_err(|error| Error::corrupt(&self.path, error))?;
             Ok(Sample {
-                values,
+                values: self.taken(&values),
                 label: None,
                 name: index.to_string(),
             })
@@ -82,20 +112,24 @@ impl Reader for Wav {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Expected, Options, Source};
+    use crate::{Channel, Expected, Options, Source};
 
-    #[test]
-    fn sound_is_cut_into_samples() {
+    /// A file of sound, and the samples of two values that are read of it.
+    fn samples(
+        channels: u16,
+        values: &[i16],
+        channel: Option<Channel>,
+    ) -> Result<Vec<Vec<f32>>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.wav");
         let spec = hound::WavSpec {
-            channels: 1,
+            channels,
             sample_rate: 16_000,
             bits_per_sample: 16,
             sample_format: hound::SampleFormat::Int,
         };
         let mut writer = hound::WavWriter::create(&path, spec).unwrap();
-        for value in [0i16, 16_384, -32_768, 8_192, 1] {
+        for &value in values {
             writer.write_sample(value).unwrap();
         }
         writer.finalize().unwrap();
@@ -104,12 +138,48 @@ mod tests {
             shape: vec![2],
             channels_first: false,
         }];
-        let source = Source::open(&path, &expected, &Options::default()).unwrap();
-        let values: Vec<Vec<f32>> = source
-            .samples()
-            .unwrap()
-            .map(|sample| sample.unwrap().values)
-            .collect();
-        assert_eq!(values, [[0.0, 0.5], [-1.0, 0.25]]);
+        let options = Options {
+            channel,
+            ..Options::default()
+        };
+        let source = Source::open(&path, &expected, &options).map_err(|error| error.to_string())?;
+        let samples = source.samples().unwrap();
+        Ok(samples.map(|sample| sample.unwrap().values).collect())
+    }
+
+    #[test]
+    fn sound_is_cut_into_samples() {
+        let values = samples(1, &[0, 16_384, -32_768, 8_192, 1], None);
+        assert_eq!(values.unwrap(), [[0.0, 0.5], [-1.0, 0.25]]);
+    }
+
+    #[test]
+    fn several_channels_are_chosen_from_or_mixed() {
+        let both = [0, 16_384, -32_768, 8_192, 8_192, 0, 16_384, 16_384];
+        let of = |channel| samples(2, &both, channel);
+        assert_eq!(
+            of(Some(Channel::One(0))).unwrap(),
+            [[0.0, -1.0], [0.25, 0.5]]
+        );
+        assert_eq!(
+            of(Some(Channel::One(1))).unwrap(),
+            [[0.5, 0.25], [0.0, 0.5]]
+        );
+        assert_eq!(
+            of(Some(Channel::Mix)).unwrap(),
+            [[0.25, -0.375], [0.125, 0.5]]
+        );
+        for channel in [None, Some(Channel::One(2))] {
+            let said = of(channel).unwrap_err();
+            assert!(said.contains("of 2 channels"), "{said}");
+            assert!(said.contains("--channel"), "{said}");
+        }
+    }
+
+    #[test]
+    fn channels_are_numbers_or_the_mix() {
+        assert_eq!("mix".parse(), Ok(Channel::Mix));
+        assert_eq!("1".parse(), Ok(Channel::One(1)));
+        assert!("-1".parse::<Channel>().is_err());
     }
 }

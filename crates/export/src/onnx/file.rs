@@ -1,5 +1,6 @@
 //! The file itself, as ONNX's messages.
 
+use format::DType;
 use rten_onnx::onnx::{
     AttributeProto, AttributeType, DataType, Dimension, GraphProto, ModelProto, NodeProto,
     OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor, ValueInfoProto,
@@ -16,6 +17,7 @@ const IR_VERSION: i64 = 7;
 pub(super) enum Elements {
     F32(Vec<u8>),
     I8(Vec<u8>),
+    Bool(Vec<u8>),
     I32(Vec<u8>),
     I64(Vec<u8>),
 }
@@ -50,6 +52,14 @@ pub(super) fn float(name: &str, value: f32) -> AttributeProto {
     }
 }
 
+/// A name.
+pub(super) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        s: Some(value.into()),
+        ..attribute(name, AttributeType::STRING)
+    }
+}
+
 /// Whole numbers.
 pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
@@ -58,14 +68,20 @@ pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     }
 }
 
-/// A port of floats.
-fn port(name: &str, shape: &[usize]) -> ValueInfoProto {
+/// A port of floats or of whole numbers.
+fn port(name: &str, shape: &[usize], dtype: DType) -> ValueInfoProto {
+    let kind = match dtype {
+        DType::I32 => DataType::INT32,
+        DType::I64 => DataType::INT64,
+        DType::Bool => DataType::BOOL,
+        _ => DataType::FLOAT,
+    };
     let dimension = |&size: &usize| Dimension {
         dim_value: Some(size as i64),
         ..Dimension::default()
     };
     let tensor = TypeProtoTensor {
-        elem_type: Some(DataType::FLOAT),
+        elem_type: Some(kind),
         shape: Some(TensorShapeProto {
             dim: shape.iter().map(dimension).collect(),
         }),
@@ -80,12 +96,12 @@ fn port(name: &str, shape: &[usize]) -> ValueInfoProto {
 }
 
 impl File {
-    pub(super) fn input(&mut self, name: &str, shape: &[usize]) {
-        self.graph.input.push(port(name, shape));
+    pub(super) fn input(&mut self, name: &str, shape: &[usize], dtype: DType) {
+        self.graph.input.push(port(name, shape, dtype));
     }
 
-    pub(super) fn output(&mut self, name: &str, shape: &[usize]) {
-        self.graph.output.push(port(name, shape));
+    pub(super) fn output(&mut self, name: &str, shape: &[usize], dtype: DType) {
+        self.graph.output.push(port(name, shape, dtype));
     }
 
     /// Adds a constant, unless there is one of the name. Signed bytes become unsigned ones, 128
@@ -102,6 +118,7 @@ impl File {
                 let moved = bytes.iter().map(|byte| byte ^ 0x80);
                 (DataType::UINT8, moved.collect())
             }
+            Elements::Bool(bytes) => (DataType::BOOL, bytes),
             Elements::I32(bytes) => (DataType::INT32, bytes),
             Elements::I64(bytes) => (DataType::INT64, bytes),
         };

@@ -240,6 +240,8 @@ fn versioned(operator: &Operator, tensors: &[Tensor]) -> (i32, i32) {
         3 | 4 => 3,
         9 if is_per_channel => 12,
         9 => 4,
+        // Pixels that are squares.
+        23 => 3,
         22 => 1,
         114 if !is_int8 => 1,
         _ => 2,

@@ -8,9 +8,12 @@ use optimize::quantize::{self, Sample};
 use runtime::Model;
 use runtime::host::{Activation, Runner};
 use runtime::ops::binary::{Binary, Function as OfTwo};
+use runtime::ops::gather::Gather;
 use runtime::ops::layer_norm::LayerNorm;
 use runtime::ops::mat_mul::MatMul;
 use runtime::ops::quantize::Quantize;
+use runtime::ops::resample::Resample;
+use runtime::ops::resample_2d::Resample2d;
 use runtime::ops::transpose::Transpose;
 use runtime::ops::unary::{Function, Unary};
 use std::path::{Path, PathBuf};
@@ -51,6 +54,9 @@ pub(crate) fn oracle(script: &str, arguments: &[&str]) -> Option<()> {
     assert!(output.status.success(), "{arguments:?}: {messages}");
     Some(())
 }
+
+/// The scale and the zero point of an int8 value; others are floats or places.
+type Form = Option<(f32, i32)>;
 
 /// A compact model.
 pub(crate) struct Subject {
@@ -162,7 +168,7 @@ impl Subject {
         Subject::of("row", &graph, Rounding::Single, Vec::new())
     }
 
-    /// A quotient, which TensorFlow Lite has in floats only: of each element by itself.
+    /// A quotient of each element by itself, of which 127 is zero.
     pub(crate) fn quotient() -> Self {
         let kind = Binary {
             function: OfTwo::Div,
@@ -170,6 +176,148 @@ impl Subject {
         };
         let nodes = [(kind.into(), (DType::I8, 0.01, 3))];
         Subject::of_nodes(&[1, 64], (DType::I8, 0.05, 127), &nodes, Rounding::High)
+    }
+
+    /// One operator with constants beside its input, which `None` stands for.
+    fn of_layer(
+        name: &str,
+        (dims, from): (&[u32], Form),
+        kind: impl Into<Kind>,
+        operands: Vec<Option<(&[u32], Data, Form)>>,
+        to: Form,
+    ) -> Self {
+        let mut graph = Graph::default();
+        let set = |graph: &mut Graph, id: ValueId, form: Form| {
+            let quantization = form.map(|(scale, zero)| Quantization::per_tensor(scale, zero));
+            graph.value_mut(id).quantization = quantization;
+        };
+        let dtype = if from.is_some() {
+            DType::I8
+        } else {
+            DType::I32
+        };
+        let input = graph.add_input("x", dtype, Shape::new(dims).unwrap());
+        set(&mut graph, input, from);
+        let mut ids = Vec::new();
+        for operand in operands {
+            let Some((dims, data, form)) = operand else {
+                ids.push(input);
+                continue;
+            };
+            let name = format!("constant{}", ids.len());
+            let id = graph.add_constant(name, Shape::new(dims).unwrap(), data);
+            set(&mut graph, id, form);
+            ids.push(id);
+        }
+        let output = graph.push("layer", kind.into(), &ids).unwrap()[0];
+        graph.value_mut(output).dtype = DType::I8;
+        set(&mut graph, output, to);
+        graph.add_output("y", output);
+        Subject::of(name, &graph, Rounding::Single, Vec::new())
+    }
+
+    /// Columns of an image from both ends, some twice, and zeros.
+    pub(crate) fn picked() -> [Self; 2] {
+        let form = Some((0.05, 3));
+        [3usize, 1].map(|axis| {
+            let places = Data::I64(vec![2, -1, 0, 0, 7]);
+            let operands = vec![None, Some((&[5][..], places, None))];
+            let dims = &[1, 4, 5, 3];
+            Subject::of_layer("picked", (dims, form), Gather { axis }, operands, form)
+        })
+    }
+
+    /// Rows of a constant table by the numbers that are the input.
+    pub(crate) fn embedded() -> Self {
+        let form = Some((0.02, -7));
+        let table = (0..40).map(|i| (i * 37 % 256 - 128) as i8).collect();
+        let operands = vec![Some((&[10, 4][..], Data::I8(table), form)), None];
+        let kind = Gather { axis: 0 };
+        Subject::of_layer("embedded", (&[1, 6], None), kind, operands, form)
+    }
+
+    /// Rows of the last axis, and all but the first of an image.
+    pub(crate) fn normalized() -> [Self; 2] {
+        [(&[1u32, 6, 16][..], 2), (&[1, 4, 3, 2], 1)].map(|(dims, first)| {
+            let row = &dims[first..];
+            let size: u32 = row.iter().product();
+            let gamma = (0..size).map(|i| 0.5 + 0.1 * (i % 7) as f32).collect();
+            let beta = (0..size).map(|i| 0.3 - 0.1 * (i % 5) as f32).collect();
+            let [gamma, beta] = [gamma, beta].map(|values| Some((row, Data::F32(values), None)));
+            let epsilon = 1e-3;
+            let kind = LayerNorm { first, epsilon };
+            let operands = vec![None, gamma, beta];
+            let from = (dims, Some((0.05, 3)));
+            Subject::of_layer("normalized", from, kind, operands, Some((0.03, 10)))
+        })
+    }
+
+    /// Two neighbours of every element as ONNX has them for pixels that are squares, where `taps` is 2, or
+    /// four, and weights of which no mode of either format has the like.
+    fn tables(size: i32, count: i32, taps: i32) -> [(Vec<u32>, Data); 2] {
+        let (mut positions, mut weights) = (Vec::new(), Vec::new());
+        for j in 0..count {
+            let place = ((j as f32 + 0.5) * size as f32 / count as f32 - 0.5).max(0.0);
+            let share = place.fract();
+            for tap in 0..taps {
+                positions.push((place as i32 + tap - taps / 2 + 1).clamp(0, size - 1));
+                weights.push(match (taps, tap) {
+                    (2, 0) => 1.0 - share,
+                    (2, _) => share,
+                    (_, 0 | 3) => -0.25,
+                    _ => 0.75,
+                });
+            }
+        }
+        let dims = vec![count as u32, taps as u32];
+        [
+            (dims.clone(), Data::I32(positions)),
+            (dims, Data::F32(weights)),
+        ]
+    }
+
+    /// An image stretched along both axes, and rows along one.
+    pub(crate) fn resampled(taps: i32) -> [Self; 2] {
+        let form = Some((0.05, 3));
+        let tables = [Self::tables(5, 10, taps), Self::tables(6, 9, taps)].concat();
+        let operands = |count: usize| {
+            let constants = tables.iter().take(count);
+            let constants = constants.map(|(dims, data)| Some((&dims[..], data.clone(), None)));
+            [None].into_iter().chain(constants).collect()
+        };
+        let (image, rows) = ((&[1, 5, 6, 3][..], form), (&[1, 5, 7][..], form));
+        let both = Resample2d { axes: [1, 2] };
+        [
+            Subject::of_layer("image", image, both, operands(4), form),
+            Subject::of_layer("rows", rows, Resample { axis: 1 }, operands(2), form),
+        ]
+    }
+
+    /// Sums, differences and their squares with a row of constants.
+    pub(crate) fn stretched() -> [Self; 3] {
+        [OfTwo::Add, OfTwo::Sub, OfTwo::SquaredDifference].map(|function| {
+            let activation = Activation::None;
+            let kind = Binary {
+                function,
+                activation,
+            };
+            let row = (0..8).map(|i| (i * 29 % 200 - 100) as i8).collect();
+            let row = Some((&[8][..], Data::I8(row), Some((0.02, 7))));
+            let from = (&[1, 6, 8][..], Some((0.05, 3)));
+            let to = Some((0.09, -4));
+            Subject::of_layer("stretched", from, kind, vec![None, row], to)
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn of_tables() -> Vec<Self> {
+        let mut subjects = Vec::new();
+        subjects.extend(Subject::picked());
+        subjects.extend(Subject::normalized());
+        subjects.extend(Subject::stretched());
+        subjects.extend([2, 4].into_iter().flat_map(Subject::resampled));
+        subjects.push(Subject::quotient());
+        subjects
     }
 
     /// What neither format has: rows of int16, and int16 that becomes int8.
@@ -192,6 +340,16 @@ impl Subject {
     pub(crate) fn imported(path: &Path) -> Self {
         let mut imported = import::tflite(path, &Options::default()).unwrap();
         optimize::run(&mut imported.graph, |_| true).unwrap();
+        Subject::of_imported(path, &imported)
+    }
+
+    #[allow(dead_code, reason = "not every test needs it")]
+    /// As it is in the file, with the order of axes that inputs and outputs have there.
+    pub(crate) fn plain(path: &Path) -> Self {
+        Subject::of_imported(path, &import::tflite(path, &Options::default()).unwrap())
+    }
+
+    fn of_imported(path: &Path, imported: &import::Imported) -> Self {
         let name = path.file_stem().unwrap().to_string_lossy();
         Subject::of(&name, &imported.graph, imported.rounding, Vec::new())
     }

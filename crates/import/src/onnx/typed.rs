@@ -10,9 +10,9 @@ use runtime::ops::choose::Choose;
 use runtime::ops::compare::{Compare, Relation};
 use runtime::ops::whole::{Function as Whole, WholeNumbers};
 
-/// What whole numbers call a function.
-fn whole(function: Function) -> Whole {
-    match function {
+/// What whole numbers call a function; `None` where they have none.
+fn whole(function: Function) -> Option<Whole> {
+    Some(match function {
         Function::Add => Whole::Add,
         Function::Sub => Whole::Sub,
         Function::Mul => Whole::Mul,
@@ -21,7 +21,8 @@ fn whole(function: Function) -> Whole {
         Function::Max => Whole::Max,
         Function::Pow => Whole::Pow,
         Function::Remainder => Whole::Remainder,
-    }
+        Function::SquaredDifference => return None,
+    })
 }
 
 impl Call<'_> {
@@ -33,7 +34,8 @@ impl Call<'_> {
         b: Item,
     ) -> Result<Item, Refusal> {
         if self.dtype(a) != DType::F32 {
-            return self.whole(whole(function), a, b);
+            let known = whole(function).ok_or("whole numbers have no such function")?;
+            return self.whole(known, a, b);
         }
         let activation = Activation::None;
         self.push(

@@ -2,6 +2,7 @@
 
 use graph::{DType, Graph, Kind, Node, ValueId};
 use runtime::ops::binary::{Binary, Function};
+use runtime::ops::cumulate::LONGEST_SUM;
 use runtime::ops::layer_norm::LONGEST_ROW;
 use runtime::ops::mat_mul::MOST_PRODUCTS;
 use runtime::ops::reduce::{Function as Fold, Reduce};
@@ -9,45 +10,56 @@ use std::ops::Range;
 
 /// Whether an operator computes in int8.
 fn has_int8(kind: &Kind) -> bool {
-    match kind {
-        Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Binary(_) => true,
-        Kind::AveragePool2d(_) | Kind::MaxPool2d(_) | Kind::Mean(_) => true,
-        Kind::Unary(_) | Kind::Softmax(_) | Kind::Extreme(_) => true,
-        Kind::MatMul(_) | Kind::LayerNorm(_) => true,
-        Kind::Resample(_) | Kind::Resample2d(_) => true,
-        Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Slice(_) => true,
-        Kind::Reshape(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
-        Kind::Choose(_) | Kind::Compare(_) => true,
-        Kind::Reduce(reduce) => reduce.function != Fold::Product,
-        _ => false,
-    }
+    let moves = matches!(
+        kind,
+        Kind::Concat(_)
+            | Kind::Transpose(_)
+            | Kind::Pad(_)
+            | Kind::Slice(_)
+            | Kind::Reshape(_)
+            | Kind::Gather(_)
+            | Kind::GatherElements(_)
+            | Kind::Choose(_)
+            | Kind::Compare(_)
+    );
+    let computes = matches!(
+        kind,
+        Kind::Conv2d(_)
+            | Kind::FullyConnected(_)
+            | Kind::Binary(_)
+            | Kind::AveragePool2d(_)
+            | Kind::MaxPool2d(_)
+            | Kind::Mean(_)
+            | Kind::Unary(_)
+            | Kind::Softmax(_)
+            | Kind::Extreme(_)
+            | Kind::MatMul(_)
+            | Kind::LayerNorm(_)
+            | Kind::Resample(_)
+            | Kind::Resample2d(_)
+            | Kind::Reduce(_)
+            | Kind::Cumulate(_)
+            | Kind::TopK(_)
+    );
+    moves || computes
 }
 
 /// Why a node cannot run with int16 activations; `None` where it can.
 pub fn int16_reason(graph: &Graph, node: &Node) -> Option<String> {
     let name = node.kind.operator().name();
-    let missing = || (!has_int16(graph, node)).then(|| format!("there is no int16 {name}"));
+    let missing = || (!has_int16(&node.kind)).then(|| format!("there is no int16 {name}"));
     float_reason(graph, node).or_else(missing)
 }
 
 /// Whether an operator that has an int8 form has one of int16 as well.
-fn has_int16(graph: &Graph, node: &Node) -> bool {
-    match &node.kind {
-        // The others are tables, which only int8 has.
-        Kind::Binary(binary) => match binary.function {
-            Function::Pow | Function::Remainder => false,
-            Function::Div => is_constant(graph, node, 1),
-            _ => true,
-        },
-        Kind::Conv2d(_) | Kind::FullyConnected(_) | Kind::Unary(_) => true,
-        Kind::AveragePool2d(_) | Kind::MaxPool2d(_) | Kind::Mean(_) => true,
-        Kind::Softmax(_) | Kind::MatMul(_) | Kind::LayerNorm(_) => true,
-        Kind::Resample(_) | Kind::Resample2d(_) => true,
-        Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) | Kind::Reshape(_) => true,
-        Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) | Kind::Extreme(_) => true,
-        Kind::Choose(_) | Kind::Compare(_) => true,
-        Kind::Reduce(reduce) => reduce.function != Fold::Product,
-        _ => false,
+fn has_int16(kind: &Kind) -> bool {
+    match kind {
+        // Those of a number are tables, which only int8 has.
+        Kind::Binary(binary) => !matches!(
+            binary.function,
+            Function::Pow | Function::Remainder | Function::SquaredDifference
+        ),
+        _ => has_int8(kind),
     }
 }
 
@@ -61,7 +73,7 @@ pub(crate) fn keeps_scale(kind: &Kind) -> bool {
     match kind {
         Kind::MaxPool2d(_) | Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) => true,
         Kind::Reshape(_) | Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
-        Kind::Resample(_) | Kind::Resample2d(_) | Kind::Choose(_) => true,
+        Kind::Resample(_) | Kind::Resample2d(_) | Kind::Choose(_) | Kind::TopK(_) => true,
         Kind::Reduce(reduce) => is_extreme(reduce),
         Kind::Binary(binary) => matches!(binary.function, Function::Min | Function::Max),
         // A mean over padded windows divides by a count that varies.
@@ -129,6 +141,7 @@ pub(crate) fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
     // Positions and truth values are no real numbers in any case.
     let made = match node.kind {
         Kind::Extreme(_) | Kind::Compare(_) => &[][..],
+        Kind::TopK(_) => node.outputs.get(..1).unwrap_or(&[]),
         _ => &node.outputs[..],
     };
     let others = activation_ids(node).chain(made.iter().copied());
@@ -159,6 +172,11 @@ pub(crate) fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
             let terms = node.inputs.first().copied().flatten();
             let terms = terms.map_or(0, |id| graph.value(id).shape.last());
             (terms > MOST_PRODUCTS).then(|| format!("sums of {terms} products are too long"))
+        }
+        Kind::Cumulate(sums) => {
+            let input = node.inputs.first().copied().flatten();
+            let size = input.map_or(0, |id| graph.value(id).shape.dim(sums.axis));
+            (size > LONGEST_SUM).then(|| format!("sums of {size} elements are too long"))
         }
         Kind::Concat(_) | Kind::Gather(_) | Kind::GatherElements(_) => None,
         Kind::Choose(_) | Kind::Compare(_) => None,
@@ -201,6 +219,7 @@ fn binary_reason(graph: &Graph, node: &Node, binary: &Binary) -> Option<String> 
     }
     match binary.function {
         Function::Add | Function::Sub | Function::Mul | Function::Min | Function::Max => None,
+        Function::Pow | Function::SquaredDifference => None,
         Function::Div if !is_constant(graph, node, 1) => None,
         // What is divided by a constant is multiplied by its inverse.
         Function::Div => {
@@ -211,8 +230,6 @@ fn binary_reason(graph: &Graph, node: &Node, binary: &Binary) -> Option<String> 
             let infinite = inverses.find(|inverse| !inverse.is_finite());
             infinite.map(|_| "a divisor is too small".into())
         }
-        Function::Pow | Function::Remainder => {
-            Some(format!("there is no int8 {}", node.kind.operator().name()))
-        }
+        Function::Remainder => Some(format!("there is no int8 {}", node.kind.operator().name())),
     }
 }

@@ -6,7 +6,8 @@ use crate::ops::softmax::{
 };
 use crate::ops::unary::Function;
 use format::fixed::{
-    quantize, quantize_multiplier, requantize_double, rounding_divide_by_power_of_two as divide,
+    doubling_high_multiply as multiply, quantize, quantize_multiplier, requantize_double,
+    rounding_divide_by_power_of_two as divide,
 };
 
 /// Scale and zero point.
@@ -28,6 +29,7 @@ pub(crate) fn tflm_unary(function: Function, from: Affine, to: Affine, input: i8
             };
             leaky(steps, factor, to.1)
         }
+        Function::InverseSqrt => inverse_sqrt(steps, (from.0, to)),
         Function::Abs if from.0 == to.0 => steps.abs() + to.1,
         // The one ratio that is not of single precision there.
         Function::Abs => rescaled(steps.abs(), f64::from(from.0) / f64::from(to.0), to.1),
@@ -59,6 +61,43 @@ fn leaky(steps: i32, factor: f32, zero_point: i32) -> i32 {
         multiplier
     };
     requantize_double(steps, multiplier, shift).saturating_add(zero_point)
+}
+
+/// One by the root of an integer, times what the scales make of it. What is not positive has no root there;
+/// zero gives the largest output.
+fn inverse_sqrt(steps: i32, (from, to): (f32, Affine)) -> i32 {
+    const PLACES: i32 = 20;
+    if steps <= 0 {
+        return 127;
+    }
+    let (root, shift) = inverse_root(steps);
+    let scaled = requantize_double(1, root, shift + PLACES);
+    let (multiplier, shift) = quantize_multiplier(f64::from(1.0 / (from.sqrt() * to.0)));
+    requantize_double(scaled, multiplier, shift - PLACES).saturating_add(to.1)
+}
+
+/// `1 / sqrt(x)` of a positive integer as a multiplier of 31 bits and an exponent: five steps of Newton's
+/// method in Q3.28, each product rounded.
+fn inverse_root(x: i32) -> (i32, i32) {
+    if x <= 1 {
+        return (i32::MAX, 0);
+    }
+    let pairs = (x.leading_zeros() - 1) / 2 - 1;
+    let places = 11 - pairs as i32;
+    let input = (x << (2 * pairs)) >> 1;
+    let half = divide(input, 1);
+    const THREE_HALVES: i32 = (1 << 28) + (1 << 27);
+    let mut root = 1 << 28;
+    for _ in 0..5 {
+        let cube = saturating_shift_left(multiply(multiply(root, root), root), 6);
+        let next = multiply(THREE_HALVES, root) - multiply(half, cube);
+        root = saturating_shift_left(next, 3);
+    }
+    let root = multiply(root, 1_518_500_250);
+    match places {
+        ..0 => (root << -places, 0),
+        _ => (root, -places),
+    }
 }
 
 /// An input in Q4.27, or which end of the function it lies beyond.

@@ -1,9 +1,9 @@
 //! Element-wise operators of two tensors: `out = activation(a ∘ b)` for
-//! `∘` in add, sub, mul, div, min, max, pow, remainder.
+//! `∘` in add, sub, mul, div, min, max, pow, remainder, and the square of a difference.
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
-//! | a, b | broadcast as in ONNX | f32; int8 but for pow, remainder; int16 but for those and div | per tensor |
+//! | a, b | broadcast as in ONNX | f32; int8 but for remainder; int16 but for that, pow and squares | per tensor |
 //! | output | the broadcast shape | as the inputs | per tensor |
 //!
 //! Integer addition of equal shapes is exact: `(a * fa + b * fb + offset) >> shift`, see
@@ -12,19 +12,20 @@
 //! `round(round(a * 2^20 * fa) ± round(b * 2^20 * fb)) * f)` with zero points taken off, products in one
 //! step, and min and max as they are. With single rounding, as in files quantized here, a sum is `(a * fa + b * fb + offset) >>
 //! shift`, with the factors of 21 bits of desktop TensorFlow Lite. For int16 see [`WIDE_I16`], for quotients
-//! of int8 [`DIVIDE_I8`]. An int8
-//! tensor and one constant number, of f32, become a table, whatever the function.
+//! [`DIVIDE_I8`], for powers [`POWER_I8`]. An int8 tensor and one constant number, of f32, become a table, whatever the function.
 
 use crate::{Op, Run};
-use format::fixed::{Rounding, requantize_double, requantize_single};
 use format::{DType, Node};
 use kernels::f32::combine;
-use kernels::{AddI8, AddI16, Integer};
+use kernels::{AddI8, AddI16};
 
 pub use super::broadcast::broadcast;
 use super::binary_i16;
 use super::broadcast::Places;
 use super::divide;
+use super::power;
+use super::stepwise;
+pub use super::stepwise::SINGLE_SUM;
 
 /// int8 addition of equal shapes.
 pub static ADD_I8: Op = Op::new(3, "add", check_add, run_add);
@@ -40,20 +41,28 @@ pub static WIDE_I16: Op = Op::new(66, "binary_i16", binary_i16::check, binary_i1
 pub static STEPWISE_I8: Op = Op::new(
     40,
     "binary_stepwise",
-    |node| check_stepwise(node, DType::I8),
-    run_stepwise::<i8>,
+    |node| stepwise::check(node, DType::I8),
+    stepwise::run::<i8>,
 );
 
 /// int16 operators with the rounding of TensorFlow Lite and broadcasting.
 pub static STEPWISE_I16: Op = Op::new(
     131,
     "binary_stepwise_i16",
-    |node| check_stepwise(node, DType::I16),
-    run_stepwise::<i16>,
+    |node| stepwise::check(node, DType::I16),
+    stepwise::run::<i16>,
 );
 
 /// int8 quotients with broadcasting.
-pub static DIVIDE_I8: Op = Op::new(146, "div", divide::check, divide::run);
+pub static DIVIDE_I8: Op =
+    Op::new(146, "div", |node| divide::check(node, DType::I8), divide::run::<i8>);
+
+/// int16 quotients with broadcasting.
+pub static DIVIDE_I16: Op =
+    Op::new(151, "div_i16", |node| divide::check(node, DType::I16), divide::run::<i16>);
+
+/// int8 powers with broadcasting.
+pub static POWER_I8: Op = Op::new(152, "pow", power::check, power::run);
 
 /// Float operators with broadcasting.
 pub static F32: Op = Op::new(4, "binary_f32", check_f32, run_f32);
@@ -127,6 +136,7 @@ pub(super) fn function(code: u8) -> Option<fn(f32, f32) -> f32> {
         5 => |a: f32, b: f32| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) },
         6 => libm::powf,
         7 => libm::fmodf,
+        8 => |a, b| (a - b) * (a - b),
         _ => return None,
     })
 }
@@ -163,67 +173,6 @@ fn run_f32(run: &Run<'_>) {
     }
 }
 
-/// A sum or a difference that is rounded once: factors, of which the second one of a difference is
-/// negative, then an offset and a shift.
-pub const SINGLE_SUM: u8 = 6;
-
-fn check_stepwise(node: &Node<'_>, dtype: DType) -> Option<()> {
-    let (a, b, output) = (node.input(0)?, node.input(1)?, node.output(0)?);
-    let types = [a.dtype, b.dtype, output.dtype].iter().all(|&t| t == dtype);
-    // Then (x - zero_point) * 2^20 fits 32 bits, and so does x * 2^15 of int16.
-    let zeros = if dtype == DType::I16 { 0..=0 } else { -128..=127 };
-    let small = [a, b].iter().all(|tensor| zeros.contains(&tensor.zero_point));
-    let shape = broadcast(&a.shape, &b.shape)?;
-    let known = matches!(node.params().u8(), 0 | 1 | 2 | 4 | 5 | SINGLE_SUM);
-    (types && small && known && shape == output.shape).then_some(())
-}
-
-fn run_stepwise<T: Integer>(run: &Run<'_>) {
-    let (Some(a), Some(b), Some(to)) = (run.node.input(0), run.node.input(1), run.node.output(0))
-    else {
-        return;
-    };
-    let mut params = run.node.params();
-    let (function, rounding) = (params.u8(), Rounding::from_code(params.u8()));
-    let is_wide = to.dtype == DType::I16;
-    let [low, high] = match is_wide {
-        true => super::limits_i16(&mut params).map(i32::from),
-        false => super::limits_i8(&mut params).map(i32::from),
-    };
-    let bits = if is_wide { 15 } else { 20 };
-    let mut factor = || (params.i32(), params.i32().clamp(-31, 30));
-    let [of_a, of_b, of_output] = [factor(), factor(), factor()];
-    let requantize = match rounding {
-        Some(Rounding::Double) => requantize_double,
-        _ => requantize_single,
-    };
-    let scaled = |value: i32, (multiplier, shift)| requantize(value, multiplier, shift);
-    let combine = |x: i32, y: i32| {
-        let (dx, dy) = (x - a.zero_point, y - b.zero_point);
-        let sum = match function {
-            0 => scaled(dx << bits, of_a).wrapping_add(scaled(dy << bits, of_b)),
-            1 => scaled(dx << bits, of_a).wrapping_sub(scaled(dy << bits, of_b)),
-            2 => dx * dy,
-            SINGLE_SUM => {
-                let products = x.wrapping_mul(of_a.0).wrapping_add(y.wrapping_mul(of_b.0));
-                let sum = products.wrapping_add(of_output.0) >> (of_output.1 & 31);
-                return sum.saturating_add(to.zero_point);
-            }
-            4 => return x.min(y),
-            _ => return x.max(y),
-        };
-        scaled(sum, of_output).saturating_add(to.zero_point)
-    };
-    let (x, y, output) = (run.input::<T>(0), run.input::<T>(1), run.output::<T>(0));
-    let mut pairs = Places::new([&a.shape, &b.shape], to.shape);
-    let is_plain = a.shape == b.shape;
-    for (i, cell) in output.iter().enumerate() {
-        let at = if is_plain { [i; 2] } else { pairs.advance() };
-        let value = combine(x.get(at[0]).into(), y.get(at[1]).into());
-        cell.set(T::from_clamped(value.max(low).min(high)));
-    }
-}
-
 #[cfg(feature = "host")]
 pub use host::{Binary, Function};
 
@@ -233,8 +182,8 @@ mod host {
         Activation, Inferred, Lowered, LoweredOperand, Operand, Operator, activation_limits,
         required,
     };
-    use crate::ops::broadcast;
-    use format::fixed::{Rounding, quantize_multiplier};
+    use crate::ops::{broadcast, stepwise};
+    use format::fixed::Rounding;
     use format::{DType, ParamsWriter};
     use std::string::String;
     use std::vec::Vec;
@@ -259,6 +208,8 @@ mod host {
         Pow = 6,
         /// What is left of `a` divided by `b`, with the sign of `a`.
         Remainder = 7,
+        /// `(a - b)^2`.
+        SquaredDifference = 8,
     }
 
     /// Attributes of an element-wise operator of two tensors.
@@ -281,6 +232,7 @@ mod host {
                 Function::Max => "max",
                 Function::Pow => "pow",
                 Function::Remainder => "remainder",
+                Function::SquaredDifference => "squared_difference",
             }
         }
 
@@ -323,13 +275,21 @@ mod host {
             }
             let operands = std::vec![LoweredOperand::Input(0), LoweredOperand::Input(1)];
             match (output.dtype, self.function) {
-                (DType::I8, Function::Div) if rounding != Rounding::Double => {
+                (DType::I8 | DType::I16, Function::Div) if rounding != Rounding::Double => {
                     let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
                     let params = crate::ops::divide::params(operands_of, output, self.activation)?;
-                    Ok(Lowered { code: super::DIVIDE_I8.code, operands, params })
+                    let code = match output.dtype {
+                        DType::I16 => super::DIVIDE_I16.code,
+                        _ => super::DIVIDE_I8.code,
+                    };
+                    Ok(Lowered { code, operands, params })
+                }
+                (DType::I8, Function::Pow) if rounding != Rounding::Double => {
+                    let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
+                    crate::ops::power::lower(operands_of, output, self.activation)
                 }
                 (DType::I8, _) if rounding != Rounding::High => {
-                    let params = self.stepwise_params([required(inputs, 0)?, required(inputs, 1)?], output, rounding)?;
+                    let params = stepwise::params(self, [required(inputs, 0)?, required(inputs, 1)?], output, rounding)?;
                     Ok(Lowered { code: super::STEPWISE_I8.code, operands, params })
                 }
                 (DType::F32, _) => {
@@ -340,7 +300,7 @@ mod host {
                 }
                 (DType::I8, function) if function != Function::Add || !is_plain(inputs) => {
                     let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
-                    let params = self.stepwise_params(operands_of, output, Rounding::Single)?;
+                    let params = stepwise::params(self, operands_of, output, Rounding::Single)?;
                     Ok(Lowered { code: super::STEPWISE_I8.code, operands, params })
                 }
                 (DType::I8, _) => {
@@ -350,7 +310,7 @@ mod host {
                 }
                 (DType::I16, _) if rounding == Rounding::Double => {
                     let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
-                    let params = self.stepwise_params(operands_of, output, rounding)?;
+                    let params = stepwise::params(self, operands_of, output, rounding)?;
                     Ok(Lowered { code: super::STEPWISE_I16.code, operands, params })
                 }
                 (DType::I16, function) if function != Function::Add || !is_plain(inputs) => {
@@ -371,83 +331,6 @@ mod host {
     /// Whether both operands have one shape.
     fn is_plain(inputs: &[Option<Operand<'_>>]) -> bool {
         matches!(inputs, [Some(a), Some(b)] if a.shape == b.shape)
-    }
-
-    impl Binary {
-        /// Multipliers and shifts of each step, as TensorFlow Lite computes them.
-        fn stepwise_params(
-            &self,
-            inputs: [&Operand<'_>; 2],
-            output: &Operand<'_>,
-            rounding: Rounding,
-        ) -> Result<Vec<u8>, String> {
-            let [a, b] = inputs;
-            let [(a, a_zero), (b, b_zero), (to, to_zero)] = [a.affine()?, b.affine()?, output.affine()?];
-            let is_wide = output.dtype == DType::I16;
-            if is_wide && [a_zero, b_zero, to_zero] != [0; 3] {
-                return Err("int16 tensors have the zero point 0".into());
-            }
-            let unit = if is_wide { 1u32 << 15 } else { 1 << 20 };
-            let twice = 2.0 * f64::from(a.max(b));
-            let to_double = f64::from(to);
-            let factors = match self.function {
-                Function::Add | Function::Sub => [
-                    f64::from(a) / twice,
-                    f64::from(b) / twice,
-                    twice / (f64::from(unit) * to_double),
-                ],
-                Function::Mul => [0.0, 0.0, f64::from(a) * f64::from(b) / to_double],
-                Function::Min | Function::Max if a == to && b == to => [0.0; 3],
-                Function::Min | Function::Max => {
-                    return Err("its inputs and its output need one scale".into());
-                }
-                Function::Div | Function::Pow | Function::Remainder => {
-                    return Err(std::format!("there is no {} of {}", self.name(), output.dtype));
-                }
-            };
-            let [low, high] = activation_limits(self.activation, output)?;
-            let mut params = ParamsWriter::default();
-            let is_sum = matches!(self.function, Function::Add | Function::Sub);
-            if is_sum && rounding == Rounding::Single {
-                params.u8(super::SINGLE_SUM).u8(rounding as u8);
-                params.u8(low as i8 as u8).u8(high as i8 as u8);
-                let sign = if self.function == Function::Sub { -1 } else { 1 };
-                single_sum(&mut params, inputs, to, sign)?;
-                return Ok(params.finish());
-            }
-            params.u8(self.function as u8).u8(rounding as u8);
-            match is_wide {
-                true => params.i16(low).i16(high),
-                false => params.u8(low as i8 as u8).u8(high as i8 as u8),
-            };
-            for (multiplier, shift) in factors.map(quantize_multiplier) {
-                params.i32(multiplier).i32(shift);
-            }
-            Ok(params.finish())
-        }
-    }
-
-    /// Factors of up to 21 bits on a common shift, and the offset that holds zero points and
-    /// rounding; `sign` is that of the second operand.
-    fn single_sum(
-        params: &mut ParamsWriter,
-        inputs: [&Operand<'_>; 2],
-        to: f32,
-        sign: i32,
-    ) -> Result<(), String> {
-        let [(a, a_zero), (b, b_zero)] = [inputs[0].affine()?, inputs[1].affine()?];
-        let ratios = [a / to, b / to];
-        let largest = ratios[0].max(ratios[1]);
-        let exponent = (largest.to_bits() >> 23) as i32 - 127;
-        let shift = 20 - exponent;
-        if !(1..=30).contains(&shift) {
-            return Err("the inputs' scales are too far from the output's".into());
-        }
-        let [fa, fb] = ratios.map(|ratio| (ratio * 2f32.powi(shift)).round_ties_even() as i32);
-        let fb = sign * fb;
-        let offset = (1 << (shift - 1)) - fa * a_zero - fb * b_zero;
-        params.i32(fa).i32(0).i32(fb).i32(0).i32(offset).i32(shift);
-        Ok(())
     }
 
     /// Integer factors and shift of an int16 addition; zero points are 0.

@@ -38,7 +38,7 @@ pub const LONGEST_ROW: usize = 1 << 15;
 const PLACES: u32 = 23;
 
 /// Binary places of `beta`.
-const BETA_PLACES: u32 = 8;
+pub const BETA_PLACES: u32 = 8;
 
 /// The largest shift of `gamma`.
 const LARGEST_SHIFT: u8 = 24;

@@ -12,7 +12,10 @@ mod broadcast;
 mod conv_2d_long;
 mod divide;
 mod indices;
+mod power;
+mod product;
 mod softmax_i16;
+mod stepwise;
 mod unary_i16;
 mod walk;
 mod window;
@@ -77,7 +80,7 @@ macro_rules! operators {
 operators! {
     conv_2d: Conv2d [I8, I16, LONG_I16, F32, NARROW_I8, NARROW_F32];
     fully_connected: FullyConnected [];
-    binary: Binary [ADD_I8, ADD_I16, WIDE_I16, STEPWISE_I8, STEPWISE_I16, DIVIDE_I8, F32];
+    binary: Binary [ADD_I8, ADD_I16, WIDE_I16, STEPWISE_I8, STEPWISE_I16, DIVIDE_I8, DIVIDE_I16, POWER_I8, F32];
     average_pool_2d: AveragePool2d [I8, I16, SCALED_I8, SCALED_I16, UP_I8, F32];
     max_pool_2d: MaxPool2d [I8, I16, F32];
     unary: Unary [I8, I16, SIGMOID_I16, BENT_I16, F32];
@@ -87,7 +90,7 @@ operators! {
     pad: Pad [ANY];
     slice: Slice [ANY];
     mean: Mean [I8, I16, F32];
-    reduce: Reduce [F32, WHOLE];
+    reduce: Reduce [PRODUCT_I8, PRODUCT_I16, F32, WHOLE];
     reshape: Reshape [];
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];
@@ -103,14 +106,14 @@ operators! {
     layer_norm: LayerNorm [I8, I16, F32];
     resample: Resample [I8, I16, F32];
     resample_2d: Resample2d [I8, I16, F32];
-    cumulate: Cumulate [ANY];
+    cumulate: Cumulate [I8, I16, ANY];
     extreme: Extreme [ANY];
     top_k: TopK [ANY];
     nll: Nll [F32];
     conv_nd: ConvNd [F32];
     grid_sample: GridSample [F32];
     whole: WholeNumbers [ANY];
-    compare: Compare [ANY];
+    compare: Compare [SCALED_I8, ANY];
     choose: Choose [ANY];
     cast: Cast [ANY];
     ngrams: Ngrams [F32];

@@ -7,13 +7,22 @@
 //! | input | any | f32; whole numbers; bool but for sums and products |
 //! | output | the axes that go are 1 | the input's |
 //!
-//! Sums and products of whole numbers wrap in their type. Quantized tensors have no products: their
-//! extremes keep scale and zero point, and their sums, of int8, are means with another multiplier.
+//! Sums and products of whole numbers wrap in their type. Of quantized tensors extremes keep scale and
+//! zero point, sums are means with another multiplier, and products are [`PRODUCT_I8`] and [`PRODUCT_I16`].
 
 use super::mean::geometry;
+use super::product;
 use super::whole::{Whole, is_whole, with_whole};
 use crate::{Op, Run};
 use format::{DType, Node};
+
+/// Products of int8.
+pub static PRODUCT_I8: Op =
+    Op::new(149, "reduce_product", |node| product::check(node, DType::I8), product::run::<i8>);
+
+/// Products of int16.
+pub static PRODUCT_I16: Op =
+    Op::new(150, "reduce_product_i16", |node| product::check(node, DType::I16), product::run::<i16>);
 
 /// Float in, float out.
 pub static F32: Op =
@@ -149,12 +158,15 @@ mod host {
                 let over = Mean { first: self.first, last: self.last };
                 return over.lower_integers(input, output, rounding, false);
             }
+            if quantized && self.function == Function::Product {
+                return self.lower_product(input, output);
+            }
             let code = match (input.dtype, output.dtype) {
                 (DType::F32, DType::F32) => super::F32.code,
                 (DType::Bool, _) if counts => {
                     return Err(std::format!("there is no {} of bool", self.name()));
                 }
-                (from, to) if from == to && super::is_whole(from) && !(quantized && counts) => {
+                (from, to) if from == to && super::is_whole(from) => {
                     if input.quantization != output.quantization {
                         return Err("an extreme keeps its input's scale and zero point".into());
                     }
@@ -168,6 +180,24 @@ mod host {
             }
             let mut params = ParamsWriter::default();
             params.u8(self.first as u8).u8(self.last as u8).u16(0).u8(self.function as u8);
+            let operands = std::vec![LoweredOperand::Input(0)];
+            Ok(Lowered { code, operands, params: params.finish() })
+        }
+    }
+
+    impl Reduce {
+        fn lower_product(&self, input: &Operand<'_>, output: &Operand<'_>) -> Result<Lowered, String> {
+            let code = match [input.dtype, output.dtype] {
+                [DType::I8, DType::I8] => super::PRODUCT_I8.code,
+                [DType::I16, DType::I16] => super::PRODUCT_I16.code,
+                [from, to] => return Err(std::format!("there is no product from {from} to {to}")),
+            };
+            let ((from, _), (to, _)) = (input.affine()?, output.affine()?);
+            let [_, size, _] = parts(&input.shape, self.first, self.last);
+            let (multiplier, exponent) = crate::ops::product::factor(from, size, to);
+            let mut params = ParamsWriter::default();
+            params.u8(self.first as u8).u8(self.last as u8).u16(0);
+            params.i32(multiplier).i32(exponent);
             let operands = std::vec![LoweredOperand::Input(0)];
             Ok(Lowered { code, operands, params: params.finish() })
         }

@@ -3,7 +3,7 @@
 //!
 //! | operand | shape | types |
 //! |---|---|---|
-//! | input | any | f32, int8, int32, int64 |
+//! | input | any | f32, int8, int16, int32, int64 |
 //! | values | `k` along the axis | the input's |
 //! | indices | as the values | int64 |
 
@@ -16,7 +16,7 @@ use kernels::memory::Plain;
 pub static ANY: Op = Op::new(88, "top_k", check, run);
 
 fn is_number(dtype: DType) -> bool {
-    matches!(dtype, DType::F32 | DType::I8 | DType::I32 | DType::I64)
+    matches!(dtype, DType::F32 | DType::I8 | DType::I16 | DType::I32 | DType::I64)
 }
 
 fn check(node: &Node<'_>) -> Option<()> {
@@ -38,6 +38,7 @@ fn run(run: &Run<'_>) {
     match run.node.input(0).map(|input| input.dtype) {
         Some(DType::F32) => sort::<f32>(run),
         Some(DType::I8) => sort::<i8>(run),
+        Some(DType::I16) => sort::<i16>(run),
         Some(DType::I32) => sort::<i32>(run),
         Some(DType::I64) => sort::<i64>(run),
         _ => {}
@@ -156,6 +157,11 @@ mod tests {
         assert_eq!(top(1, 3, true).0, [4.0, 4.0, 2.0, 9.0, 8.0, 7.0]);
         assert_eq!(top(1, 3, true).1, [1, 3, 2, 0, 2, 1]);
         assert_eq!(top(1, 1, false), (vec![1.0, 6.0], vec![0, 3]));
+        let data = Data::I16(vec![-300, 7, 300]);
+        let wide = [Some((Tensor { shape: Shape::new(&[3]).unwrap(), data }, None))];
+        let lowest = TopK { axis: 0, count: 2, largest: false };
+        let lowest = evaluate(&lowest, &wide, &[], Rounding::High).unwrap();
+        assert_eq!(lowest[0].data, Data::I16(vec![-300, 7]));
         assert_eq!(top(0, 1, true), (vec![9.0, 7.0, 8.0, 6.0], vec![1, 1, 1, 1]));
     }
 }

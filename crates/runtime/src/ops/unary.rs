@@ -110,6 +110,8 @@ pub enum Function {
     Sqrt,
     /// `1 / x`.
     Reciprocal,
+    /// `1 / sqrt(x)`.
+    InverseSqrt,
     /// `|x|`.
     Abs,
     /// `-x`.
@@ -211,6 +213,7 @@ impl Function {
             36 => Function::Shrink(a, b),
             37 => Function::Mish,
             38 => Function::GeluTanh,
+            39 => Function::InverseSqrt,
             _ => return None,
         })
     }
@@ -234,6 +237,7 @@ impl Function {
             Function::Log => libm::logf(x),
             Function::Sqrt => libm::sqrtf(x),
             Function::Reciprocal => 1.0 / x,
+            Function::InverseSqrt => 1.0 / libm::sqrtf(x),
             Function::Abs => x.abs(),
             Function::Neg => -x,
             Function::Erf => libm::erff(x),
@@ -338,6 +342,7 @@ mod host {
                 Function::Shrink(limit, bias) => (36, limit, bias),
                 Function::Mish => (37, 0.0, 0.0),
                 Function::GeluTanh => (38, 0.0, 0.0),
+                Function::InverseSqrt => (39, 0.0, 0.0),
             };
             params.u8(code).u8(0).u16(0).f32(a).f32(b);
         }
@@ -357,6 +362,7 @@ mod host {
                 Function::Log => "log",
                 Function::Sqrt => "sqrt",
                 Function::Reciprocal => "reciprocal",
+                Function::InverseSqrt => "inverse_sqrt",
                 Function::Abs => "abs",
                 Function::Neg => "neg",
                 Function::Erf => "erf",

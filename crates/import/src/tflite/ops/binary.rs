@@ -32,3 +32,13 @@ fn finish(call: &mut Call<'_, '_>, binary: Binary) -> Result<(), Refusal> {
     let inputs = [call.input(0)?, call.input(1)?];
     call.finish(binary, &inputs)
 }
+
+/// The square, which is of floats alone.
+pub(super) fn square(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
+    let input = call.input(0)?;
+    let binary = Binary {
+        function: Function::Mul,
+        activation: Activation::None,
+    };
+    call.finish(binary, &[input, input])
+}

@@ -1,10 +1,11 @@
-//! Elements by their positions, and the positions of extremes.
+//! Elements by their positions, and the positions of extremes and of the largest.
 
 use crate::tflite::call::{Call, Refusal};
 use graph::DType;
 use runtime::ops::cast::Cast;
 use runtime::ops::extreme::Extreme;
 use runtime::ops::gather::Gather;
+use runtime::ops::top_k::TopK;
 
 pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let (data, positions) = (call.input(0)?, call.input(1)?);
@@ -35,4 +36,39 @@ pub(super) fn extreme(call: &mut Call<'_, '_>, largest: bool) -> Result<(), Refu
         found = call.push(Cast { to }, &[found], None)?;
     }
     call.deliver(found)
+}
+
+/// EMBEDDING_LOOKUP: rows of the second operand.
+pub(super) fn embedding(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
+    let (positions, rows) = (call.input(0)?, call.input(1)?);
+    let quantization = call.shared_quantization(rows)?;
+    let picked = call.push(Gather { axis: 0 }, &[rows, positions], quantization)?;
+    call.deliver(picked)
+}
+
+/// TOPK_V2: the largest along the last axis, and where they are.
+pub(super) fn top_k(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
+    let input = call.input(0)?;
+    let counts = call.numbers(1, "count")?;
+    let shape = call.shape(input);
+    let (Some(axis), &[count]) = (shape.rank().checked_sub(1), &counts[..]) else {
+        return Err(format!("it takes {counts:?} of {shape}").into());
+    };
+    let count = usize::try_from(count).map_err(|_| "its count is negative")?;
+    let top = TopK {
+        axis,
+        count,
+        largest: true,
+    };
+    let quantization = call.shared_quantization(input)?;
+    let made = call.push_all(top, &[input], &[quantization, None])?;
+    let &[values, places] = &made[..] else {
+        return Err("it has two results".into());
+    };
+    call.deliver_at(0, values)?;
+    if call.operator.outputs.len() < 2 {
+        return Ok(());
+    }
+    let places = call.push(Cast { to: DType::I32 }, &[places], None)?;
+    call.deliver_at(1, places)
 }

@@ -1,6 +1,7 @@
-//! The mean over neighbouring axes.
+//! The mean and the like over neighbouring axes, and running sums along one.
 
 use crate::tflite::call::{Call, Refusal};
+use runtime::ops::cumulate::Cumulate;
 use runtime::ops::mean::Mean;
 use runtime::ops::reduce::{Function, Reduce};
 
@@ -29,6 +30,21 @@ pub(super) fn reduce(call: &mut Call<'_, '_>, function: Function) -> Result<(), 
     let quantization = call.shared_quantization(input)?;
     let extreme = call.push(reduce, &[input], quantization)?;
     call.deliver(extreme)
+}
+
+/// CUMSUM.
+pub(super) fn cumulate(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
+    let input = call.input(0)?;
+    let axes = call.numbers(1, "axis")?;
+    let &[axis] = &axes[..] else {
+        return Err(format!("its axis is {axes:?}").into());
+    };
+    let cumulate = Cumulate {
+        axis: call.axis(axis, call.shape(input).rank())?,
+        exclusive: call.option_i8(0)? != 0,
+        reverse: call.option_i8(1)? != 0,
+    };
+    call.finish(cumulate, &[input])
 }
 
 /// The first and the last of the axes that go, which must be neighbours; `None` where none goes.

@@ -2,6 +2,8 @@
 
 mod batch_matmul;
 mod binary;
+mod cast;
+mod choose;
 mod concatenation;
 mod convolution;
 mod fully_connected;
@@ -10,8 +12,10 @@ mod lstm;
 mod mean;
 mod pad;
 mod pool;
+mod prelu;
 mod quantize;
 mod rearrange;
+mod repeat;
 mod reshape;
 mod resize;
 mod slice;
@@ -26,8 +30,10 @@ mod unary;
 use super::call::{Call, Refusal};
 use super::schema::{CUSTOM, Operator, operator_name};
 use runtime::ops::binary::Function as Binary;
+use runtime::ops::compare::Relation;
 use runtime::ops::reduce::Function as Fold;
 use runtime::ops::unary::Function as Unary;
+use runtime::ops::whole::Function as Whole;
 
 /// Adds an operator to the graph.
 type Import = fn(&mut Call<'_, '_>) -> Result<(), Refusal>;
@@ -45,15 +51,23 @@ static TABLE: &[Row] = &[
     ("ARG_MIN", 79, 2, |call| gather::extreme(call, false)),
     ("AVERAGE_POOL_2D", 1, 1, pool::average),
     ("BATCH_MATMUL", 126, 2, batch_matmul::import),
+    ("BATCH_TO_SPACE_ND", 37, 3, rearrange::batch_to_space),
+    ("BROADCAST_TO", 130, 2, repeat::broadcast_to),
+    ("CAST", 53, 1, cast::import),
     ("CEIL", 104, 1, |call| unary::import(call, Unary::Ceil)),
     ("CONCATENATION", 2, ALL, concatenation::import),
     ("CONV_2D", 3, 3, convolution::import),
     ("COS", 108, 1, |call| unary::import(call, Unary::Cos)),
+    ("CUMSUM", 128, 2, mean::cumulate),
     ("DEPTHWISE_CONV_2D", 4, 3, convolution::depthwise),
     ("DEPTH_TO_SPACE", 5, 1, rearrange::depth_to_space),
     ("DEQUANTIZE", 6, 1, quantize::dequantize),
     ("DIV", 42, 2, |call| binary::import(call, Binary::Div)),
     ("ELU", 111, 1, |call| unary::import(call, Unary::Elu(1.0))),
+    ("EMBEDDING_LOOKUP", 7, 2, gather::embedding),
+    ("EQUAL", 71, 2, |call| {
+        choose::compare(call, Relation::Equal, false)
+    }),
     ("EXP", 47, 1, |call| unary::import(call, Unary::Exp)),
     // The further operands of these say what the declared shape of the output says too.
     ("EXPAND_DIMS", 70, 1, reshape::import),
@@ -61,11 +75,28 @@ static TABLE: &[Row] = &[
     ("FULLY_CONNECTED", 9, 3, fully_connected::import),
     ("GATHER", 36, 2, gather::import),
     ("GELU", 150, 1, unary::gelu),
+    ("GREATER", 61, 2, |call| {
+        choose::compare(call, Relation::Less, true)
+    }),
+    ("GREATER_EQUAL", 62, 2, |call| {
+        choose::compare(call, Relation::LessOrEqual, true)
+    }),
     ("HARD_SWISH", 117, 1, |call| {
         unary::import(call, Unary::HardSwish)
     }),
     ("LEAKY_RELU", 98, 1, unary::leaky_relu),
+    ("LESS", 58, 2, |call| {
+        choose::compare(call, Relation::Less, false)
+    }),
+    ("LESS_EQUAL", 63, 2, |call| {
+        choose::compare(call, Relation::LessOrEqual, false)
+    }),
     ("LOG", 73, 1, |call| unary::import(call, Unary::Log)),
+    ("LOGICAL_AND", 86, 2, |call| {
+        choose::logical(call, Whole::And)
+    }),
+    ("LOGICAL_NOT", 87, 1, choose::not),
+    ("LOGICAL_OR", 84, 2, |call| choose::logical(call, Whole::Or)),
     ("LOGISTIC", 14, 1, |call| {
         unary::import(call, Unary::Sigmoid)
     }),
@@ -73,12 +104,17 @@ static TABLE: &[Row] = &[
     ("MAX_POOL_2D", 17, 1, pool::max),
     ("MEAN", 40, 2, mean::import),
     ("MINIMUM", 57, 2, |call| binary::plain(call, Binary::Min)),
+    ("MIRROR_PAD", 100, 2, repeat::mirror),
     ("MUL", 18, 2, |call| binary::import(call, Binary::Mul)),
     ("NEG", 59, 1, |call| unary::import(call, Unary::Neg)),
+    ("NOT_EQUAL", 72, 2, |call| {
+        choose::compare(call, Relation::NotEqual, false)
+    }),
     ("PACK", 83, ALL, split::pack),
     ("PAD", 34, 2, pad::import),
     ("PADV2", 60, 3, pad::import),
     ("POW", 78, 2, |call| binary::plain(call, Binary::Pow)),
+    ("PRELU", 54, 2, prelu::import),
     ("QUANTIZE", 114, 1, quantize::quantize),
     ("REDUCE_MAX", 82, 2, |call| mean::reduce(call, Fold::Max)),
     ("REDUCE_MIN", 89, 2, |call| mean::reduce(call, Fold::Min)),
@@ -98,14 +134,25 @@ static TABLE: &[Row] = &[
     ("RESHAPE", 22, 1, reshape::import),
     ("RESIZE_BILINEAR", 23, 2, resize::bilinear),
     ("RESIZE_NEAREST_NEIGHBOR", 97, 2, resize::nearest),
+    ("REVERSE_V2", 105, 2, repeat::reverse),
     ("ROUND", 116, 1, |call| unary::import(call, Unary::Round)),
+    ("RSQRT", 76, 1, |call| {
+        unary::import(call, Unary::InverseSqrt)
+    }),
+    ("SELECT", 64, 3, |call| choose::select(call, true)),
+    ("SELECT_V2", 123, 3, |call| choose::select(call, false)),
     ("SIN", 66, 1, |call| unary::import(call, Unary::Sin)),
     ("SLICE", 65, 3, slice::import),
     ("SOFTMAX", 25, 1, softmax::import),
+    ("SPACE_TO_BATCH_ND", 38, 3, rearrange::space_to_batch),
     ("SPACE_TO_DEPTH", 26, 1, rearrange::space_to_depth),
     ("SPLIT", 49, 2, split::even),
     ("SPLIT_V", 102, 3, split::sized),
     ("SQRT", 75, 1, |call| unary::import(call, Unary::Sqrt)),
+    ("SQUARE", 92, 1, binary::square),
+    ("SQUARED_DIFFERENCE", 99, 2, |call| {
+        binary::plain(call, Binary::SquaredDifference)
+    }),
     ("SQUEEZE", 43, 1, reshape::import),
     ("STRIDED_SLICE", 45, 4, slice::strided),
     ("SUB", 41, 2, |call| binary::import(call, Binary::Sub)),
@@ -113,6 +160,8 @@ static TABLE: &[Row] = &[
     // Its state is read where it is kept.
     ("SVDF", 27, 4, svdf::import),
     ("TANH", 28, 1, |call| unary::import(call, Unary::Tanh)),
+    ("TILE", 69, 2, repeat::tile),
+    ("TOPK_V2", 48, 2, gather::top_k),
     ("TRANSPOSE", 39, 2, transpose::import),
     ("TRANSPOSE_CONV", 67, 4, transpose_conv::import),
     // Its states are read where they are kept.

@@ -1,0 +1,37 @@
+//! Codes of operators and of their options.
+
+pub(super) const ADD: [i32; 2] = [0, 11];
+pub(super) const AVERAGE_POOL_2D: [i32; 2] = [1, 5];
+pub(super) const CONCATENATION: [i32; 2] = [2, 10];
+pub(super) const CONV_2D: [i32; 2] = [3, 1];
+pub(super) const DEPTHWISE_CONV_2D: [i32; 2] = [4, 2];
+pub(super) const DEQUANTIZE: [i32; 2] = [6, 38];
+pub(super) const FULLY_CONNECTED: [i32; 2] = [9, 8];
+pub(super) const MAX_POOL_2D: [i32; 2] = [17, 5];
+pub(super) const MUL: [i32; 2] = [18, 21];
+pub(super) const RESIZE_BILINEAR: [i32; 2] = [23, 15];
+pub(super) const DIV: [i32; 2] = [42, 29];
+/// It has no options; those of squares are as empty.
+pub(super) const RSQRT: [i32; 2] = [76, 66];
+pub(super) const RESHAPE: [i32; 2] = [22, 17];
+pub(super) const SOFTMAX: [i32; 2] = [25, 9];
+pub(super) const PADV2: [i32; 2] = [60, 43];
+pub(super) const TRANSPOSE: [i32; 2] = [39, 26];
+pub(super) const MEAN: [i32; 2] = [40, 27];
+pub(super) const SUB: [i32; 2] = [41, 28];
+pub(super) const STRIDED_SLICE: [i32; 2] = [45, 32];
+pub(super) const SUM: [i32; 2] = [74, 27];
+pub(super) const REDUCE_MAX: [i32; 2] = [82, 27];
+pub(super) const REDUCE_MIN: [i32; 2] = [89, 27];
+pub(super) const MAXIMUM: [i32; 2] = [55, 39];
+pub(super) const SQUARED_DIFFERENCE: [i32; 2] = [99, 76];
+pub(super) const MINIMUM: [i32; 2] = [57, 39];
+pub(super) const GATHER: [i32; 2] = [36, 23];
+pub(super) const CAST: [i32; 2] = [53, 37];
+pub(super) const QUANTIZE: [i32; 2] = [114, 89];
+pub(super) const BATCH_MATMUL: [i32; 2] = [126, 101];
+pub(super) const LESS: [i32; 2] = [58, 41];
+pub(super) const LESS_EQUAL: [i32; 2] = [63, 46];
+pub(super) const EQUAL: [i32; 2] = [71, 53];
+pub(super) const NOT_EQUAL: [i32; 2] = [72, 54];
+pub(super) const SELECT_V2: [i32; 2] = [123, 98];
