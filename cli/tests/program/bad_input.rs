@@ -149,3 +149,36 @@ fn inputs_are_never_overwritten() {
         std::fs::read(demo("test.npy")).unwrap()
     );
 }
+
+/// Sound of two channels needs to be told which, and is taken as asked.
+#[test]
+fn sound_of_several_channels_is_chosen_from() {
+    let folder = Folder::new();
+    let mut sound = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0".to_vec();
+    // 16,000 frames a second of two values of 16 bits.
+    sound.extend(16_000u32.to_le_bytes());
+    sound.extend(64_000u32.to_le_bytes());
+    sound.extend([4, 0, 16, 0]);
+    sound.extend(b"data\0\x01\0\0");
+    for frame in 0..64i16 {
+        sound.extend((frame * 300).to_le_bytes());
+        sound.extend((-frame * 500).to_le_bytes());
+    }
+    let size = sound.len() as u32 - 8;
+    sound[4..8].copy_from_slice(&size.to_le_bytes());
+    folder.write("both.wav", &sound);
+    let command = "run digits.onnx --input both.wav";
+    folder.refuses(2, &["both.wav", "2 channels", "--channel"], command);
+    folder.refuses(
+        2,
+        &["2 channels", "--channel"],
+        &format!("{command} --channel 2"),
+    );
+    let answer = |channel: &str| {
+        let command = ["run", "digits.onnx", "--input", "both.wav", "--channel"];
+        let answers = crate::json(folder.path(), &[&command[..], &[channel]].concat());
+        answers[0]["outputs"][0]["values"].clone()
+    };
+    let answers = ["0", "1", "mix"].map(answer);
+    assert!(answers[0] != answers[1] && answers[1] != answers[2]);
+}

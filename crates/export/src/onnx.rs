@@ -8,9 +8,7 @@
 mod file;
 mod tables;
 
-use crate::network::{
-    Binary, Fold, Kind, Layer, Network, SMALLEST_DIVISOR, Value, Weights, Window,
-};
+use crate::network::{Fold, Kind, Layer, Network, Value, Weights, Window};
 use crate::{Error, Exported};
 use file::{Elements, File, float, int, ints};
 use format::meta::{Meta, Port};
@@ -324,35 +322,6 @@ impl Writer<'_> {
         let limited = self.limited(layer, &made);
         self.quantized(&limited, layer.output);
         Ok(())
-    }
-
-    fn binary(&mut self, function: Binary, operands: &[&str], made: &str) {
-        let name = match function {
-            Binary::Add => "Add",
-            Binary::Sub => "Sub",
-            Binary::Mul => "Mul",
-            Binary::Div => {
-                let [smallest, divisors] =
-                    ["smallest", "divisors"].map(|part| format!("{made}_{part}"));
-                let bytes = Elements::F32(SMALLEST_DIVISOR.to_le_bytes().to_vec());
-                self.file.constant(&smallest, &[], bytes);
-                self.file
-                    .node("Add", &[operands[1], &smallest], &divisors, vec![]);
-                return self
-                    .file
-                    .node("Div", &[operands[0], &divisors], made, vec![]);
-            }
-            Binary::Min => "Min",
-            Binary::Max => "Max",
-            Binary::SquaredDifference => {
-                let difference = format!("{made}_difference");
-                self.file.node("Sub", operands, &difference, vec![]);
-                return self
-                    .file
-                    .node("Mul", &[&difference, &difference], made, vec![]);
-            }
-        };
-        self.file.node(name, operands, made, vec![]);
     }
 
     fn reduced(&mut self, fold: Fold, input: &str, axes: &[usize], made: &str) {

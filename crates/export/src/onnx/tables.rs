@@ -1,9 +1,11 @@
-//! Picks, interpolations and normalizations.
+//! Functions of two numbers, picks, interpolations and normalizations.
 
 use super::file::{Elements, int, ints, text};
 use super::{Writer, axis, per_axis};
 use crate::Error;
-use crate::network::{Comparison, Kind, Layer, Mix, Norm, Relation, Value};
+use crate::network::{
+    Binary, Comparison, Kind, Layer, Mix, Norm, Relation, SMALLEST_DIVISOR, Value,
+};
 use format::DType;
 
 /// The most by which a weight of 1,024 may differ where images are resized.
@@ -62,6 +64,36 @@ impl Writer<'_> {
         };
         self.file.node(name, &operands, made, vec![]);
         Ok(())
+    }
+
+    /// A function of two numbers.
+    pub(super) fn binary(&mut self, function: Binary, operands: &[&str], made: &str) {
+        let name = match function {
+            Binary::Add => "Add",
+            Binary::Sub => "Sub",
+            Binary::Mul => "Mul",
+            Binary::Div => {
+                let [smallest, divisors] =
+                    ["smallest", "divisors"].map(|part| format!("{made}_{part}"));
+                let bytes = Elements::F32(SMALLEST_DIVISOR.to_le_bytes().to_vec());
+                self.file.constant(&smallest, &[], bytes);
+                self.file
+                    .node("Add", &[operands[1], &smallest], &divisors, vec![]);
+                return self
+                    .file
+                    .node("Div", &[operands[0], &divisors], made, vec![]);
+            }
+            Binary::Min => "Min",
+            Binary::Max => "Max",
+            Binary::SquaredDifference => {
+                let difference = format!("{made}_difference");
+                self.file.node("Sub", operands, &difference, vec![]);
+                return self
+                    .file
+                    .node("Mul", &[&difference, &difference], made, vec![]);
+            }
+        };
+        self.file.node(name, operands, made, vec![]);
     }
 
     /// What is made has our order of axes on the way, unless images become images.
