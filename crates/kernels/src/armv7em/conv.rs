@@ -6,8 +6,9 @@ use super::finish::{Finish, Rule, packed};
 use super::gather;
 use super::plan::{PIXELS, is_in_place, is_narrow, places, window_bytes};
 use super::tile::{
-    Channels, Pixels, tile_of_channels, tile_of_channels_double, tile_of_narrow_channels,
-    tile_of_narrow_channels_double, tile_of_pixels, tile_of_pixels_double,
+    Channels, Pixels, tile_of_channels, tile_of_channels_double, tile_of_channels_single,
+    tile_of_narrow_channels, tile_of_narrow_channels_double, tile_of_narrow_channels_single,
+    tile_of_pixels, tile_of_pixels_double, tile_of_pixels_single,
 };
 use crate::Conv2dI8;
 use core::cell::Cell;
@@ -159,8 +160,9 @@ impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
         unsafe {
             match rule {
                 Rule::High => tile_of_pixels(&mut tile),
+                Rule::Single if !IS_HIGH => tile_of_pixels_single(&mut tile),
                 Rule::Double if !IS_HIGH => tile_of_pixels_double(&mut tile),
-                Rule::Double => {}
+                Rule::Single | Rule::Double => {}
             }
         }
     }
@@ -234,11 +236,15 @@ impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
             match (rule, is_narrow) {
                 (Rule::High, false) => tile_of_channels(&mut tile),
                 (Rule::High, true) => tile_of_narrow_channels(&mut tile.with(input)),
+                (Rule::Single, false) if !IS_HIGH => tile_of_channels_single(&mut tile),
+                (Rule::Single, true) if !IS_HIGH => {
+                    tile_of_narrow_channels_single(&mut tile.with(input));
+                }
                 (Rule::Double, false) if !IS_HIGH => tile_of_channels_double(&mut tile),
                 (Rule::Double, true) if !IS_HIGH => {
                     tile_of_narrow_channels_double(&mut tile.with(input));
                 }
-                (Rule::Double, _) => {}
+                (Rule::Single | Rule::Double, _) => {}
             }
         }
     }

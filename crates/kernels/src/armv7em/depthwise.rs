@@ -4,7 +4,7 @@ use super::dsp::{pair, sums_of_taps};
 use super::finish::{Finish, Rule, packed};
 use super::gather::fill;
 use super::plan::{DEPTHWISE_TAPS_MAX, block_words, blocks_bytes, part_channels, tap_pairs};
-use super::strip::{ROUND, Strip, strip_of_taps, strip_of_taps_double};
+use super::strip::{ROUND, Strip, strip_of_taps, strip_of_taps_double, strip_of_taps_single};
 use crate::Conv2dI8;
 use crate::scalar::{position, taps_inside};
 use core::ops::Range;
@@ -114,9 +114,9 @@ impl<const IS_HIGH: bool> Depthwise<'_, IS_HIGH> {
                     records.map(|(_, multiplier)| multiplier),
                 )
             }
-            Some((Rule::Double, _)) if !IS_HIGH => {
+            Some((rule, _)) if !IS_HIGH => {
                 let biases = [0, 1, 2, 3].map(|i| self.finish.bias(channel + i));
-                let distance = channel * Rule::Double.record_words() * size_of::<u32>();
+                let distance = channel * rule.record_words() * size_of::<u32>();
                 (biases, [distance as u32, 0, 0, 0])
             }
             _ => ([0; 4], [0; 4]),
@@ -223,8 +223,9 @@ impl<const IS_HIGH: bool> Depthwise<'_, IS_HIGH> {
         unsafe {
             match rule {
                 Rule::High => strip_of_taps(&mut strip),
+                Rule::Single if !IS_HIGH => strip_of_taps_single(&mut strip),
                 Rule::Double if !IS_HIGH => strip_of_taps_double(&mut strip),
-                Rule::Double => {}
+                Rule::Single | Rule::Double => {}
             }
         }
     }

@@ -29,8 +29,9 @@ impl<'a> Finish<'a> {
         let numbers = [requantize.zero_point, requantize.min, requantize.max].map(i32::from);
         match (self.channels, requantize.rounding) {
             (Channels::High(_), Rounding::High) => Some((Rule::High, numbers)),
-            (Channels::Wide(words), Rounding::Double) if !IS_HIGH => {
-                // Sums are doubled, so that the high word of a product is what is rounded first.
+            (Channels::Wide(words), Rounding::Single | Rounding::Double) if !IS_HIGH => {
+                // Sums are doubled, so that the high word of a product is what is rounded first, or
+                // what the other bits are shifted out of.
                 let largest =
                     (1i32 << 30).checked_sub_unsigned(geometry.taps() as u32 * 128 * 128)?;
                 let (records, _) = words.as_chunks::<3>();
@@ -41,7 +42,11 @@ impl<'a> Finish<'a> {
                         && (-31..=-1).contains(&shift)
                 };
                 let fits = largest > 0 && records.all(fits);
-                fits.then_some((Rule::Double, numbers))
+                let rule = match requantize.rounding {
+                    Rounding::Double => Rule::Double,
+                    _ => Rule::Single,
+                };
+                fits.then_some((rule, numbers))
             }
             _ => None,
         }
@@ -96,7 +101,9 @@ impl<'a> Finish<'a> {
 pub(super) enum Rule {
     /// [`format::fixed::requantize_high`].
     High,
-    /// [`format::fixed::requantize_double`] to the right, for sums that may be doubled.
+    /// [`format::fixed::requantize_single`] to the right, for sums that may be doubled.
+    Single,
+    /// [`format::fixed::requantize_double`], likewise.
     Double,
 }
 
@@ -105,20 +112,33 @@ impl Rule {
     pub(super) fn record_words(self) -> usize {
         match self {
             Rule::High => 1,
-            Rule::Double => 3,
+            Rule::Single | Rule::Double => 3,
         }
     }
 }
 
-/// The output of a sum with bias by [`Rule::Double`], as the loops in assembly compute it.
-/// `record` is bias, multiplier, shift; limits are the lowest bytes of words.
+/// The output of a sum with bias by [`Rule::Single`] or [`Rule::Double`], as the loops in assembly
+/// compute it. `record` is bias, multiplier, shift; limits are the lowest bytes of words.
 #[cfg(not(all(armv7em, target_arch = "arm")))]
-pub(super) fn double_output(sum: i32, record: [u32; 3], zero_point: i32, limits: [u32; 2]) -> i8 {
+pub(super) fn wide_output(
+    rule: Rule,
+    sum: i32,
+    record: [u32; 3],
+    zero_point: i32,
+    limits: [u32; 2],
+) -> i8 {
     let [_, multiplier, shift] = record;
-    let scaled = super::dsp::multiply_high((sum as u32).wrapping_mul(2), multiplier) as i32;
-    // Halves away from zero: what is negative and half way is a little less.
-    let away = scaled + (scaled >> 31);
-    let halves = (away >> !shift) + 2 * zero_point + 1;
+    let twice = sum.wrapping_mul(2);
+    let scaled = match rule {
+        Rule::Double => {
+            let scaled = super::dsp::multiply_high(twice as u32, multiplier) as i32;
+            // Halves away from zero: what is negative and half way is a little less.
+            scaled + (scaled >> 31)
+        }
+        // Bits that are cut off cannot make a half of less than one.
+        _ => ((i64::from(twice) * i64::from(multiplier as i32)) >> 32) as i32,
+    };
+    let halves = (scaled >> !shift) + 2 * zero_point + 1;
     let byte = (halves >> 1).clamp(-128, 127) as i8;
     let [low, high] = limits.map(|limit| limit as i8);
     byte.max(low).min(high)
@@ -138,3 +158,37 @@ pub(super) fn high_output(sum: i32, multiplier: u32, zero_point: i32, limits: [u
 pub(super) fn packed(limit: i32) -> u32 {
     u32::from(limit as i8 as u8) * 0x0101_0101
 }
+
+/// The text that scales a doubled sum by [`Rule::Double`] before the last shift.
+#[cfg(all(armv7em, target_arch = "arm"))]
+macro_rules! scaled_double {
+    ($sum:literal, $multiplier:literal) => {
+        concat!(
+            "smmulr ",
+            $sum,
+            ", ",
+            $sum,
+            ", ",
+            $multiplier,
+            "\n",
+            "add ",
+            $sum,
+            ", ",
+            $sum,
+            ", ",
+            $sum,
+            ", asr #31\n",
+        )
+    };
+}
+
+/// The same by [`Rule::Single`].
+#[cfg(all(armv7em, target_arch = "arm"))]
+macro_rules! scaled_single {
+    ($sum:literal, $multiplier:literal) => {
+        concat!("smmul ", $sum, ", ", $sum, ", ", $multiplier, "\n")
+    };
+}
+
+#[cfg(all(armv7em, target_arch = "arm"))]
+pub(super) use {scaled_double, scaled_single};

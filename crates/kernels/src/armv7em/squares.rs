@@ -6,9 +6,9 @@ mod loops;
 #[cfg(not(all(armv7em, target_arch = "arm")))]
 mod model;
 #[cfg(all(armv7em, target_arch = "arm"))]
-use loops::{products, products_double, transform};
+use loops::{products, products_double, products_single, transform};
 #[cfg(not(all(armv7em, target_arch = "arm")))]
-use model::{products, products_double, transform};
+use model::{products, products_double, products_single, transform};
 
 use super::finish::{Finish, Rule, packed};
 use super::gather;
@@ -56,7 +56,7 @@ struct Products {
     is_limited: u32,
     /// Packed weights.
     weights: *const u32,
-    /// Records, one for each channel: packed ones, or three words each for [`products_double`].
+    /// Records, one for each channel: packed ones, or three words each for the others.
     records: *const u32,
     /// 0, and the number of channels: a multiple of four.
     channel: usize,
@@ -196,8 +196,9 @@ impl Task<'_> {
             });
             match rule {
                 Rule::High => products(&mut task),
+                Rule::Single if !IS_HIGH => products_single(&mut task),
                 Rule::Double if !IS_HIGH => products_double(&mut task),
-                Rule::Double => {}
+                Rule::Single | Rule::Double => {}
             }
         }
     }

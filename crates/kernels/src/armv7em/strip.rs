@@ -1,13 +1,13 @@
 //! The inner loop of depthwise convolutions: four channels at a time of one pixel after another.
 //!
 //! A block of four channels is a run of words: four biases, four words for each pair of taps as
-//! [`super::dsp::pair`] makes them, four multipliers. For [`strip_of_taps_double`] the last four are
+//! [`super::dsp::pair`] makes them, four multipliers. With records of three words the last four are
 //! the distance in bytes of the first channel's record, and three that nothing reads.
 
 #[cfg(all(armv7em, target_arch = "arm"))]
-pub(super) use hardware::{strip_of_taps, strip_of_taps_double};
+pub(super) use hardware::{strip_of_taps, strip_of_taps_double, strip_of_taps_single};
 #[cfg(not(all(armv7em, target_arch = "arm")))]
-pub(super) use model::{strip_of_taps, strip_of_taps_double};
+pub(super) use model::{strip_of_taps, strip_of_taps_double, strip_of_taps_single};
 
 /// Pairs of taps that the loop takes in one round.
 pub(super) const ROUND: usize = 5;
@@ -39,12 +39,13 @@ pub(super) struct Strip {
     pub(super) output_step: usize,
     /// Bytes from a pixel's last block to the next one's first: modulo 2^32.
     pub(super) back: usize,
-    /// The records of all channels, three words each: for [`strip_of_taps_double`].
+    /// The records of all channels, three words each: for rules other than that of the high word.
     pub(super) records: *const u32,
 }
 
 #[cfg(all(armv7em, target_arch = "arm"))]
 mod hardware {
+    use crate::armv7em::finish::{scaled_double, scaled_single};
     use core::arch::naked_asm;
 
     /// What turns the sums of a block with multipliers into bytes.
@@ -65,9 +66,9 @@ mod hardware {
         };
     }
 
-    /// The same with records of three words: rounded twice, halves away from zero.
-    macro_rules! double {
-        () => {
+    /// The same with records of three words, with the text that scales sums.
+    macro_rules! wide {
+        ($scaled:ident) => {
             concat!(
                 "ldr r8, [r2], #16\n",
                 "ldr r9, [r3, #48]\n",
@@ -76,23 +77,32 @@ mod hardware {
                 // Half steps, and half a step more.
                 "lsl.w r12, r12, #1\n",
                 "add.w r12, r12, #1\n",
-                double!(byte "r4", "4"),
-                double!(byte "r5", "16"),
-                double!(byte "r6", "28"),
-                double!(byte "r7", "40"),
+                wide!($scaled "r4", "4"),
+                wide!($scaled "r5", "16"),
+                wide!($scaled "r6", "28"),
+                wide!($scaled "r7", "40"),
             )
         };
-        (byte $sum:literal, $record:literal) => {
+        ($scaled:ident $sum:literal, $record:literal) => {
             concat!(
                 "ldrd r9, r10, [r8, #", $record, "]\n",
                 "mvn.w r10, r10\n",
                 "lsls ", $sum, ", ", $sum, ", #1\n",
-                "smmulr ", $sum, ", ", $sum, ", r9\n",
-                "add ", $sum, ", ", $sum, ", ", $sum, ", asr #31\n",
+                $scaled!($sum, "r9"),
                 "asr.w ", $sum, ", ", $sum, ", r10\n",
                 "add ", $sum, ", r12\n",
                 "ssat ", $sum, ", #8, ", $sum, ", asr #1\n",
             )
+        };
+    }
+    macro_rules! single {
+        () => {
+            wide!(scaled_single)
+        };
+    }
+    macro_rules! double {
+        () => {
+            wide!(scaled_double)
         };
     }
 
@@ -217,6 +227,10 @@ mod hardware {
         strip_of_taps, high
     );
     strip!(
+        /// As [`strip_of_taps`], with [`super::super::finish::Rule::Single`].
+        strip_of_taps_single, single
+    );
+    strip!(
         /// As [`strip_of_taps`], with [`super::super::finish::Rule::Double`].
         strip_of_taps_double, double
     );
@@ -225,7 +239,7 @@ mod hardware {
 #[cfg(not(all(armv7em, target_arch = "arm")))]
 mod model {
     use crate::armv7em::dsp::sums_of_taps;
-    use crate::armv7em::finish::{Rule, double_output, high_output};
+    use crate::armv7em::finish::{Rule, high_output, wide_output};
 
     /// Computes every channel of every pixel.
     ///
@@ -236,6 +250,16 @@ mod model {
     pub(in crate::armv7em) unsafe fn strip_of_taps(strip: &mut super::Strip) {
         // SAFETY: the caller's promise.
         unsafe { strip_by(strip, Rule::High) }
+    }
+
+    /// As [`strip_of_taps`], with [`Rule::Single`].
+    ///
+    /// # Safety
+    ///
+    /// As there; blocks have distances of records.
+    pub(in crate::armv7em) unsafe fn strip_of_taps_single(strip: &mut super::Strip) {
+        // SAFETY: the caller's promise.
+        unsafe { strip_by(strip, Rule::Single) }
     }
 
     /// As [`strip_of_taps`], with [`Rule::Double`].
@@ -267,10 +291,10 @@ mod model {
                                 let multiplier = words.add(i).read();
                                 high_output(sum, multiplier, strip.zero_point, limits)
                             }
-                            Rule::Double => {
+                            Rule::Single | Rule::Double => {
                                 let first = strip.records.byte_add(words.read() as usize);
                                 let record = first.cast::<[u32; 3]>().add(i).read();
-                                double_output(sum, record, strip.zero_point, limits)
+                                wide_output(rule, sum, record, strip.zero_point, limits)
                             }
                         };
                         strip.output.wrapping_add(at).add(i).write(value);

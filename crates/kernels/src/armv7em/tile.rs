@@ -6,15 +6,17 @@
 
 #[cfg(all(armv7em, target_arch = "arm"))]
 pub(super) use hardware::{
-    tile_of_channels, tile_of_channels_double, tile_of_narrow_channels,
-    tile_of_narrow_channels_double, tile_of_pixels, tile_of_pixels_double,
+    tile_of_channels, tile_of_channels_double, tile_of_channels_single, tile_of_narrow_channels,
+    tile_of_narrow_channels_double, tile_of_narrow_channels_single, tile_of_pixels,
+    tile_of_pixels_double, tile_of_pixels_single,
 };
 #[cfg(not(all(armv7em, target_arch = "arm")))]
 mod model;
 #[cfg(not(all(armv7em, target_arch = "arm")))]
 pub(super) use model::{
-    tile_of_channels, tile_of_channels_double, tile_of_narrow_channels,
-    tile_of_narrow_channels_double, tile_of_pixels, tile_of_pixels_double,
+    tile_of_channels, tile_of_channels_double, tile_of_channels_single, tile_of_narrow_channels,
+    tile_of_narrow_channels_double, tile_of_narrow_channels_single, tile_of_pixels,
+    tile_of_pixels_double, tile_of_pixels_single,
 };
 
 /// Four pixels. The order is known to the loop's text.
@@ -43,7 +45,7 @@ pub(super) struct Pixels {
     /// Rows of weights, one for each channel, one behind the other.
     pub(super) weights: *const i8,
     /// Records, one for each channel, at least one: packed ones, or three words each for
-    /// [`tile_of_pixels_double`].
+    /// [`tile_of_pixels_single`] and [`tile_of_pixels_double`].
     pub(super) records: *const u32,
 }
 
@@ -69,7 +71,7 @@ pub(super) struct Channels<T> {
     /// Rows of weights, one for each channel, one behind the other.
     pub(super) weights: *const i8,
     /// Records, one for each channel, at least four: packed ones, or three words each for
-    /// [`tile_of_channels_double`].
+    /// [`tile_of_channels_single`] and [`tile_of_channels_double`].
     pub(super) records: *const u32,
     /// Where the first channel goes.
     pub(super) output: *mut i8,
@@ -100,6 +102,7 @@ impl<T> Channels<T> {
 
 #[cfg(all(armv7em, target_arch = "arm"))]
 mod hardware {
+    use crate::armv7em::finish::{scaled_double, scaled_single};
     use core::arch::naked_asm;
 
     /// What a channel of packed records begins with, and what turns its sums into bytes.
@@ -131,12 +134,12 @@ mod hardware {
         };
     }
 
-    /// The same for records of three words: rounded twice, halves away from zero.
-    macro_rules! double {
-        (bias) => {
+    /// The same for records of three words, with the text that scales sums.
+    macro_rules! wide {
+        ($scaled:ident bias) => {
             concat!("ldr r4, [lr], #12\n", "ldrd r0, r2, [r3, #16]\n")
         };
-        (bytes) => {
+        ($scaled:ident bytes) => {
             concat!(
                 "ldrd r12, r2, [lr, #-8]\n",
                 "ldr r0, [r3, #36]\n",
@@ -144,21 +147,30 @@ mod hardware {
                 // Half steps, and half a step more.
                 "lsls r0, r0, #1\n",
                 "adds r0, #1\n",
-                double!(byte "r4"),
-                double!(byte "r5"),
-                double!(byte "r6"),
-                double!(byte "r7"),
+                wide!($scaled byte "r4"),
+                wide!($scaled byte "r5"),
+                wide!($scaled byte "r6"),
+                wide!($scaled byte "r7"),
             )
         };
-        (byte $sum:literal) => {
+        ($scaled:ident byte $sum:literal) => {
             concat!(
                 "lsls ", $sum, ", ", $sum, ", #1\n",
-                "smmulr ", $sum, ", ", $sum, ", r12\n",
-                "add ", $sum, ", ", $sum, ", ", $sum, ", asr #31\n",
+                $scaled!($sum, "r12"),
                 "asrs ", $sum, ", r2\n",
                 "add ", $sum, ", r0\n",
                 "ssat ", $sum, ", #8, ", $sum, ", asr #1\n",
             )
+        };
+    }
+    macro_rules! single {
+        ($part:ident) => {
+            wide!(scaled_single $part)
+        };
+    }
+    macro_rules! double {
+        ($part:ident) => {
+            wide!(scaled_double $part)
         };
     }
 
@@ -271,6 +283,10 @@ mod hardware {
         tile_of_pixels, high
     );
     pixels!(
+        /// As [`tile_of_pixels`], with [`super::super::finish::Rule::Single`].
+        tile_of_pixels_single, single
+    );
+    pixels!(
         /// As [`tile_of_pixels`], with [`super::super::finish::Rule::Double`].
         tile_of_pixels_double, double
     );
@@ -304,17 +320,16 @@ mod hardware {
         };
     }
 
-    /// The same for records of three words: rounded twice, halves away from zero.
-    macro_rules! double_channels {
-        (bytes) => {
+    /// The same for records of three words, with the text that scales sums.
+    macro_rules! wide_channels {
+        ($scaled:ident bytes) => {
             concat!(
                 ".macro row_finish sum\n",
                 "ldm r12!, {{r8, r9, r10}}\n",
                 "add \\sum, r8\n",
                 "mvn.w r10, r10\n",
                 "lsls \\sum, \\sum, #1\n",
-                "smmulr \\sum, \\sum, r9\n",
-                "add \\sum, \\sum, \\sum, asr #31\n",
+                $scaled!("\\sum", "r9"),
                 "asr.w \\sum, \\sum, r10\n",
                 "add \\sum, r2\n",
                 "ssat \\sum, #8, \\sum, asr #1\n",
@@ -330,8 +345,18 @@ mod hardware {
                 ".purgem row_finish\n",
             )
         };
-        (advance) => {
+        ($scaled:ident advance) => {
             "add.w r1, r1, r5, lsl #2\nadd.w r1, r1, r5, lsl #3\n"
+        };
+    }
+    macro_rules! single_channels {
+        ($part:ident) => {
+            wide_channels!(scaled_single $part)
+        };
+    }
+    macro_rules! double_channels {
+        ($part:ident) => {
+            wide_channels!(scaled_double $part)
         };
     }
 
@@ -452,12 +477,21 @@ mod hardware {
         tile_of_channels, u32, high_channels, "ldrd r10, r11, [r0], #8"
     );
     channels!(
+        /// As [`tile_of_channels`], with [`super::super::finish::Rule::Single`].
+        tile_of_channels_single, u32, single_channels, "ldrd r10, r11, [r0], #8"
+    );
+    channels!(
         /// As [`tile_of_channels`], with [`super::super::finish::Rule::Double`].
         tile_of_channels_double, u32, double_channels, "ldrd r10, r11, [r0], #8"
     );
     channels!(
         /// As [`tile_of_channels`], with inputs as they are. All steps are whole.
         tile_of_narrow_channels, i8, high_channels,
+        "ldr r11, [r0], #4", "sxtb16 r10, r11", "sxtb16 r11, r11, ror #8"
+    );
+    channels!(
+        /// As [`tile_of_narrow_channels`], with [`super::super::finish::Rule::Single`].
+        tile_of_narrow_channels_single, i8, single_channels,
         "ldr r11, [r0], #4", "sxtb16 r10, r11", "sxtb16 r11, r11, ror #8"
     );
     channels!(

@@ -5,6 +5,7 @@
 //! second one added to the first, the one less the other is twice the first less that.
 
 use super::{Inputs, Products};
+use crate::armv7em::finish::{scaled_double, scaled_single};
 use core::arch::naked_asm;
 
 /// The text of a column under two squares from the pixels at r0 on, and of a row of both of them.
@@ -150,12 +151,12 @@ macro_rules! high {
     };
 }
 
-/// The same for a record of three words: rounded twice, halves away from zero.
-macro_rules! double {
-    (record) => {
+/// The same for a record of three words, with the text that scales sums.
+macro_rules! wide {
+    ($scaled:ident record) => {
         "ldrd r2, r12, [lr], #12\n"
     };
-    (bytes) => {
+    ($scaled:ident bytes) => {
         concat!(
             "ldr r8, [lr, #-4]\n",
             "ldr.w r9, [r3, #52]\n",
@@ -163,21 +164,30 @@ macro_rules! double {
             // Half steps, and half a step more.
             "lsl.w r9, r9, #1\n",
             "add.w r9, r9, #1\n",
-            double!(byte "r4"),
-            double!(byte "r5"),
-            double!(byte "r6"),
-            double!(byte "r7"),
+            wide!($scaled byte "r4"),
+            wide!($scaled byte "r5"),
+            wide!($scaled byte "r6"),
+            wide!($scaled byte "r7"),
         )
     };
-    (byte $sum:literal) => {
+    ($scaled:ident byte $sum:literal) => {
         concat!(
             "lsls ", $sum, ", ", $sum, ", #1\n",
-            "smmulr ", $sum, ", ", $sum, ", r12\n",
-            "add ", $sum, ", ", $sum, ", ", $sum, ", asr #31\n",
+            $scaled!($sum, "r12"),
             "asr.w ", $sum, ", ", $sum, ", r8\n",
             "add ", $sum, ", r9\n",
             "ssat ", $sum, ", #8, ", $sum, ", asr #1\n",
         )
+    };
+}
+macro_rules! single {
+    ($part:ident) => {
+        wide!(scaled_single $part)
+    };
+}
+macro_rules! double {
+    ($part:ident) => {
+        wide!(scaled_double $part)
     };
 }
 
@@ -369,6 +379,10 @@ macro_rules! products {
 products!(
     /// All channels of two squares.
     products, high
+);
+products!(
+    /// As [`products`], with [`super::super::finish::Rule::Single`].
+    products_single, single
 );
 products!(
     /// As [`products`], with [`super::super::finish::Rule::Double`].

@@ -2,7 +2,7 @@
 
 use super::{COLUMNS, Inputs, Products};
 use crate::armv7em::dsp::{multiply_add, widen_even, widen_odd};
-use crate::armv7em::finish::{Rule, double_output, high_output};
+use crate::armv7em::finish::{Rule, high_output, wide_output};
 use crate::armv7em::packing::{BLOCK, TOGETHER};
 use crate::squares::{REACH, SIDE};
 
@@ -59,6 +59,16 @@ pub(super) unsafe fn transform(inputs: &Inputs) {
 pub(super) unsafe fn products(task: &mut Products) {
     // SAFETY: the caller's promise.
     unsafe { products_by(task, Rule::High) }
+}
+
+/// As [`products`], with [`Rule::Single`].
+///
+/// # Safety
+///
+/// As there.
+pub(super) unsafe fn products_single(task: &mut Products) {
+    // SAFETY: the caller's promise.
+    unsafe { products_by(task, Rule::Single) }
 }
 
 /// As [`products`], with [`Rule::Double`].
@@ -184,11 +194,11 @@ unsafe fn finish(task: &Products, rule: Rule, channel: usize, sum: i32) -> i8 {
             let multiplier = (record & 0xFFF) << task.multiplier_shift;
             high_output(sum.wrapping_add(bias), multiplier, task.zero_point, limits)
         }
-        Rule::Double => {
+        Rule::Single | Rule::Double => {
             // SAFETY: as above.
             let record = unsafe { first.cast::<[u32; 3]>().read() };
             let sum = sum.wrapping_add(record[0] as i32);
-            double_output(sum, record, task.zero_point, limits)
+            wide_output(rule, sum, record, task.zero_point, limits)
         }
     }
 }

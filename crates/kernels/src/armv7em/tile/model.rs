@@ -2,7 +2,7 @@
 
 use super::{Channels, Pixels};
 use crate::armv7em::dsp::{sum_of_pixel, sums_of_pixels, widen_even, widen_odd};
-use crate::armv7em::finish::{Rule, double_output, high_output};
+use crate::armv7em::finish::{Rule, high_output, wide_output};
 
 /// Every channel of four pixels.
 ///
@@ -13,6 +13,16 @@ use crate::armv7em::finish::{Rule, double_output, high_output};
 pub(in crate::armv7em) unsafe fn tile_of_pixels(tile: &mut Pixels) {
     // SAFETY: the caller's promise.
     unsafe { tile_by(tile, Rule::High) }
+}
+
+/// As [`tile_of_pixels`], with [`Rule::Single`].
+///
+/// # Safety
+///
+/// As there.
+pub(in crate::armv7em) unsafe fn tile_of_pixels_single(tile: &mut Pixels) {
+    // SAFETY: the caller's promise.
+    unsafe { tile_by(tile, Rule::Single) }
 }
 
 /// As [`tile_of_pixels`], with [`Rule::Double`].
@@ -36,7 +46,7 @@ unsafe fn tile_by(tile: &mut Pixels, rule: Rule) {
             let record = tile.records.read();
             let bias = match rule {
                 Rule::High => ((record as i32) >> 12) << tile.bias_shift,
-                Rule::Double => record as i32,
+                Rule::Single | Rule::Double => record as i32,
             };
             let mut sums = [bias; 4];
             sums_of_pixels(tile.inputs, weights, tile.steps, &mut sums);
@@ -56,9 +66,9 @@ unsafe fn tile_by(tile: &mut Pixels, rule: Rule) {
                         let multiplier = (record & 0xFFF) << tile.multiplier_shift;
                         high_output(sum, multiplier, tile.zero_point, limits)
                     }
-                    Rule::Double => {
+                    Rule::Single | Rule::Double => {
                         let record = tile.records.cast::<[u32; 3]>().read();
-                        double_output(sum, record, tile.zero_point, limits)
+                        wide_output(rule, sum, record, tile.zero_point, limits)
                     }
                 });
                 *output = output.add(1);
@@ -79,6 +89,16 @@ pub(in crate::armv7em) unsafe fn tile_of_channels(tile: &mut Channels<u32>) {
     unsafe { channels_by(tile, Rule::High) }
 }
 
+/// As [`tile_of_channels`], with [`Rule::Single`].
+///
+/// # Safety
+///
+/// As there.
+pub(in crate::armv7em) unsafe fn tile_of_channels_single(tile: &mut Channels<u32>) {
+    // SAFETY: the caller's promise.
+    unsafe { channels_by(tile, Rule::Single) }
+}
+
 /// As [`tile_of_channels`], with [`Rule::Double`].
 ///
 /// # Safety
@@ -97,6 +117,16 @@ pub(in crate::armv7em) unsafe fn tile_of_channels_double(tile: &mut Channels<u32
 pub(in crate::armv7em) unsafe fn tile_of_narrow_channels(tile: &mut Channels<i8>) {
     // SAFETY: the caller's promise.
     unsafe { narrow_channels_by(tile, Rule::High) }
+}
+
+/// As [`tile_of_narrow_channels`], with [`Rule::Single`].
+///
+/// # Safety
+///
+/// As there.
+pub(in crate::armv7em) unsafe fn tile_of_narrow_channels_single(tile: &mut Channels<i8>) {
+    // SAFETY: the caller's promise.
+    unsafe { narrow_channels_by(tile, Rule::Single) }
 }
 
 /// As [`tile_of_narrow_channels`], with [`Rule::Double`].
@@ -120,7 +150,7 @@ unsafe fn channels_by(tile: &Channels<u32>, rule: Rule) {
             let weights = tile.weights.add(channel * tile.taps);
             let bias = match rule {
                 Rule::High => (record.read() as i32 >> 12).wrapping_mul(tile.bias_factor as i32),
-                Rule::Double => record.read() as i32,
+                Rule::Single | Rule::Double => record.read() as i32,
             };
             let mut sum = sum_of_pixel(tile.inputs, weights, tile.steps, bias);
             if tile.back != 0 {
@@ -133,9 +163,9 @@ unsafe fn channels_by(tile: &Channels<u32>, rule: Rule) {
                     let multiplier = (record.read() & 0xFFF) << tile.multiplier_shift;
                     high_output(sum, multiplier, tile.zero_point, limits)
                 }
-                Rule::Double => {
+                Rule::Single | Rule::Double => {
                     let record = record.cast::<[u32; 3]>().read();
-                    double_output(sum, record, tile.zero_point, limits)
+                    wide_output(rule, sum, record, tile.zero_point, limits)
                 }
             };
             tile.output.add(channel).write(value);

@@ -52,8 +52,7 @@ pub(super) fn run(run: &Run<'_>) {
 #[cfg(feature = "host")]
 pub fn pack(node: &Node<'_>) -> Option<std::vec::Vec<u8>> {
     let geometry = geometry(node)?;
-    let has_rule = super::requantize(node, DType::I8).rounding != format::fixed::Rounding::Single;
-    if !has_rule || !kernels::i8::conv_2d_packed_is_worth(&geometry, ARCHITECTURE) {
+    if !kernels::i8::conv_2d_packed_is_worth(&geometry, ARCHITECTURE) {
         return None;
     }
     let bytes = kernels::i8::conv_2d_packed_bytes(&geometry, ARCHITECTURE);
