@@ -136,7 +136,7 @@ fn squares(geometry: &Geometry, architecture: Architecture) -> Option<armv7em::S
 /// [`Binding::prepared`](crate::Binding::prepared), where it [takes](TAKES_PACKED) such.
 pub fn conv_2d_packed(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
-    if armv7em::i8::conv_2d_squares::<false>(operands).is_some() {
+    if armv7em::i8::conv_2d_packed(operands).is_some() {
         return;
     }
     conv_2d(operands);
@@ -146,7 +146,7 @@ pub fn conv_2d_packed(operands: &Conv2dI8<'_>) {
 /// packed weights nothing is computed.
 pub fn conv_2d_squares(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
-    let _ = armv7em::i8::conv_2d_squares::<true>(operands);
+    let _ = armv7em::i8::conv_2d_squares(operands);
     #[cfg(not(armv7em))]
     conv_2d(operands);
 }
@@ -193,6 +193,10 @@ pub enum Conv2dLoops {
     Dense,
     /// [`conv_2d_depthwise`].
     Depthwise,
+    /// [`conv_2d_single`].
+    Single,
+    /// [`conv_2d_double`].
+    Double,
     /// [`conv_2d`] alone.
     Any,
 }
@@ -202,7 +206,8 @@ impl Conv2dLoops {
     pub fn of(geometry: &Geometry, rounding: Rounding) -> Self {
         match rounding {
             Rounding::High => armv7em::conv_2d_loops(geometry),
-            Rounding::Single | Rounding::Double => Conv2dLoops::Any,
+            Rounding::Single => Conv2dLoops::Single,
+            Rounding::Double => Conv2dLoops::Double,
         }
     }
 }
@@ -221,6 +226,22 @@ pub fn conv_2d_dense(operands: &Conv2dI8<'_>) {
 pub fn conv_2d_depthwise(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
     armv7em::i8::conv_2d_depthwise(operands);
+    #[cfg(not(armv7em))]
+    conv_2d(operands);
+}
+
+/// As [`conv_2d`], where [`Conv2dLoops::of`] says `Single`: loops for other rules are not linked.
+pub fn conv_2d_single(operands: &Conv2dI8<'_>) {
+    #[cfg(armv7em)]
+    armv7em::i8::conv_2d_single(operands);
+    #[cfg(not(armv7em))]
+    conv_2d(operands);
+}
+
+/// As [`conv_2d_single`], where it says `Double`.
+pub fn conv_2d_double(operands: &Conv2dI8<'_>) {
+    #[cfg(armv7em)]
+    armv7em::i8::conv_2d_double(operands);
     #[cfg(not(armv7em))]
     conv_2d(operands);
 }

@@ -94,6 +94,8 @@ fn convolution(node: &Node<'_>, constants: &Constants) -> Option<(ConvolutionNod
     let kernel = match (input.dtype, loops) {
         (DType::I8, Conv2dLoops::Dense) => DENSE,
         (DType::I8, Conv2dLoops::Depthwise) => "program::i8_kernels::conv_2d_depthwise",
+        (DType::I8, Conv2dLoops::Single) => "program::i8_kernels::conv_2d_single",
+        (DType::I8, Conv2dLoops::Double) => "program::i8_kernels::conv_2d_double",
         (DType::I8, Conv2dLoops::Any) => "program::i8_kernels::conv_2d",
         _ => "program::i16_kernels::conv_2d",
     };

@@ -196,7 +196,7 @@ fn packed_weights_are_apart() {
         ),
         (
             Rounding::Double,
-            "conv_2d, program::i8_kernels::conv_2d_packed",
+            "conv_2d_double, program::i8_kernels::conv_2d_packed",
             "&WEIGHTS.0",
         ),
     ] {

@@ -2,7 +2,7 @@
 //! pixel. Inputs are widened once for all channels; weights are widened where they are used.
 
 use super::dsp::{sum_of_pixel, sums_of_pixels};
-use super::finish::{Finish, Rule, packed};
+use super::finish::{Finish, Rule, packed, rules};
 use super::gather;
 use super::plan::{PIXELS, is_in_place, is_narrow, places, window_bytes};
 use super::tile::{
@@ -14,7 +14,7 @@ use crate::Conv2dI8;
 use core::cell::Cell;
 
 /// A convolution whose operands have the sizes of its geometry.
-struct Gathered<'a, const IS_HIGH: bool> {
+struct Gathered<'a, const RULES: u8> {
     operands: &'a Conv2dI8<'a>,
     finish: Finish<'a>,
     /// The rule of the loops in assembly, with zero point and limits, where there are such.
@@ -27,20 +27,20 @@ struct Gathered<'a, const IS_HIGH: bool> {
     group_outputs: usize,
 }
 
-/// Computes the whole output; with `IS_HIGH` only where outputs are high words.
+/// Computes the whole output; where its rule is one of [`rules`].
 ///
 /// # Safety
 ///
 /// Operands and channel records have the geometry's sizes, and `scratch` has
 /// [`super::plan::conv_2d_scratch_bytes`], aligned to words.
-pub(super) unsafe fn multiply<const IS_HIGH: bool>(operands: &Conv2dI8<'_>, scratch: *mut u32) {
+pub(super) unsafe fn multiply<const RULES: u8>(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     let geometry = &operands.geometry;
     let pixels = geometry.output[0] * geometry.output[1];
     let widened = window_bytes(geometry) / 2 * places(geometry);
     let finish = Finish::new(operands);
-    let gathered = Gathered::<IS_HIGH> {
+    let gathered = Gathered::<RULES> {
         operands,
-        rule: finish.rule::<IS_HIGH>(geometry),
+        rule: finish.rule::<RULES>(geometry),
         finish,
         inputs: scratch,
         window: scratch.wrapping_add(widened).cast(),
@@ -79,7 +79,7 @@ pub(super) unsafe fn multiply<const IS_HIGH: bool>(operands: &Conv2dI8<'_>, scra
     }
 }
 
-impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
+impl<const RULES: u8> Gathered<'_, RULES> {
     /// Widens the window of a pixel.
     ///
     /// # Safety
@@ -131,7 +131,7 @@ impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
             .as_ptr()
             .wrapping_add(from * self.taps);
         let Some((rule, [zero_point, low, high])) = self.rule else {
-            if !IS_HIGH {
+            if RULES != rules::HIGH {
                 // SAFETY: the caller's promise.
                 unsafe { self.pixels_by_any_rule(&outputs, weights, from) };
             }
@@ -159,10 +159,10 @@ impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
         // outputs are those of the group's channels.
         unsafe {
             match rule {
-                Rule::High => tile_of_pixels(&mut tile),
-                Rule::Single if !IS_HIGH => tile_of_pixels_single(&mut tile),
-                Rule::Double if !IS_HIGH => tile_of_pixels_double(&mut tile),
-                Rule::Single | Rule::Double => {}
+                Rule::High if RULES & rules::HIGH != 0 => tile_of_pixels(&mut tile),
+                Rule::Single if RULES & rules::SINGLE != 0 => tile_of_pixels_single(&mut tile),
+                Rule::Double if RULES & rules::DOUBLE != 0 => tile_of_pixels_double(&mut tile),
+                _ => {}
             }
         }
     }
@@ -207,7 +207,7 @@ impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
             .wrapping_add(from * self.taps);
         let is_narrow = is_narrow(&self.operands.geometry);
         let Some((rule, [zero_point, low, high])) = self.rule else {
-            if !IS_HIGH {
+            if RULES != rules::HIGH {
                 // SAFETY: the caller's promise.
                 unsafe { self.pixel_by_any_rule(output, weights, from, is_narrow) };
             }
@@ -234,17 +234,23 @@ impl<const IS_HIGH: bool> Gathered<'_, IS_HIGH> {
         // are those of the group's channels. A narrow window is the whole input.
         unsafe {
             match (rule, is_narrow) {
-                (Rule::High, false) => tile_of_channels(&mut tile),
-                (Rule::High, true) => tile_of_narrow_channels(&mut tile.with(input)),
-                (Rule::Single, false) if !IS_HIGH => tile_of_channels_single(&mut tile),
-                (Rule::Single, true) if !IS_HIGH => {
+                (Rule::High, false) if RULES & rules::HIGH != 0 => tile_of_channels(&mut tile),
+                (Rule::High, true) if RULES & rules::HIGH != 0 => {
+                    tile_of_narrow_channels(&mut tile.with(input));
+                }
+                (Rule::Single, false) if RULES & rules::SINGLE != 0 => {
+                    tile_of_channels_single(&mut tile)
+                }
+                (Rule::Single, true) if RULES & rules::SINGLE != 0 => {
                     tile_of_narrow_channels_single(&mut tile.with(input));
                 }
-                (Rule::Double, false) if !IS_HIGH => tile_of_channels_double(&mut tile),
-                (Rule::Double, true) if !IS_HIGH => {
+                (Rule::Double, false) if RULES & rules::DOUBLE != 0 => {
+                    tile_of_channels_double(&mut tile)
+                }
+                (Rule::Double, true) if RULES & rules::DOUBLE != 0 => {
                     tile_of_narrow_channels_double(&mut tile.with(input));
                 }
-                (Rule::Single | Rule::Double, _) => {}
+                _ => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Depthwise convolutions: four channels of a pixel, two taps in one multiplication.
 
 use super::dsp::{pair, sums_of_taps};
-use super::finish::{Finish, Rule, packed};
+use super::finish::{Finish, Rule, packed, rules};
 use super::gather::fill;
 use super::plan::{DEPTHWISE_TAPS_MAX, block_words, blocks_bytes, part_channels, tap_pairs};
 use super::strip::{ROUND, Strip, strip_of_taps, strip_of_taps_double, strip_of_taps_single};
@@ -9,7 +9,7 @@ use crate::Conv2dI8;
 use crate::scalar::{position, taps_inside};
 use core::ops::Range;
 
-struct Depthwise<'a, const IS_HIGH: bool> {
+struct Depthwise<'a, const RULES: u8> {
     operands: &'a Conv2dI8<'a>,
     finish: Finish<'a>,
     /// The rule of the loop in assembly, with zero point and limits, where there is such.
@@ -27,21 +27,21 @@ struct Depthwise<'a, const IS_HIGH: bool> {
 /// The addresses of the taps of a pixel, for the first channel, and a pair of nulls.
 type Taps = [*const i8; DEPTHWISE_TAPS_MAX + 2];
 
-/// Computes the whole output; with `IS_HIGH` only where outputs are high words.
+/// Computes the whole output; where its rule is one of [`rules`].
 ///
 /// # Safety
 ///
 /// Operands and channel records have the geometry's sizes, with at least four channels and at
 /// most [`DEPTHWISE_TAPS_MAX`] taps; `scratch` has [`super::plan::conv_2d_scratch_bytes`],
 /// aligned to words.
-pub(super) unsafe fn multiply<const IS_HIGH: bool>(operands: &Conv2dI8<'_>, scratch: *mut u32) {
+pub(super) unsafe fn multiply<const RULES: u8>(operands: &Conv2dI8<'_>, scratch: *mut u32) {
     let geometry = &operands.geometry;
     let (all, part) = (geometry.input[2], part_channels(geometry));
     let zeros: *mut i8 = scratch.wrapping_add(blocks_bytes(geometry) / 4).cast();
     let finish = Finish::new(operands);
-    let mut depthwise = Depthwise::<IS_HIGH> {
+    let mut depthwise = Depthwise::<RULES> {
         operands,
-        rule: finish.rule::<IS_HIGH>(geometry),
+        rule: finish.rule::<RULES>(geometry),
         finish,
         channels: 0..part,
         blocks: scratch,
@@ -73,7 +73,7 @@ fn inside(operands: &Conv2dI8<'_>) -> [usize; 2] {
     [first, end.unwrap_or(geometry.output[1])]
 }
 
-impl<const IS_HIGH: bool> Depthwise<'_, IS_HIGH> {
+impl<const RULES: u8> Depthwise<'_, RULES> {
     /// Writes the blocks of the channels. The last four may begin among those of the block before.
     ///
     /// # Safety
@@ -114,7 +114,7 @@ impl<const IS_HIGH: bool> Depthwise<'_, IS_HIGH> {
                     records.map(|(_, multiplier)| multiplier),
                 )
             }
-            Some((rule, _)) if !IS_HIGH => {
+            Some((rule, _)) if RULES != rules::HIGH => {
                 let biases = [0, 1, 2, 3].map(|i| self.finish.bias(channel + i));
                 let distance = channel * rule.record_words() * size_of::<u32>();
                 (biases, [distance as u32, 0, 0, 0])
@@ -196,7 +196,11 @@ impl<const IS_HIGH: bool> Depthwise<'_, IS_HIGH> {
         let output = output.wrapping_add(pixel * channels + self.channels.start);
         let step = geometry.window.stride[1] * channels;
         let Some((rule, [zero_point, low, high])) = self.rule else {
-            let any = if IS_HIGH { 0..0 } else { 0..pixels };
+            let any = if RULES == rules::HIGH {
+                0..0
+            } else {
+                0..pixels
+            };
             for i in any {
                 // SAFETY: the caller's promise.
                 unsafe { self.pixel(output.wrapping_add(i * channels), taps, i * step) };
@@ -222,10 +226,10 @@ impl<const IS_HIGH: bool> Depthwise<'_, IS_HIGH> {
         // SAFETY: the taps have every channel of every pixel, and there are blocks for them.
         unsafe {
             match rule {
-                Rule::High => strip_of_taps(&mut strip),
-                Rule::Single if !IS_HIGH => strip_of_taps_single(&mut strip),
-                Rule::Double if !IS_HIGH => strip_of_taps_double(&mut strip),
-                Rule::Single | Rule::Double => {}
+                Rule::High if RULES & rules::HIGH != 0 => strip_of_taps(&mut strip),
+                Rule::Single if RULES & rules::SINGLE != 0 => strip_of_taps_single(&mut strip),
+                Rule::Double if RULES & rules::DOUBLE != 0 => strip_of_taps_double(&mut strip),
+                _ => {}
             }
         }
     }

@@ -20,16 +20,17 @@ impl<'a> Finish<'a> {
 
     /// The rule that loops in assembly compute, with zero point and limits; `None` where there is
     /// no such loop.
-    /// With `IS_HIGH` it is [`Rule::High`] or none, and other loops need not be linked.
-    pub(super) fn rule<const IS_HIGH: bool>(
-        &self,
-        geometry: &Geometry,
-    ) -> Option<(Rule, [i32; 3])> {
+    /// It is one of `RULES` (see [`rules`]) or none: loops for others need not be linked.
+    pub(super) fn rule<const RULES: u8>(&self, geometry: &Geometry) -> Option<(Rule, [i32; 3])> {
         let requantize = &self.requantize;
         let numbers = [requantize.zero_point, requantize.min, requantize.max].map(i32::from);
         match (self.channels, requantize.rounding) {
-            (Channels::High(_), Rounding::High) => Some((Rule::High, numbers)),
-            (Channels::Wide(words), Rounding::Single | Rounding::Double) if !IS_HIGH => {
+            (Channels::High(_), Rounding::High) if RULES & rules::HIGH != 0 => {
+                Some((Rule::High, numbers))
+            }
+            (Channels::Wide(words), Rounding::Single | Rounding::Double)
+                if RULES != rules::HIGH =>
+            {
                 // Sums are doubled, so that the high word of a product is what is rounded first, or
                 // what the other bits are shifted out of.
                 let largest =
@@ -42,11 +43,11 @@ impl<'a> Finish<'a> {
                         && (-31..=-1).contains(&shift)
                 };
                 let fits = largest > 0 && records.all(fits);
-                let rule = match requantize.rounding {
-                    Rounding::Double => Rule::Double,
-                    _ => Rule::Single,
+                let (rule, is_linked) = match requantize.rounding {
+                    Rounding::Double => (Rule::Double, RULES & rules::DOUBLE != 0),
+                    _ => (Rule::Single, RULES & rules::SINGLE != 0),
                 };
-                fits.then_some((rule, numbers))
+                (fits && is_linked).then_some((rule, numbers))
             }
             _ => None,
         }
@@ -94,6 +95,15 @@ impl<'a> Finish<'a> {
         self.channels
             .finish(&self.requantize, channel, sum.wrapping_add(bias))
     }
+}
+
+/// Sets of rules, for functions that link no loops of others: bits of each. With other rules than
+/// [`HIGH`](rules::HIGH) there is plain Rust besides, for records that loops do not take.
+pub(super) mod rules {
+    pub(in crate::armv7em) const HIGH: u8 = 1;
+    pub(in crate::armv7em) const SINGLE: u8 = 2;
+    pub(in crate::armv7em) const DOUBLE: u8 = 4;
+    pub(in crate::armv7em) const ALL: u8 = HIGH | SINGLE | DOUBLE;
 }
 
 /// A rule that there are loops in assembly for.

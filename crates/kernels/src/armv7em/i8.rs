@@ -1,6 +1,7 @@
 //! int8 kernels: sizes are compared with the geometry before any loop runs.
 
 pub(crate) use super::add::add;
+use super::finish::rules;
 use super::packing::Squares;
 use super::plan::{Kind, conv_2d_scratch_bytes};
 use super::{conv, depthwise, squares};
@@ -47,7 +48,7 @@ fn check(operands: &Conv2dI8<'_>) -> Option<(Kind, *mut u32)> {
 pub(crate) fn conv_2d_dense(operands: &Conv2dI8<'_>) {
     if let Some((Kind::Gathered, scratch)) = check(operands) {
         // SAFETY: `check` compared the sizes with the geometry.
-        unsafe { conv::multiply::<true>(operands, scratch) };
+        unsafe { conv::multiply::<{ rules::HIGH }>(operands, scratch) };
     }
 }
 
@@ -55,31 +56,53 @@ pub(crate) fn conv_2d_dense(operands: &Conv2dI8<'_>) {
 pub(crate) fn conv_2d_depthwise(operands: &Conv2dI8<'_>) {
     if let Some((Kind::Depthwise, scratch)) = check(operands) {
         // SAFETY: `check` compared the sizes with the geometry.
-        unsafe { depthwise::multiply::<true>(operands, scratch) };
+        unsafe { depthwise::multiply::<{ rules::HIGH }>(operands, scratch) };
     }
 }
 
 /// See [`crate::i8::conv_2d`].
 pub(crate) fn conv_2d(operands: &Conv2dI8<'_>) {
+    conv_2d_by::<{ rules::ALL }>(operands);
+}
+
+/// See [`crate::i8::conv_2d_single`].
+pub(crate) fn conv_2d_single(operands: &Conv2dI8<'_>) {
+    conv_2d_by::<{ rules::SINGLE }>(operands);
+}
+
+/// See [`crate::i8::conv_2d_double`].
+pub(crate) fn conv_2d_double(operands: &Conv2dI8<'_>) {
+    conv_2d_by::<{ rules::DOUBLE }>(operands);
+}
+
+fn conv_2d_by<const RULES: u8>(operands: &Conv2dI8<'_>) {
     // SAFETY: `check` compared the sizes with the geometry.
     unsafe {
         match check(operands) {
-            Some((Kind::Gathered, scratch)) => conv::multiply::<false>(operands, scratch),
-            Some((Kind::Depthwise, scratch)) => depthwise::multiply::<false>(operands, scratch),
+            Some((Kind::Gathered, scratch)) => conv::multiply::<RULES>(operands, scratch),
+            Some((Kind::Depthwise, scratch)) => depthwise::multiply::<RULES>(operands, scratch),
             _ => scalar::i8::conv_2d(operands),
         }
     }
 }
 
-/// See [`crate::i8::conv_2d_squares`]; with `IS_HIGH` only where outputs are high words. `None` where
-/// there is no such loop.
-pub(crate) fn conv_2d_squares<const IS_HIGH: bool>(operands: &Conv2dI8<'_>) -> Option<()> {
+/// See [`crate::i8::conv_2d_packed`]. `None` where there is no such loop.
+pub(crate) fn conv_2d_packed(operands: &Conv2dI8<'_>) -> Option<()> {
+    conv_2d_squares_by::<{ rules::ALL }>(operands)
+}
+
+/// See [`crate::i8::conv_2d_squares`]. `None` where there is no such loop.
+pub(crate) fn conv_2d_squares(operands: &Conv2dI8<'_>) -> Option<()> {
+    conv_2d_squares_by::<{ rules::HIGH }>(operands)
+}
+
+fn conv_2d_squares_by<const RULES: u8>(operands: &Conv2dI8<'_>) -> Option<()> {
     let geometry = &operands.geometry;
     let squares = Squares::of(geometry)?;
     let packed = slice_as::<u32>(operands.binding.prepared)?;
     let has_weights = packed.len() * 4 >= squares.packed_bytes();
     let scratch = scratch(operands, has_weights, || squares.scratch_bytes(geometry))?;
     // SAFETY: the sizes are those of the geometry, as compared above.
-    unsafe { squares::multiply::<IS_HIGH>(operands, &squares, packed.as_ptr(), scratch) }
+    unsafe { squares::multiply::<RULES>(operands, &squares, packed.as_ptr(), scratch) }
         .then_some(())
 }

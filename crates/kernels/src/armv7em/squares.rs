@@ -10,7 +10,7 @@ use loops::{products, products_double, products_single, transform};
 #[cfg(not(all(armv7em, target_arch = "arm")))]
 use model::{products, products_double, products_single, transform};
 
-use super::finish::{Finish, Rule, packed};
+use super::finish::{Finish, Rule, packed, rules};
 use super::gather;
 use super::packing::{Squares, TOGETHER};
 use crate::Conv2dI8;
@@ -84,14 +84,13 @@ struct Task<'a> {
     row: *mut i8,
 }
 
-/// Computes the whole output; `false` where no loop has the rule, with `IS_HIGH` all that are not of
-/// high words.
+/// Computes the whole output; `false` where no loop of `RULES` has the rule.
 ///
 /// # Safety
 ///
 /// Operands but for weights and channel records have the geometry's sizes, there are
 /// [`Squares::packed_bytes`] at `weights`, and [`Squares::scratch_bytes`] at `scratch`.
-pub(super) unsafe fn multiply<const IS_HIGH: bool>(
+pub(super) unsafe fn multiply<const RULES: u8>(
     operands: &Conv2dI8<'_>,
     squares: &Squares,
     weights: *const u32,
@@ -99,7 +98,7 @@ pub(super) unsafe fn multiply<const IS_HIGH: bool>(
 ) -> bool {
     let geometry = &operands.geometry;
     let finish = Finish::new(operands);
-    let Some(rule) = finish.rule::<IS_HIGH>(geometry) else {
+    let Some(rule) = finish.rule::<RULES>(geometry) else {
         return false;
     };
     let [transformed, sums, padding, _] = squares.scratch_parts();
@@ -120,7 +119,7 @@ pub(super) unsafe fn multiply<const IS_HIGH: bool>(
         for line in 0..geometry.output[0].div_ceil(SIDE) {
             let rows = task.rows(line);
             for pair in 0..geometry.output[1].div_ceil(TOGETHER * SIDE) {
-                task.pair::<IS_HIGH>(&finish, rule, &rows, [line, pair]);
+                task.pair::<RULES>(&finish, rule, &rows, [line, pair]);
             }
         }
     }
@@ -162,7 +161,7 @@ impl Task<'_> {
     /// # Safety
     ///
     /// As [`multiply`]; the first square has outputs.
-    unsafe fn pair<const IS_HIGH: bool>(
+    unsafe fn pair<const RULES: u8>(
         &self,
         finish: &Finish<'_>,
         (rule, [zero_point, low, high]): (Rule, [i32; 3]),
@@ -195,10 +194,10 @@ impl Task<'_> {
                 channels: self.squares.inputs,
             });
             match rule {
-                Rule::High => products(&mut task),
-                Rule::Single if !IS_HIGH => products_single(&mut task),
-                Rule::Double if !IS_HIGH => products_double(&mut task),
-                Rule::Single | Rule::Double => {}
+                Rule::High if RULES & rules::HIGH != 0 => products(&mut task),
+                Rule::Single if RULES & rules::SINGLE != 0 => products_single(&mut task),
+                Rule::Double if RULES & rules::DOUBLE != 0 => products_double(&mut task),
+                _ => {}
             }
         }
     }

@@ -266,6 +266,8 @@ fn known(operands: &Conv2dI8<'_>) {
     match Conv2dLoops::of(&operands.geometry, operands.requantize.rounding) {
         Conv2dLoops::Dense => super::i8::conv_2d_dense(operands),
         Conv2dLoops::Depthwise => super::i8::conv_2d_depthwise(operands),
+        Conv2dLoops::Single => super::i8::conv_2d_single(operands),
+        Conv2dLoops::Double => super::i8::conv_2d_double(operands),
         Conv2dLoops::Any => super::i8::conv_2d(operands),
     }
 }
@@ -317,7 +319,7 @@ proptest! {
         let problem = Problem::new(geometry, case);
         let expected = problem.run(None, scalar::i8::conv_2d);
         let general = |operands: &Conv2dI8<'_>| {
-            if super::i8::conv_2d_squares::<false>(operands).is_none() {
+            if super::i8::conv_2d_packed(operands).is_none() {
                 // Rules without a loop, or with records that are too large for theirs.
                 assert!(operands.requantize.rounding != Rounding::High);
                 super::i8::conv_2d(operands);
@@ -327,7 +329,7 @@ proptest! {
         prop_assert_eq!(&problem.run(Some(distance(&geometry)), general), &expected);
         if case.rounding == Rounding::High {
             let high = |operands: &Conv2dI8<'_>| {
-                assert!(super::i8::conv_2d_squares::<true>(operands).is_some());
+                assert!(super::i8::conv_2d_squares(operands).is_some());
             };
             prop_assert_eq!(&problem.run(Some(distance(&geometry)), high), &expected);
         }
