@@ -1,6 +1,6 @@
 //! Which pixels the depthwise loop sees.
 
-use super::convolve::{Checked, inside, is_double};
+use super::convolve::{Checked, Roundings, inside};
 use super::copy::{helium_copy_rows, helium_fill};
 use super::depthwise::{Depthwise, Rule, helium_depthwise};
 use super::parameters::{helium_double_parameters, helium_high_parameters};
@@ -17,8 +17,11 @@ pub(super) fn depthwise(checked: &Checked<'_>) {
     let zero_point = i32::from(checked.operands.input_zero_point);
     let rule = match checked.operands.channels {
         Channels::High(_) => Rule::High,
-        Channels::Wide(_) if is_double(checked.operands) => Rule::Double,
-        Channels::Wide(_) => Rule::Raw,
+        Channels::Wide(_) => match Roundings::of(checked.operands) {
+            Some(Roundings::One) => Rule::Single,
+            Some(Roundings::Two) => Rule::Double,
+            None => Rule::Raw,
+        },
     };
     // SAFETY: behind the table there is room for a pixel, and there are channels; behind those
     // there is room for the blocks.
@@ -59,7 +62,7 @@ pub(super) fn depthwise(checked: &Checked<'_>) {
             match rule {
                 // SAFETY: the table's addresses have `channels` elements each, those of the next
                 // pixels too where there are some; the rest was compared with the geometry.
-                Rule::High | Rule::Double => unsafe { helium_depthwise(&mut strip) },
+                Rule::High | Rule::Single | Rule::Double => unsafe { helium_depthwise(&mut strip) },
                 Rule::Raw => (0..pixels).for_each(|pixel| wide(checked, &strip, pixel)),
             }
             strip.to = strip.to.wrapping_add(pixels * channels);
@@ -131,7 +134,7 @@ unsafe fn write_eight(checked: &Checked<'_>, rule: Rule, channel: usize, places:
                 i32::from(requantize.bias_shift),
                 i32::from(requantize.multiplier_shift) - 20,
             ),
-            (Rule::Double, Channels::Wide(words)) => {
+            (Rule::Single | Rule::Double, Channels::Wide(words)) => {
                 let records = words.as_ptr().add(channel * 3);
                 helium_double_parameters(biases, multipliers, records, shifts);
             }
@@ -153,7 +156,7 @@ unsafe fn write_some(checked: &Checked<'_>, rule: Rule, channel: usize, places: 
         unsafe {
             biases.add(place).write(bias);
             multipliers.add(place).write(multiplier);
-            if rule == Rule::Double {
+            if matches!(rule, Rule::Single | Rule::Double) {
                 shifts.add(place).write(shift);
             }
         }
@@ -163,7 +166,7 @@ unsafe fn write_some(checked: &Checked<'_>, rule: Rule, channel: usize, places: 
 /// Words of a channel's parameters in a block.
 fn words(rule: Rule) -> usize {
     match rule {
-        Rule::Double => WORDS_MAX,
+        Rule::Single | Rule::Double => WORDS_MAX,
         Rule::High | Rule::Raw => WORDS_MAX - 1,
     }
 }
@@ -181,10 +184,12 @@ fn parameters(checked: &Checked<'_>, rule: Rule, channel: usize) -> [i32; 3] {
                 0,
             ]
         }
-        (Rule::Double, Channels::Wide(words)) => match words.get(channel * 3..channel * 3 + 3) {
-            Some(&[bias, multiplier, shift]) => [bias, multiplier, shift],
-            _ => [0; 3],
-        },
+        (Rule::Single | Rule::Double, Channels::Wide(words)) => {
+            match words.get(channel * 3..channel * 3 + 3) {
+                Some(&[bias, multiplier, shift]) => [bias, multiplier, shift],
+                _ => [0; 3],
+            }
+        }
         _ => [0; 3],
     }
 }

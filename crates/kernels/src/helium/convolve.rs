@@ -5,7 +5,7 @@ use super::copy::{helium_copy_rows, helium_fill};
 use super::plan::{Kind, PIXELS, VECTOR_BYTES, conv_2d_scratch_bytes, is_in_place, window_bytes};
 use super::product::{
     Pixels, Product, helium_product_1, helium_product_3, helium_product_3_double,
-    helium_product_128,
+    helium_product_3_single, helium_product_128,
 };
 use crate::memory::overlaps;
 use crate::scalar::{position, taps_inside};
@@ -292,22 +292,40 @@ struct Group<'a> {
     product: Product,
     /// Whether several windows can be multiplied at once.
     has_pixels: bool,
-    /// Whether records have three words, and the loop for several windows rounds twice.
-    is_double: bool,
+    /// Of records of three words that the loop for several windows takes.
+    roundings: Option<Roundings>,
 }
 
-/// Whether outputs are rounded twice, by shifts to the right only: what loops in assembly compute.
-pub(super) fn is_double(operands: &Conv2dI8<'_>) -> bool {
-    let Channels::Wide(words) = operands.channels else {
-        return false;
-    };
-    let (records, _) = words.as_chunks::<3>();
-    // The bits of all distances together, which is quicker than to compare each.
-    let distances = records
-        .iter()
-        .take(operands.geometry.output[2])
-        .fold(0, |bits, [_, _, shift]| bits | shift.wrapping_neg() as u32);
-    operands.requantize.rounding == Rounding::Double && distances < 32
+/// How often outputs of records of three words are rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Roundings {
+    /// [`Rounding::Single`].
+    One,
+    /// [`Rounding::Double`].
+    Two,
+}
+
+impl Roundings {
+    /// `None` for records of one word, and for shifts that loops in assembly do not compute: to the
+    /// left, and where outputs are rounded once, by nothing.
+    pub(super) fn of(operands: &Conv2dI8<'_>) -> Option<Self> {
+        let Channels::Wide(words) = operands.channels else {
+            return None;
+        };
+        let (records, _) = words.as_chunks::<3>();
+        let records = records.iter().take(operands.geometry.output[2]);
+        let distances = records.map(|[_, _, shift]| shift.wrapping_neg() as u32);
+        // The bits of all distances together, which is quicker than to compare each.
+        let bits = |least: u32| {
+            let beyond = distances.map(|distance| distance.wrapping_sub(least));
+            beyond.fold(0, |bits, distance| bits | distance)
+        };
+        match operands.requantize.rounding {
+            Rounding::Double => (bits(0) < 32).then_some(Roundings::Two),
+            Rounding::Single => (bits(1) < 32).then_some(Roundings::One),
+            Rounding::High => None,
+        }
+    }
 }
 
 /// What one window is multiplied by.
@@ -337,7 +355,7 @@ impl<'a> Group<'a> {
     fn new(operands: &'a Conv2dI8<'a>) -> Self {
         let product = product(operands);
         let Product { outputs, taps, .. } = product;
-        let is_double = is_double(operands);
+        let roundings = Roundings::of(operands);
         let (channels, record_words) = match operands.channels {
             Channels::High(words) => (words.as_ptr(), 1),
             Channels::Wide(words) => (words.as_ptr().cast(), 3),
@@ -366,8 +384,8 @@ impl<'a> Group<'a> {
             operands,
             pixels,
             product,
-            has_pixels: (record_words == 1 || is_double) && outputs >= 4,
-            is_double,
+            has_pixels: (record_words == 1 || roundings.is_some()) && outputs >= 4,
+            roundings,
         }
     }
 
@@ -383,7 +401,7 @@ impl<'a> Group<'a> {
         let three = match *windows {
             [a, b, c] => Some(([a, b, c], [0, outputs, 2 * outputs])),
             [a, b] => Some(([a, b, b], [0, outputs, outputs])),
-            [a] if self.is_double => Some(([a; PIXELS], [0; PIXELS])),
+            [a] if self.roundings.is_some() => Some(([a; PIXELS], [0; PIXELS])),
             _ => None,
         };
         if let (Some((windows, places)), true) = (three, self.has_pixels) {
@@ -433,9 +451,10 @@ impl<'a> Group<'a> {
     unsafe fn multiply_pixels(&mut self) {
         // SAFETY: as the caller promises.
         unsafe {
-            match self.is_double {
-                false => helium_product_3(&mut self.pixels),
-                true => helium_product_3_double(&mut self.pixels),
+            match self.roundings {
+                None => helium_product_3(&mut self.pixels),
+                Some(Roundings::One) => helium_product_3_single(&mut self.pixels),
+                Some(Roundings::Two) => helium_product_3_double(&mut self.pixels),
             }
         }
     }

@@ -5,7 +5,7 @@
 //! that padded taps can point to a row of zero points.
 //!
 //! Parameters are in blocks of 16 channels, then of 8: biases, weights tap by tap, multipliers, and
-//! for [`Rule::Double`] shifts to the right as negative numbers. All but weights are words, those
+//! for [`Rule::Double`] and [`Rule::Single`] shifts to the right as negative numbers. All but weights are words, those
 //! of the even channels of an eight before the odd ones.
 
 use core::arch::global_asm;
@@ -20,6 +20,8 @@ pub(super) enum Rule {
     Raw = 1,
     /// [`format::fixed::requantize_double`], to the right only.
     Double = 2,
+    /// [`format::fixed::requantize_single`], to the right by at least one.
+    Single = 3,
 }
 
 /// What the routine takes. The order is known to its text.
@@ -57,6 +59,12 @@ global_asm!(
     "vshr.s32 q5, q5, #31",
     "vqadd.s32 \\sums, \\sums, q5",
     "vrshl.s32 \\sums, \\sums, q4",
+    ".endm",
+    // Times a multiplier, and to the right by the shifts that are next: rounded once.
+    ".macro helium_once sums, multiplier",
+    "vqdmulh.s32 \\sums, \\sums, \\multiplier",
+    "vldrw.u32 \\multiplier, [r1], #16",
+    "vrshl.s32 \\sums, \\sums, \\multiplier",
     ".endm",
     ".section .text.helium_depthwise,\"ax\",%progbits",
     ".global helium_depthwise",
@@ -181,10 +189,10 @@ global_asm!(
     "bne.w 1b",
     "vpop {{d8-d15}}",
     "pop {{r4-r11, pc}}",
-    // Rounded twice; or sums as they are.
+    // Rounded twice, or once; or sums as they are.
     "7:",
     "cmp.w r8, #2",
-    "bne 14f",
+    "bne 16f",
     "vqrdmulh.s32 q0, q0, q4",
     "vqrdmulh.s32 q1, q1, q5",
     "vqrdmulh.s32 q2, q2, q6",
@@ -194,6 +202,14 @@ global_asm!(
     "helium_shift q2",
     "helium_shift q3",
     "b.w 10b",
+    "16:",
+    "cmp.w r8, #3",
+    "bne 14f",
+    "helium_once q0, q4",
+    "helium_once q1, q5",
+    "helium_once q2, q6",
+    "helium_once q3, q7",
+    "b.w 10b",
     "14:",
     "vst20.32 {{q0, q1}}, [r6]",
     "vst21.32 {{q0, q1}}, [r6]!",
@@ -202,11 +218,17 @@ global_asm!(
     "b 8b",
     "12:",
     "cmp.w r8, #2",
-    "bne 15f",
+    "bne 17f",
     "vqrdmulh.s32 q0, q0, q4",
     "vqrdmulh.s32 q1, q1, q5",
     "helium_shift q0",
     "helium_shift q1",
+    "b.w 11b",
+    "17:",
+    "cmp.w r8, #3",
+    "bne 15f",
+    "helium_once q0, q4",
+    "helium_once q1, q5",
     "b.w 11b",
     "15:",
     "vst20.32 {{q0, q1}}, [r6]",

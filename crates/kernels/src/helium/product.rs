@@ -108,6 +108,12 @@ global_asm!(
     "vqadd.s32 \\sums, \\sums, \\scratch",
     "vrshl.s32 \\sums, \\sums, \\shift",
     ".endm",
+    // The same, rounded once: bits that the first instruction cuts off cannot make a half of less
+    // than one.
+    ".macro helium_single sums, multiplier, shift",
+    "vqdmulh.s32 \\sums, \\sums, \\multiplier",
+    "vrshl.s32 \\sums, \\sums, \\shift",
+    ".endm",
     // Three vectors of scaled sums get the zero point, r6, and are limited.
     ".macro helium_limit",
     "vadd.i32 q3, q3, r6",
@@ -130,8 +136,8 @@ global_asm!(
     "vrmulh.s32 q5, q5, q0",
     "helium_limit",
     ".endm",
-    // The routine for three windows, by either kind of record.
-    ".macro helium_pixels double",
+    // The routine for three windows: records of one word, or of three that are rounded so many times.
+    ".macro helium_pixels roundings",
     "push {{r4-r11, lr}}",
     "vpush {{d8-d15}}",
     "mov r11, r0",
@@ -160,7 +166,7 @@ global_asm!(
     "add.w r9, r7, r12, lsl #1",
     "add.w lr, r11, #36",
     "ldm.w lr, {{r0-r6}}",
-    ".if \\double",
+    ".if \\roundings",
     // Records of three words: bias, multiplier, shift to the right as a negative number.
     "vldrw.u32 q2, [r11, #108]",
     "vldrw.u32 q1, [r0, q2]",
@@ -172,9 +178,15 @@ global_asm!(
     "vadd.i32 q5, q5, q1",
     "vldrw.u32 q1, [r0, q2]",
     "adds r0, #40",
+    ".if \\roundings == 1",
+    "helium_single q3, q0, q1",
+    "helium_single q4, q0, q1",
+    "helium_single q5, q0, q1",
+    ".else",
     "helium_double q3, q0, q1, q2",
     "helium_double q4, q0, q1, q2",
     "helium_double q5, q0, q1, q2",
+    ".endif",
     "helium_limit",
     ".else",
     "vldrw.u32 q0, [r0], #16",
@@ -240,6 +252,12 @@ global_asm!(
     ".type helium_product_3_double,%function",
     ".thumb_func",
     "helium_product_3_double:",
+    "helium_pixels 2",
+    ".section .text.helium_product_3_single,\"ax\",%progbits",
+    ".global helium_product_3_single",
+    ".type helium_product_3_single,%function",
+    ".thumb_func",
+    "helium_product_3_single:",
     "helium_pixels 1",
     ".section .text.helium_product_1,\"ax\",%progbits",
     ".global helium_product_1",
@@ -405,6 +423,8 @@ unsafe extern "C" {
     pub(super) fn helium_product_3(pixels: *mut Pixels);
     /// As [`helium_product_3`], with records of three words: sums are rounded twice.
     pub(super) fn helium_product_3_double(pixels: *mut Pixels);
+    /// The same, rounded once, by shifts of at least one.
+    pub(super) fn helium_product_3_single(pixels: *mut Pixels);
     /// One window.
     pub(super) fn helium_product_1(product: *mut Product);
 }
