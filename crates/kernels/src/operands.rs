@@ -299,8 +299,8 @@ pub struct AddI8<'a> {
     pub inputs: [In<'a, i8>; 2],
     /// The sum.
     pub output: &'a [Cell<i8>],
-    /// Integer factors of the operands.
-    pub factors: [i16; 2],
+    /// Integer factors of the operands. Loops are fastest where both have 16 bits.
+    pub factors: [i32; 2],
     /// Added to the products, rounding included.
     pub offset: i32,
     /// Shift to the right.

@@ -50,7 +50,8 @@ pub fn check_random_case(seed: u64) {
     check_i8(&CURRENT_I8, geometry, case);
     check_f32(geometry, seed, case.overlap, case.extreme);
     check_pool(geometry, case, below(2) == 0);
-    let factors = [below(1 << 16), below(1 << 16)].map(|factor| factor as u16 as i16);
+    let bits = [16, 22][below(2)];
+    let factors = [below(1 << bits), below(1 << bits)].map(|f| f as i32 - (1 << (bits - 1)));
     check_line(below(200), seed, factors, below(31) as u8, below(20));
     check_quantize(below(60), seed, case.zero_point);
 }
@@ -550,14 +551,15 @@ mod tests {
         fn integer_sums_and_tables_are_equal(
             length in 0usize..200,
             seed: u64,
-            factors: [i16; 2],
+            bits in prop_oneof![Just(16), Just(22)],
+            factors: [i32; 2],
             shift in 0u8..31,
             ahead in 0usize..20,
         ) {
             if skips() {
                 return Ok(());
             }
-            check_line(length, seed, factors, shift, ahead);
+            check_line(length, seed, factors.map(|f| f >> (32 - bits)), shift, ahead);
         }
 
         #[test]

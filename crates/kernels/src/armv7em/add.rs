@@ -10,10 +10,10 @@ use crate::{AddI8, scalar};
 pub(crate) fn add(operands: &AddI8<'_>) {
     let [first, second] = operands.inputs;
     let count = operands.output.len();
-    if first.len().min(second.len()) < count {
+    let [a, b] = operands.factors.map(i16::try_from);
+    let (Ok(a), Ok(b), true) = (a, b, first.len().min(second.len()) >= count) else {
         return scalar::i8::add(operands);
-    }
-    let [a, b] = operands.factors;
+    };
     let factors = pack_lower(a as u32, b as u32);
     let [low, high] = operands.limits.map(|limit| packed(limit.into()));
     let output: *mut i8 = operands.output.as_ptr().cast_mut().cast();

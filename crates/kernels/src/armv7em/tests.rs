@@ -291,7 +291,7 @@ fn sum(
             In::from_cells(&cells[from + count..from + 2 * count]),
         ],
         output: &cells[GUARD..GUARD + count],
-        factors,
+        factors: factors.map(i32::from),
         offset: (case.seed >> 40) as i32,
         shift: (case.seed % 24) as u8,
         limits: case.limits,

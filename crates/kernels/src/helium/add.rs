@@ -63,7 +63,7 @@ pub(crate) fn add(operands: &AddI8<'_>) {
         second: second.as_ptr(),
         to: operands.output.as_ptr().cast_mut().cast(),
         count,
-        factors: operands.factors.map(i32::from),
+        factors: operands.factors,
         offset: operands.offset,
         left_shift: -i32::from(operands.shift & 31),
         limits: operands.limits.map(i32::from),

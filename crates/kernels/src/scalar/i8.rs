@@ -8,7 +8,7 @@ use format::fixed;
 /// See [`crate::i8::add`].
 pub(crate) fn add(operands: &AddI8<'_>) {
     let [low, high] = operands.limits.map(i32::from);
-    let [factor_a, factor_b] = operands.factors.map(i32::from);
+    let [factor_a, factor_b] = operands.factors;
     for (i, cell) in operands.output.iter().enumerate() {
         let [a, b] = operands.inputs.map(|input| i32::from(input.get(i)));
         let sum = a * factor_a + b * factor_b + operands.offset;

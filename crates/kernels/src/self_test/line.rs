@@ -8,7 +8,7 @@ use std::vec;
 use std::vec::Vec;
 
 /// Sums and tables, apart and with the output over the first input.
-pub(super) fn check_line(length: usize, seed: u64, factors: [i16; 2], shift: u8, ahead: usize) {
+pub(super) fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8, ahead: usize) {
     let mut next = noise(seed);
     let mut values = |n: usize| -> Vec<i8> { (0..n).map(|_| next() as i8).collect() };
     let (input, other, table) = (values(length), values(length), values(256));

@@ -5,6 +5,7 @@ use super::{ConvolutionsI8, check_i8};
 use crate::x86::i8::{self, EmulatedVnni};
 use crate::x86::{Avx2, AvxVnni};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 /// The loops of a set, with nothing computed where there is no proof that the machine has it.
 macro_rules! loops {
@@ -27,35 +28,34 @@ const FOURS: ConvolutionsI8 = loops!(EmulatedVnni, Avx2::detect().map(EmulatedVn
 const PAIRS: ConvolutionsI8 = loops!(Avx2, Avx2::detect());
 const AVX_VNNI: ConvolutionsI8 = loops!(AvxVnni, AvxVnni::detect());
 
-/// Says so where a test is left out.
-fn skips(has: bool, set: &str) -> bool {
+/// Compares a set with plain Rust where this machine has it.
+fn check(kernels: &ConvolutionsI8, has: bool, set: &str) {
     if !has {
         std::println!("skipped: this machine has no {set}");
+        return;
     }
-    !has
+    let config = ProptestConfig {
+        cases: 600,
+        ..ProptestConfig::default()
+    };
+    let outcome = TestRunner::new(config).run(&(geometries(), cases()), |(geometry, case)| {
+        check_i8(kernels, geometry, case);
+        Ok(())
+    });
+    outcome.unwrap();
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+#[test]
+fn integer_convolutions_by_fours_are_equal() {
+    check(&FOURS, Avx2::detect().is_some(), "AVX2");
+}
 
-    #[test]
-    fn integer_convolutions_by_fours_are_equal(g in geometries(), case in cases()) {
-        if !skips(Avx2::detect().is_some(), "AVX2") {
-            check_i8(&FOURS, g, case);
-        }
-    }
+#[test]
+fn integer_convolutions_by_pairs_are_equal() {
+    check(&PAIRS, Avx2::detect().is_some(), "AVX2");
+}
 
-    #[test]
-    fn integer_convolutions_by_pairs_are_equal(g in geometries(), case in cases()) {
-        if !skips(Avx2::detect().is_some(), "AVX2") {
-            check_i8(&PAIRS, g, case);
-        }
-    }
-
-    #[test]
-    fn integer_convolutions_with_avx_vnni_are_equal(g in geometries(), case in cases()) {
-        if !skips(AvxVnni::detect().is_some(), "AVX-VNNI") {
-            check_i8(&AVX_VNNI, g, case);
-        }
-    }
+#[test]
+fn integer_convolutions_with_avx_vnni_are_equal() {
+    check(&AVX_VNNI, AvxVnni::detect().is_some(), "AVX-VNNI");
 }

@@ -86,7 +86,7 @@ fn check_add(node: &Node<'_>) -> Option<()> {
 
 fn run_add(run: &Run<'_>) {
     let mut params = run.node.params();
-    let factors = [params.i16(), params.i16()];
+    let factors = [params.i16(), params.i16()].map(i32::from);
     let offset = params.i32();
     let shift = params.u8() & 31;
     let limits = super::limits_i8(&mut params);

@@ -25,7 +25,7 @@ unsafe fn add_whole(operands: &AddI8<'_>, whole: usize) {
     // SAFETY: `i + 16 <= whole`. Elements are read before any of them is written, so inputs that
     // start at or behind the output's start may overlap it, as in plain Rust.
     unsafe {
-        let [fa, fb] = operands.factors.map(|factor| vdupq_n_s32(factor.into()));
+        let [fa, fb] = operands.factors.map(|factor| vdupq_n_s32(factor));
         let offset = vdupq_n_s32(operands.offset);
         let left = vdupq_n_s32(-i32::from(operands.shift));
         let [low, high] = operands.limits.map(|limit| vdupq_n_s8(limit));

@@ -22,13 +22,22 @@ pub(crate) fn add(operands: &AddI8<'_>) {
 unsafe fn add_whole(operands: &AddI8<'_>, whole: usize) {
     let [a, b] = operands.inputs.map(|input| input.as_ptr());
     let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
-    let [fa, fb] = operands.factors.map(i32::from);
+    let [fa, fb] = operands.factors;
+    let is_narrow = [fa, fb].iter().all(|&factor| i16::try_from(factor).is_ok());
     let factors = i32x4_splat(fa & 0xFFFF | fb << 16);
+    let wide = [i32x4_splat(fa), i32x4_splat(fb)];
     let offset = i32x4_splat(operands.offset);
     let shift = u32::from(operands.shift);
     let [low, high] = operands.limits.map(|limit| i8x16_splat(limit));
     let sum = |pairs: v128| {
-        let products = i32x4_dot_i16x8(pairs, factors);
+        let products = match is_narrow {
+            true => i32x4_dot_i16x8(pairs, factors),
+            false => {
+                let first = i32x4_shr(i32x4_shl(pairs, 16), 16);
+                let second = i32x4_shr(pairs, 16);
+                i32x4_add(i32x4_mul(first, wide[0]), i32x4_mul(second, wide[1]))
+            }
+        };
         i32x4_shr(i32x4_add(products, offset), shift)
     };
     let eight = |x: v128, y: v128| {

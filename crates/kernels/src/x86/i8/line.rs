@@ -46,18 +46,28 @@ unsafe fn add_whole(operands: &AddI8<'_>, whole: usize) {
 
 /// What sums are made with.
 struct Sum {
-    /// Both factors in each lane.
-    factors: __m256i,
+    factors: Factors,
     offset: __m256i,
     shift: __m128i,
+}
+
+enum Factors {
+    /// Of 16 bits: both in each lane.
+    Pairs(__m256i),
+    /// The first in all lanes, and the second.
+    Wide([__m256i; 2]),
 }
 
 impl Sum {
     #[target_feature(enable = "avx2,fma")]
     fn new(operands: &AddI8<'_>) -> Self {
-        let [a, b] = operands.factors.map(i32::from);
+        let [a, b] = operands.factors;
+        let is_narrow = [a, b].iter().all(|&factor| i16::try_from(factor).is_ok());
         Sum {
-            factors: _mm256_set1_epi32(a & 0xFFFF | b << 16),
+            factors: match is_narrow {
+                true => Factors::Pairs(_mm256_set1_epi32(a & 0xFFFF | b << 16)),
+                false => Factors::Wide([_mm256_set1_epi32(a), _mm256_set1_epi32(b)]),
+            },
             offset: _mm256_set1_epi32(operands.offset),
             shift: _mm_cvtsi32_si128(i32::from(operands.shift)),
         }
@@ -84,7 +94,14 @@ impl Sum {
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     fn of(&self, pairs: __m256i) -> __m256i {
-        let products = _mm256_madd_epi16(pairs, self.factors);
+        let products = match self.factors {
+            Factors::Pairs(factors) => _mm256_madd_epi16(pairs, factors),
+            Factors::Wide([a, b]) => {
+                let first = _mm256_srai_epi32::<16>(_mm256_slli_epi32::<16>(pairs));
+                let second = _mm256_srai_epi32::<16>(pairs);
+                _mm256_add_epi32(_mm256_mullo_epi32(first, a), _mm256_mullo_epi32(second, b))
+            }
+        };
         _mm256_sra_epi32(_mm256_add_epi32(products, self.offset), self.shift)
     }
 }
