@@ -174,7 +174,7 @@ fn conv_2d_alone(operands: &Conv2dI8<'_>) {
         return tiled::i8::conv_2d(simd128, operands);
     }
     #[cfg(all(target_arch = "arm", feature = "helium"))]
-    helium::conv_2d(operands);
+    helium::conv_2d::<false>(operands);
     #[cfg(armv7em)]
     armv7em::i8::conv_2d(operands);
     #[cfg(neon)]
@@ -218,7 +218,9 @@ impl Conv2dLoops {
 pub fn conv_2d_dense(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
     armv7em::i8::conv_2d_dense(operands);
-    #[cfg(not(armv7em))]
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    helium::conv_2d::<true>(operands);
+    #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
     conv_2d(operands);
 }
 
@@ -226,7 +228,9 @@ pub fn conv_2d_dense(operands: &Conv2dI8<'_>) {
 pub fn conv_2d_depthwise(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
     armv7em::i8::conv_2d_depthwise(operands);
-    #[cfg(not(armv7em))]
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    helium::conv_2d::<true>(operands);
+    #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
     conv_2d(operands);
 }
 
