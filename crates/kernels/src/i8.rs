@@ -4,6 +4,8 @@
 //! so that a host can plan for a microcontroller.
 
 use crate::memory::In;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+use crate::rules;
 #[cfg(not(neon))]
 use crate::scalar;
 use crate::{
@@ -174,7 +176,7 @@ fn conv_2d_alone(operands: &Conv2dI8<'_>) {
         return tiled::i8::conv_2d(simd128, operands);
     }
     #[cfg(all(target_arch = "arm", feature = "helium"))]
-    helium::conv_2d::<false>(operands);
+    helium::conv_2d::<{ rules::ALL }>(operands);
     #[cfg(armv7em)]
     armv7em::i8::conv_2d(operands);
     #[cfg(neon)]
@@ -219,7 +221,7 @@ pub fn conv_2d_dense(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
     armv7em::i8::conv_2d_dense(operands);
     #[cfg(all(target_arch = "arm", feature = "helium"))]
-    helium::conv_2d::<true>(operands);
+    helium::conv_2d::<{ rules::HIGH }>(operands);
     #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
     conv_2d(operands);
 }
@@ -229,7 +231,7 @@ pub fn conv_2d_depthwise(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
     armv7em::i8::conv_2d_depthwise(operands);
     #[cfg(all(target_arch = "arm", feature = "helium"))]
-    helium::conv_2d::<true>(operands);
+    helium::conv_2d::<{ rules::HIGH }>(operands);
     #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
     conv_2d(operands);
 }
@@ -238,7 +240,9 @@ pub fn conv_2d_depthwise(operands: &Conv2dI8<'_>) {
 pub fn conv_2d_single(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
     armv7em::i8::conv_2d_single(operands);
-    #[cfg(not(armv7em))]
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    helium::conv_2d::<{ rules::SINGLE }>(operands);
+    #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
     conv_2d(operands);
 }
 
@@ -246,7 +250,9 @@ pub fn conv_2d_single(operands: &Conv2dI8<'_>) {
 pub fn conv_2d_double(operands: &Conv2dI8<'_>) {
     #[cfg(armv7em)]
     armv7em::i8::conv_2d_double(operands);
-    #[cfg(not(armv7em))]
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    helium::conv_2d::<{ rules::DOUBLE }>(operands);
+    #[cfg(not(any(armv7em, all(target_arch = "arm", feature = "helium"))))]
     conv_2d(operands);
 }
 

@@ -31,6 +31,7 @@ mod operands;
     not(any(neon, armv7em, all(target_arch = "arm", feature = "helium")))
 ))]
 mod portable;
+mod rules;
 mod scalar;
 mod select;
 #[cfg(any(test, feature = "self-test"))]

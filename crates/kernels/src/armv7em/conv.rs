@@ -2,7 +2,7 @@
 //! pixel. Inputs are widened once for all channels; weights are widened where they are used.
 
 use super::dsp::{sum_of_pixel, sums_of_pixels};
-use super::finish::{Finish, Rule, packed, rules};
+use super::finish::{Finish, Rule, packed};
 use super::gather;
 use super::plan::{PIXELS, is_in_place, is_narrow, places, window_bytes};
 use super::tile::{
@@ -10,7 +10,7 @@ use super::tile::{
     tile_of_narrow_channels, tile_of_narrow_channels_double, tile_of_narrow_channels_single,
     tile_of_pixels, tile_of_pixels_double, tile_of_pixels_single,
 };
-use crate::Conv2dI8;
+use crate::{Conv2dI8, rules};
 use core::cell::Cell;
 
 /// A convolution whose operands have the sizes of its geometry.

@@ -1,12 +1,12 @@
 //! Depthwise convolutions: four channels of a pixel, two taps in one multiplication.
 
 use super::dsp::{pair, sums_of_taps};
-use super::finish::{Finish, Rule, packed, rules};
+use super::finish::{Finish, Rule, packed};
 use super::gather::fill;
 use super::plan::{DEPTHWISE_TAPS_MAX, block_words, blocks_bytes, part_channels, tap_pairs};
 use super::strip::{ROUND, Strip, strip_of_taps, strip_of_taps_double, strip_of_taps_single};
-use crate::Conv2dI8;
 use crate::scalar::{position, taps_inside};
+use crate::{Conv2dI8, rules};
 use core::ops::Range;
 
 struct Depthwise<'a, const RULES: u8> {

@@ -1,6 +1,6 @@
 //! From sums to outputs.
 
-use crate::{Channels, Conv2dI8, Geometry};
+use crate::{Channels, Conv2dI8, Geometry, rules};
 use format::fixed::{Requantize, Rounding};
 
 /// What turns the sums of an operator's channels, without bias, into outputs.
@@ -97,15 +97,6 @@ impl<'a> Finish<'a> {
     }
 }
 
-/// Sets of rules, for functions that link no loops of others: bits of each. With other rules than
-/// [`HIGH`](rules::HIGH) there is plain Rust besides, for records that loops do not take.
-pub(super) mod rules {
-    pub(in crate::armv7em) const HIGH: u8 = 1;
-    pub(in crate::armv7em) const SINGLE: u8 = 2;
-    pub(in crate::armv7em) const DOUBLE: u8 = 4;
-    pub(in crate::armv7em) const ALL: u8 = HIGH | SINGLE | DOUBLE;
-}
-
 /// A rule that there are loops in assembly for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
@@ -169,11 +160,17 @@ pub(super) fn packed(limit: i32) -> u32 {
     u32::from(limit as i8 as u8) * 0x0101_0101
 }
 
-/// The text that scales a doubled sum by [`Rule::Double`] before the last shift.
+/// The text that makes a byte of a sum with bias by [`Rule::Double`], from a multiplier, a shift to the
+/// right that is one less than the record's, and the zero point in half steps with half a step more.
 #[cfg(all(armv7em, target_arch = "arm"))]
-macro_rules! scaled_double {
-    ($sum:literal, $multiplier:literal) => {
+macro_rules! byte_double {
+    ($sum:literal, $multiplier:literal, $shift:literal, $zero_point:literal) => {
         concat!(
+            "lsls ",
+            $sum,
+            ", ",
+            $sum,
+            ", #1\n",
             "smmulr ",
             $sum,
             ", ",
@@ -181,6 +178,7 @@ macro_rules! scaled_double {
             ", ",
             $multiplier,
             "\n",
+            // Halves away from zero: what is negative and half way is a little less.
             "add ",
             $sum,
             ", ",
@@ -188,17 +186,64 @@ macro_rules! scaled_double {
             ", ",
             $sum,
             ", asr #31\n",
+            "asrs ",
+            $sum,
+            ", ",
+            $sum,
+            ", ",
+            $shift,
+            "\n",
+            "add ",
+            $sum,
+            ", ",
+            $zero_point,
+            "\n",
+            "ssat ",
+            $sum,
+            ", #8, ",
+            $sum,
+            ", asr #1\n",
         )
     };
 }
 
 /// The same by [`Rule::Single`].
 #[cfg(all(armv7em, target_arch = "arm"))]
-macro_rules! scaled_single {
-    ($sum:literal, $multiplier:literal) => {
-        concat!("smmul ", $sum, ", ", $sum, ", ", $multiplier, "\n")
+macro_rules! byte_single {
+    ($sum:literal, $multiplier:literal, $shift:literal, $zero_point:literal) => {
+        concat!(
+            "lsls ",
+            $sum,
+            ", ",
+            $sum,
+            ", #1\n",
+            "smmul ",
+            $sum,
+            ", ",
+            $sum,
+            ", ",
+            $multiplier,
+            "\n",
+            "asrs ",
+            $sum,
+            ", ",
+            $sum,
+            ", ",
+            $shift,
+            "\n",
+            "add ",
+            $sum,
+            ", ",
+            $zero_point,
+            "\n",
+            "ssat ",
+            $sum,
+            ", #8, ",
+            $sum,
+            ", asr #1\n",
+        )
     };
 }
 
 #[cfg(all(armv7em, target_arch = "arm"))]
-pub(super) use {scaled_double, scaled_single};
+pub(super) use {byte_double, byte_single};

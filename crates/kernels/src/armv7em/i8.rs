@@ -1,12 +1,11 @@
 //! int8 kernels: sizes are compared with the geometry before any loop runs.
 
 pub(crate) use super::add::add;
-use super::finish::rules;
 use super::packing::Squares;
 use super::plan::{Kind, conv_2d_scratch_bytes};
 use super::{conv, depthwise, squares};
 use crate::memory::{cells_as, slice_as};
-use crate::{Channels, Conv2dI8, scalar};
+use crate::{Channels, Conv2dI8, rules, scalar};
 
 /// The working memory, where input, output and channels have the geometry's sizes, and weights and
 /// memory those that are told.

@@ -10,11 +10,11 @@ use loops::{products, products_double, products_single, transform};
 #[cfg(not(all(armv7em, target_arch = "arm")))]
 use model::{products, products_double, products_single, transform};
 
-use super::finish::{Finish, Rule, packed, rules};
+use super::finish::{Finish, Rule, packed};
 use super::gather;
 use super::packing::{Squares, TOGETHER};
-use crate::Conv2dI8;
 use crate::squares::{REACH, SIDE};
+use crate::{Conv2dI8, rules};
 
 /// Columns of input pixels under two squares.
 const COLUMNS: usize = TOGETHER * SIDE + 2;

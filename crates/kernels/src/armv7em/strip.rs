@@ -45,7 +45,7 @@ pub(super) struct Strip {
 
 #[cfg(all(armv7em, target_arch = "arm"))]
 mod hardware {
-    use crate::armv7em::finish::{scaled_double, scaled_single};
+    use crate::armv7em::finish::{byte_double, byte_single};
     use core::arch::naked_asm;
 
     /// What turns the sums of a block with multipliers into bytes.
@@ -66,9 +66,9 @@ mod hardware {
         };
     }
 
-    /// The same with records of three words, with the text that scales sums.
+    /// The same with records of three words, with the text that makes bytes of sums.
     macro_rules! wide {
-        ($scaled:ident) => {
+        ($byte:ident) => {
             concat!(
                 "ldr r8, [r2], #16\n",
                 "ldr r9, [r3, #48]\n",
@@ -77,32 +77,28 @@ mod hardware {
                 // Half steps, and half a step more.
                 "lsl.w r12, r12, #1\n",
                 "add.w r12, r12, #1\n",
-                wide!($scaled "r4", "4"),
-                wide!($scaled "r5", "16"),
-                wide!($scaled "r6", "28"),
-                wide!($scaled "r7", "40"),
+                wide!($byte "r4", "4"),
+                wide!($byte "r5", "16"),
+                wide!($byte "r6", "28"),
+                wide!($byte "r7", "40"),
             )
         };
-        ($scaled:ident $sum:literal, $record:literal) => {
+        ($byte:ident $sum:literal, $record:literal) => {
             concat!(
                 "ldrd r9, r10, [r8, #", $record, "]\n",
                 "mvn.w r10, r10\n",
-                "lsls ", $sum, ", ", $sum, ", #1\n",
-                $scaled!($sum, "r9"),
-                "asr.w ", $sum, ", ", $sum, ", r10\n",
-                "add ", $sum, ", r12\n",
-                "ssat ", $sum, ", #8, ", $sum, ", asr #1\n",
+                $byte!($sum, "r9", "r10", "r12"),
             )
         };
     }
     macro_rules! single {
         () => {
-            wide!(scaled_single)
+            wide!(byte_single)
         };
     }
     macro_rules! double {
         () => {
-            wide!(scaled_double)
+            wide!(byte_double)
         };
     }
 

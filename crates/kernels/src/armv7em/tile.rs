@@ -102,7 +102,7 @@ impl<T> Channels<T> {
 
 #[cfg(all(armv7em, target_arch = "arm"))]
 mod hardware {
-    use crate::armv7em::finish::{scaled_double, scaled_single};
+    use crate::armv7em::finish::{byte_double, byte_single};
     use core::arch::naked_asm;
 
     /// What a channel of packed records begins with, and what turns its sums into bytes.
@@ -134,12 +134,12 @@ mod hardware {
         };
     }
 
-    /// The same for records of three words, with the text that scales sums.
+    /// The same for records of three words, with the text that makes bytes of sums.
     macro_rules! wide {
-        ($scaled:ident bias) => {
+        ($byte:ident bias) => {
             concat!("ldr r4, [lr], #12\n", "ldrd r0, r2, [r3, #16]\n")
         };
-        ($scaled:ident bytes) => {
+        ($byte:ident bytes) => {
             concat!(
                 "ldrd r12, r2, [lr, #-8]\n",
                 "ldr r0, [r3, #36]\n",
@@ -147,30 +147,21 @@ mod hardware {
                 // Half steps, and half a step more.
                 "lsls r0, r0, #1\n",
                 "adds r0, #1\n",
-                wide!($scaled byte "r4"),
-                wide!($scaled byte "r5"),
-                wide!($scaled byte "r6"),
-                wide!($scaled byte "r7"),
-            )
-        };
-        ($scaled:ident byte $sum:literal) => {
-            concat!(
-                "lsls ", $sum, ", ", $sum, ", #1\n",
-                $scaled!($sum, "r12"),
-                "asrs ", $sum, ", r2\n",
-                "add ", $sum, ", r0\n",
-                "ssat ", $sum, ", #8, ", $sum, ", asr #1\n",
+                $byte!("r4", "r12", "r2", "r0"),
+                $byte!("r5", "r12", "r2", "r0"),
+                $byte!("r6", "r12", "r2", "r0"),
+                $byte!("r7", "r12", "r2", "r0"),
             )
         };
     }
     macro_rules! single {
         ($part:ident) => {
-            wide!(scaled_single $part)
+            wide!(byte_single $part)
         };
     }
     macro_rules! double {
         ($part:ident) => {
-            wide!(scaled_double $part)
+            wide!(byte_double $part)
         };
     }
 
@@ -320,19 +311,15 @@ mod hardware {
         };
     }
 
-    /// The same for records of three words, with the text that scales sums.
+    /// The same for records of three words, with the text that makes bytes of sums.
     macro_rules! wide_channels {
-        ($scaled:ident bytes) => {
+        ($byte:ident bytes) => {
             concat!(
                 ".macro row_finish sum\n",
                 "ldm r12!, {{r8, r9, r10}}\n",
                 "add \\sum, r8\n",
                 "mvn.w r10, r10\n",
-                "lsls \\sum, \\sum, #1\n",
-                $scaled!("\\sum", "r9"),
-                "asr.w \\sum, \\sum, r10\n",
-                "add \\sum, r2\n",
-                "ssat \\sum, #8, \\sum, asr #1\n",
+                $byte!("\\sum", "r9", "r10", "r2"),
                 ".endm\n",
                 "ldr r2, [r3, #24]\n",
                 // Half steps, and half a step more.
@@ -345,18 +332,18 @@ mod hardware {
                 ".purgem row_finish\n",
             )
         };
-        ($scaled:ident advance) => {
+        ($byte:ident advance) => {
             "add.w r1, r1, r5, lsl #2\nadd.w r1, r1, r5, lsl #3\n"
         };
     }
     macro_rules! single_channels {
         ($part:ident) => {
-            wide_channels!(scaled_single $part)
+            wide_channels!(byte_single $part)
         };
     }
     macro_rules! double_channels {
         ($part:ident) => {
-            wide_channels!(scaled_double $part)
+            wide_channels!(byte_double $part)
         };
     }
 

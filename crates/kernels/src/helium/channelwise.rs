@@ -11,13 +11,13 @@ use core::ops::Range;
 
 /// Every output, row by row: pixels whose windows are inside the image together, others alone.
 #[inline(never)]
-pub(super) fn depthwise<const IS_HIGH: bool>(checked: &Checked<'_>) {
+pub(super) fn depthwise<const RULES: u8>(checked: &Checked<'_>) {
     let geometry = &checked.operands.geometry;
     let [rows, columns, channels] = geometry.output;
     let zero_point = i32::from(checked.operands.input_zero_point);
     let rule = match checked.operands.channels {
         Channels::High(_) => Rule::High,
-        Channels::Wide(_) => match Roundings::of::<IS_HIGH>(checked.operands) {
+        Channels::Wide(_) => match Roundings::of::<RULES>(checked.operands) {
             Some(Roundings::One) => Rule::Single,
             Some(Roundings::Two) => Rule::Double,
             None => Rule::Raw,

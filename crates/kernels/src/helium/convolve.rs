@@ -9,7 +9,7 @@ use super::product::{
 };
 use crate::memory::overlaps;
 use crate::scalar::{position, taps_inside};
-use crate::{Channels, Conv2dI8, Geometry, scalar};
+use crate::{Channels, Conv2dI8, Geometry, rules, scalar};
 use core::ops::Range;
 use format::fixed::Rounding;
 
@@ -51,25 +51,25 @@ impl<'a> Checked<'a> {
     }
 }
 
-/// See [`crate::i8::conv_2d`]; with `IS_HIGH` for outputs that are high words, without loops for others.
-pub(crate) fn conv_2d<const IS_HIGH: bool>(operands: &Conv2dI8<'_>) {
+/// See [`crate::i8::conv_2d`]; for outputs by one of `RULES` (see [`rules`]), without loops for others.
+pub(crate) fn conv_2d<const RULES: u8>(operands: &Conv2dI8<'_>) {
     if !vector(operands) {
-        images::<IS_HIGH>(operands);
+        images::<RULES>(operands);
     }
 }
 
 /// Whatever is no single vector. Apart from it, so that a vector pays for nothing of this.
 #[inline(never)]
-fn images<const IS_HIGH: bool>(operands: &Conv2dI8<'_>) {
+fn images<const RULES: u8>(operands: &Conv2dI8<'_>) {
     let kind = Kind::of(&operands.geometry);
     match kind.and_then(|kind| Some((kind, Checked::new(operands)?))) {
-        Some((Kind::Product, checked)) => products::<IS_HIGH>(&checked),
+        Some((Kind::Product, checked)) => products::<RULES>(&checked),
         Some((Kind::Depthwise, checked)) => {
             let operands = &Conv2dI8 {
                 geometry: operands.geometry.lying(),
                 ..*operands
             };
-            depthwise::<IS_HIGH>(&Checked {
+            depthwise::<RULES>(&Checked {
                 operands,
                 ..checked
             });
@@ -125,7 +125,7 @@ fn vector(operands: &Conv2dI8<'_>) -> bool {
 /// all windows of a group that crosses the end of a row are staged before any of its outputs is
 /// written.
 #[inline(never)]
-fn products<const IS_HIGH: bool>(checked: &Checked<'_>) {
+fn products<const RULES: u8>(checked: &Checked<'_>) {
     let Conv2dI8 {
         geometry,
         input,
@@ -140,7 +140,7 @@ fn products<const IS_HIGH: bool>(checked: &Checked<'_>) {
     let column_step = geometry.window.stride[1] * geometry.input[2];
     let inside = inside(&geometry);
     let whole = Whole::new(checked.operands);
-    let mut group = Group::<IS_HIGH>::new(checked.operands);
+    let mut group = Group::<RULES>::new(checked.operands);
     let mut to: *mut i8 = output.as_ptr().cast_mut().cast();
     let mut windows = [input.as_ptr(); PIXELS];
     let mut count = 0;
@@ -286,7 +286,7 @@ fn stage(checked: &Checked<'_>, at: [usize; 2], rows: &Range<usize>, to: *mut i8
 }
 
 /// What multiplies the windows of a few pixels.
-struct Group<'a, const IS_HIGH: bool> {
+struct Group<'a, const RULES: u8> {
     operands: &'a Conv2dI8<'a>,
     pixels: Pixels,
     product: Product,
@@ -308,8 +308,8 @@ pub(super) enum Roundings {
 impl Roundings {
     /// `None` for records of one word, and for shifts that loops in assembly do not compute: to the
     /// left, and where outputs are rounded once, by nothing.
-    pub(super) fn of<const IS_HIGH: bool>(operands: &Conv2dI8<'_>) -> Option<Self> {
-        let (Channels::Wide(words), false) = (operands.channels, IS_HIGH) else {
+    pub(super) fn of<const RULES: u8>(operands: &Conv2dI8<'_>) -> Option<Self> {
+        let Channels::Wide(words) = operands.channels else {
             return None;
         };
         let (records, _) = words.as_chunks::<3>();
@@ -321,9 +321,13 @@ impl Roundings {
             beyond.fold(0, |bits, distance| bits | distance)
         };
         match operands.requantize.rounding {
-            Rounding::Double => (bits(0) < 32).then_some(Roundings::Two),
-            Rounding::Single => (bits(1) < 32).then_some(Roundings::One),
-            Rounding::High => None,
+            Rounding::Double if RULES & rules::DOUBLE != 0 => {
+                (bits(0) < 32).then_some(Roundings::Two)
+            }
+            Rounding::Single if RULES & rules::SINGLE != 0 => {
+                (bits(1) < 32).then_some(Roundings::One)
+            }
+            _ => None,
         }
     }
 }
@@ -351,11 +355,11 @@ fn product(operands: &Conv2dI8<'_>) -> Product {
     }
 }
 
-impl<'a, const IS_HIGH: bool> Group<'a, IS_HIGH> {
+impl<'a, const RULES: u8> Group<'a, RULES> {
     fn new(operands: &'a Conv2dI8<'a>) -> Self {
         let product = product(operands);
         let Product { outputs, taps, .. } = product;
-        let roundings = Roundings::of::<IS_HIGH>(operands);
+        let roundings = Roundings::of::<RULES>(operands);
         let (channels, record_words) = match operands.channels {
             Channels::High(words) => (words.as_ptr(), 1),
             Channels::Wide(words) => (words.as_ptr().cast(), 3),
@@ -452,9 +456,14 @@ impl<'a, const IS_HIGH: bool> Group<'a, IS_HIGH> {
         // SAFETY: as the caller promises.
         unsafe {
             match self.roundings {
-                Some(Roundings::One) if !IS_HIGH => helium_product_3_single(&mut self.pixels),
-                Some(Roundings::Two) if !IS_HIGH => helium_product_3_double(&mut self.pixels),
-                _ => helium_product_3(&mut self.pixels),
+                None if RULES & rules::HIGH != 0 => helium_product_3(&mut self.pixels),
+                Some(Roundings::One) if RULES & rules::SINGLE != 0 => {
+                    helium_product_3_single(&mut self.pixels);
+                }
+                Some(Roundings::Two) if RULES & rules::DOUBLE != 0 => {
+                    helium_product_3_double(&mut self.pixels);
+                }
+                _ => {}
             }
         }
     }

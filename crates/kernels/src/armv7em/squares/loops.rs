@@ -5,7 +5,7 @@
 //! second one added to the first, the one less the other is twice the first less that.
 
 use super::{Inputs, Products};
-use crate::armv7em::finish::{scaled_double, scaled_single};
+use crate::armv7em::finish::{byte_double, byte_single};
 use core::arch::naked_asm;
 
 /// The text of a column under two squares from the pixels at r0 on, and of a row of both of them.
@@ -151,12 +151,12 @@ macro_rules! high {
     };
 }
 
-/// The same for a record of three words, with the text that scales sums.
+/// The same for a record of three words, with the text that makes bytes of sums.
 macro_rules! wide {
-    ($scaled:ident record) => {
+    ($byte:ident record) => {
         "ldrd r2, r12, [lr], #12\n"
     };
-    ($scaled:ident bytes) => {
+    ($byte:ident bytes) => {
         concat!(
             "ldr r8, [lr, #-4]\n",
             "ldr.w r9, [r3, #52]\n",
@@ -164,30 +164,21 @@ macro_rules! wide {
             // Half steps, and half a step more.
             "lsl.w r9, r9, #1\n",
             "add.w r9, r9, #1\n",
-            wide!($scaled byte "r4"),
-            wide!($scaled byte "r5"),
-            wide!($scaled byte "r6"),
-            wide!($scaled byte "r7"),
-        )
-    };
-    ($scaled:ident byte $sum:literal) => {
-        concat!(
-            "lsls ", $sum, ", ", $sum, ", #1\n",
-            $scaled!($sum, "r12"),
-            "asr.w ", $sum, ", ", $sum, ", r8\n",
-            "add ", $sum, ", r9\n",
-            "ssat ", $sum, ", #8, ", $sum, ", asr #1\n",
+            $byte!("r4", "r12", "r8", "r9"),
+            $byte!("r5", "r12", "r8", "r9"),
+            $byte!("r6", "r12", "r8", "r9"),
+            $byte!("r7", "r12", "r8", "r9"),
         )
     };
 }
 macro_rules! single {
     ($part:ident) => {
-        wide!(scaled_single $part)
+        wide!(byte_single $part)
     };
 }
 macro_rules! double {
     ($part:ident) => {
-        wide!(scaled_double $part)
+        wide!(byte_double $part)
     };
 }
 
