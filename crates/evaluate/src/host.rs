@@ -2,8 +2,8 @@
 
 use crate::layout::{to_caller, to_tensor};
 use crate::predict::{Facts, Input, Output, Predict, PredictError, Prediction, signature};
-use runtime::host::{AlignedBytes, Batch, node_macs};
-use runtime::{Error, Model, Session};
+use runtime::host::{Batch, Runner, node_macs};
+use runtime::{Error, Session};
 
 /// Samples of each thread that are worth handing over.
 const SAMPLES_PER_THREAD: usize = 8;
@@ -32,10 +32,9 @@ impl Host {
 
     /// The same on so many threads, each of which takes samples of its own.
     pub fn with_threads(bytes: &[u8], threads: usize) -> Result<Self, PredictError> {
-        let batch = Batch::new(bytes, threads).map_err(refused)?;
-        let file = AlignedBytes::copy_of(bytes);
-        let model = Model::new(file.bytes()).map_err(refused)?;
-        let (inputs, outputs) = signature(batch.meta(), &model);
+        let runner = Runner::new(bytes).map_err(refused)?;
+        let model = runner.model().map_err(refused)?;
+        let (inputs, outputs) = signature(runner.meta(), &model);
         let macs: u64 = model.nodes().map(|node| node_macs(&node)).sum();
         let facts = vec![
             ("bytes", model.bytes().len() as f64),
@@ -44,7 +43,7 @@ impl Host {
             ("nodes", model.node_count() as f64),
         ];
         Ok(Host {
-            batch,
+            batch: Batch::of(runner, threads).map_err(refused)?,
             inputs,
             outputs,
             facts,

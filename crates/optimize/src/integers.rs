@@ -18,12 +18,11 @@ use crate::quantize::constants;
 use crate::quantize::forms::{activations, keeps_scale, scale_giver};
 use crate::quantize::forms::{float_reason, int16_reason, is_real};
 use crate::quantize::has_weights;
-use crate::quantize::{FloatNode, fixed_scale};
+use crate::quantize::{FloatNode, convert, fixed_scale};
 use format::fixed::Rounding;
 use graph::{DType, Error, Graph, Kind, Node, Operand, Quantization, Value, ValueId};
 use runtime::host::Activation;
 use runtime::ops::dequantize::Dequantize;
-use runtime::ops::quantize::Quantize;
 
 /// What integers of a type stand for.
 #[derive(Clone, Debug, PartialEq)]
@@ -321,25 +320,13 @@ fn rescaled(graph: &mut Graph, node: &mut Node, form: &Form) -> Vec<Node> {
         let Some(id) = node.inputs.get(place).copied().flatten() else {
             continue;
         };
-        let source = graph.value(id).clone();
-        if source.data.is_some() || Form::of(&source).as_ref() == Some(form) {
+        let source = graph.value(id);
+        if source.data.is_some() || Form::of(source).as_ref() == Some(form) {
             continue;
         }
-        let name = format!("{}/rescale", source.name);
-        let value = Value {
-            name: name.clone(),
-            dtype: form.dtype,
-            shape: source.shape,
-            quantization: Some(form.quantization.clone()),
-            data: None,
-        };
-        let to = graph.add_value(value);
-        made.push(Node {
-            name,
-            kind: Quantize { dtype: form.dtype }.into(),
-            inputs: vec![Some(id)],
-            outputs: vec![to],
-        });
+        let wanted = (form.dtype, Some(form.quantization.clone()));
+        let (rescale, to) = convert(graph, id, wanted);
+        made.push(rescale);
         node.inputs[place] = Some(to);
     }
     made

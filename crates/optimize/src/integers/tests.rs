@@ -8,6 +8,7 @@ use runtime::ops::concat::Concat;
 use runtime::ops::conv_2d::Conv2d;
 use runtime::ops::fully_connected::FullyConnected;
 use runtime::ops::max_pool_2d::MaxPool2d;
+use runtime::ops::quantize::Quantize;
 use runtime::ops::reshape::Reshape;
 use runtime::ops::softmax::Softmax;
 use runtime::ops::transpose::Transpose;

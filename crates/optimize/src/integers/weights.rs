@@ -1,7 +1,6 @@
 //! Integer weights from floats that remember their steps.
 
 use super::dequantized;
-use crate::quantize::has_weights;
 use graph::{DType, Data, Graph, Node, Quantization, Shape, Value};
 
 /// The integers of a layer.
@@ -12,16 +11,8 @@ pub(super) struct Layer {
     long_bias: Option<Vec<i64>>,
 }
 
-/// The integer weights of a layer, or why there are none; other nodes have an empty one.
+/// The integer weights of a layer, or why there are none.
 pub(super) fn integers(graph: &Graph, node: &Node) -> Result<Layer, String> {
-    let mut layer = Layer {
-        weights: Vec::new(),
-        quantization: Quantization::per_tensor(1.0, 0),
-        long_bias: None,
-    };
-    if !has_weights(&node.kind) {
-        return Ok(layer);
-    }
     let weights = operand(graph, node, 1).ok_or("its weights are missing")?;
     let steps = weights.quantization.as_ref();
     let steps = steps.ok_or("its weights are not quantized in the file")?;
@@ -39,6 +30,11 @@ pub(super) fn integers(graph: &Graph, node: &Node) -> Result<Layer, String> {
         .ok_or("its weights are not constant")?
         .f32()?;
     let row = (values.len() / outputs.max(1)).max(1);
+    let mut layer = Layer {
+        weights: Vec::new(),
+        quantization: steps.clone(),
+        long_bias: None,
+    };
     for (index, value) in values.iter().enumerate() {
         let integer = f64::from(*value) / f64::from(steps.scale(index / row));
         if !(-128.5..127.5).contains(&integer) {
@@ -50,7 +46,6 @@ pub(super) fn integers(graph: &Graph, node: &Node) -> Result<Layer, String> {
         }
         layer.weights.push(integer.round() as i8);
     }
-    layer.quantization = steps.clone();
     fit_bias(graph, node, &mut layer)?;
     Ok(layer)
 }

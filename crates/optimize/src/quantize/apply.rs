@@ -124,7 +124,7 @@ pub(crate) fn apply(recipe: &Recipe<'_>, changes: &Changes) -> Result<Graph, Err
 }
 
 /// A type, and for integers the scale.
-type Form = (DType, Option<Quantization>);
+pub(crate) type Form = (DType, Option<Quantization>);
 
 /// What values were converted to so far.
 #[derive(Default)]
@@ -153,7 +153,11 @@ impl Conversions {
 }
 
 /// A node that turns a value into another type or scale, and its output.
-fn convert(graph: &mut Graph, from: ValueId, (dtype, quantization): Form) -> (Node, ValueId) {
+pub(crate) fn convert(
+    graph: &mut Graph,
+    from: ValueId,
+    (dtype, quantization): Form,
+) -> (Node, ValueId) {
     let source = graph.value(from).clone();
     let (kind, suffix): (Kind, _) = match dtype {
         DType::F32 => (Dequantize.into(), "dequantize"),

@@ -31,7 +31,7 @@ mod repeated;
 mod scales;
 mod weights;
 
-pub(crate) use apply::has_weights;
+pub(crate) use apply::{convert, has_weights};
 pub use assign::FloatNode;
 pub use calibrate::Sample;
 pub use forms::int16_reason;

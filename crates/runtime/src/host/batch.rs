@@ -23,11 +23,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Batch {
-    /// Checks a model and makes it ready for so many threads, the calling one included; for fewer
-    /// where the system has not that many to give, and for one where the model keeps state, which
-    /// takes one sample after the other. 0 is 1.
+    /// Checks a model and makes it ready: [`Batch::of`].
     pub fn new(file: &[u8], threads: usize) -> Result<Self, Error> {
-        let first = Runner::new(file)?;
+        Batch::of(Runner::new(file)?, threads)
+    }
+
+    /// A model on so many threads, the calling one included; on fewer where the system has not that
+    /// many to give, and on one where the model keeps state, which takes one sample after the other.
+    /// 0 is 1.
+    pub fn of(first: Runner, threads: usize) -> Result<Self, Error> {
         let meta = first.meta().clone();
         let keeps_state = first.model()?.state_bytes() > 0;
         let wanted = if keeps_state { 1 } else { threads.max(1) };
@@ -35,10 +39,11 @@ impl Batch {
             1 => None,
             _ => ThreadPool::new(wanted, 0).ok(),
         };
-        let mut lanes = std::vec![Mutex::new(first)];
+        let mut lanes = Vec::new();
         for _ in 1..pool.as_ref().map_or(1, ThreadPool::threads) {
-            lanes.push(Mutex::new(Runner::new(file)?));
+            lanes.push(Mutex::new(Runner::new(first.file())?));
         }
+        lanes.push(Mutex::new(first));
         Ok(Batch { lanes, meta, pool })
     }
 

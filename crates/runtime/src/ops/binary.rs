@@ -391,12 +391,43 @@ mod host {
 }
 
 #[cfg(all(test, feature = "host"))]
-mod tests {
+pub(super) mod tests {
     use super::{Binary, Function};
     use crate::host::{Activation, Data, Quantization, Tensor, evaluate};
     use format::Shape;
     use format::fixed::Rounding;
     use std::vec;
+    use std::vec::Vec;
+
+    /// What a function makes of two int8 rows, each with its scale and zero point, in int8.
+    pub(crate) fn of_rows(
+        function: Function,
+        (a, of_a): (&[i8], (f32, i32)),
+        (b, of_b): (&[i8], (f32, i32)),
+        of_output: (f32, i32),
+    ) -> Vec<i8> {
+        let tensor = |values: &[i8], (scale, zero)| {
+            let shape = Shape::new(&[values.len() as u32]).unwrap();
+            let tensor = Tensor {
+                shape,
+                data: Data::I8(values.to_vec()),
+            };
+            Some((tensor, Some(Quantization::per_tensor(scale, zero))))
+        };
+        let binary = Binary {
+            function,
+            activation: Activation::None,
+        };
+        let output = [Some(Quantization::per_tensor(of_output.0, of_output.1))];
+        let inputs = [tensor(a, of_a), tensor(b, of_b)];
+        let made = evaluate(&binary, &inputs, &output, Rounding::High)
+            .unwrap()
+            .remove(0);
+        let Data::I8(made) = made.data else {
+            panic!("int8 stays int8")
+        };
+        made
+    }
 
     /// 0.5 (q - 1) times and plus 0.25 (q + 3), in steps of 1 from -10, stretched along rows.
     #[test]

@@ -101,6 +101,7 @@ mod host {
 #[cfg(all(test, feature = "host"))]
 mod tests {
     use crate::host::{Activation, Data, Quantization, Tensor, evaluate};
+    use crate::ops::binary::tests::of_rows;
     use crate::ops::binary::{Binary, Function};
     use format::Shape;
     use format::fixed::Rounding;
@@ -108,32 +109,8 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    fn quotients(
-        (a, of_a): (&[i8], (f32, i32)),
-        (b, of_b): (&[i8], (f32, i32)),
-        of_output: (f32, i32),
-    ) -> Vec<i8> {
-        let tensor = |values: &[i8], (scale, zero)| {
-            let shape = Shape::new(&[values.len() as u32]).unwrap();
-            let tensor = Tensor {
-                shape,
-                data: Data::I8(values.to_vec()),
-            };
-            Some((tensor, Some(Quantization::per_tensor(scale, zero))))
-        };
-        let binary = Binary {
-            function: Function::Div,
-            activation: Activation::None,
-        };
-        let output = [Some(Quantization::per_tensor(of_output.0, of_output.1))];
-        let inputs = [tensor(a, of_a), tensor(b, of_b)];
-        let made = evaluate(&binary, &inputs, &output, Rounding::High)
-            .unwrap()
-            .remove(0);
-        let Data::I8(made) = made.data else {
-            panic!("int8 stays int8")
-        };
-        made
+    fn quotients(a: (&[i8], (f32, i32)), b: (&[i8], (f32, i32)), to: (f32, i32)) -> Vec<i8> {
+        of_rows(Function::Div, a, b, to)
     }
 
     /// 0.5 (q - 1) by 0.25 (q + 3), in quarters from -10.

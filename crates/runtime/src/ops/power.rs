@@ -227,10 +227,8 @@ mod host {
 #[cfg(all(test, feature = "host"))]
 mod tests {
     use super::{PLACES, raised};
-    use crate::host::{Activation, Data, Quantization, Tensor, evaluate};
-    use crate::ops::binary::{Binary, Function};
-    use format::Shape;
-    use format::fixed::Rounding;
+    use crate::ops::binary::Function;
+    use crate::ops::binary::tests::of_rows;
     use proptest::prelude::*;
     use std::vec::Vec;
 
@@ -247,29 +245,8 @@ mod tests {
         }
     }
 
-    fn powers(
-        (a, of_a): (&[i8], (f32, i32)),
-        (b, of_b): (&[i8], (f32, i32)),
-        to: (f32, i32),
-    ) -> Vec<i64> {
-        let tensor = |values: &[i8], (scale, zero)| {
-            let shape = Shape::new(&[values.len() as u32]).unwrap();
-            let tensor = Tensor {
-                shape,
-                data: Data::I8(values.to_vec()),
-            };
-            Some((tensor, Some(Quantization::per_tensor(scale, zero))))
-        };
-        let binary = Binary {
-            function: Function::Pow,
-            activation: Activation::None,
-        };
-        let inputs = [tensor(a, of_a), tensor(b, of_b)];
-        let output = [Some(Quantization::per_tensor(to.0, to.1))];
-        let made = evaluate(&binary, &inputs, &output, Rounding::High)
-            .unwrap()
-            .remove(0);
-        made.data.to_i64().unwrap()
+    fn powers(a: (&[i8], (f32, i32)), b: (&[i8], (f32, i32)), to: (f32, i32)) -> Vec<i8> {
+        of_rows(Function::Pow, a, b, to)
     }
 
     /// Halves from -1, by quarters from 3, in eighths from -100.
@@ -299,7 +276,7 @@ mod tests {
                 let y = f64::from(i32::from(y) - i32::from(zeros.0)) * f64::from(scales.1);
                 let exact = x.powf(y) / f64::from(scales.2) + f64::from(zeros.1);
                 let exact = exact.clamp(-128.0, 127.0);
-                prop_assert!((got as f64 - exact).abs() <= 0.502, "{x}^{y}: {got}, not {exact}");
+                prop_assert!((f64::from(got) - exact).abs() <= 0.502, "{x}^{y}: {got}, not {exact}");
             }
         }
     }

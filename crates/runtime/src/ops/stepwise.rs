@@ -4,7 +4,7 @@
 use super::broadcast::{Places, broadcast};
 use crate::Run;
 use format::fixed::{Rounding, requantize_double, requantize_single};
-use format::{DType, Node, Tensor};
+use format::{DType, Node};
 use kernels::{AddI8, Integer};
 
 /// The square of a difference.
@@ -81,13 +81,18 @@ pub(super) fn run<T: Integer>(run: &Run<'_>) {
         };
         scaled(sum, of_output).saturating_add(to.zero_point)
     };
+    // Shapes may differ by sizes of 1 in front.
+    let elements = to.shape.elements();
+    let is_plain = [a, b].iter().all(|of| of.shape.elements() == elements);
     let is_single_sum = function == SINGLE_SUM && to.dtype == DType::I8;
-    if is_single_sum && add(run, [a, b, to], [of_a.0, of_b.0], of_output, [low, high]).is_some() {
-        return;
+    if is_single_sum && is_plain {
+        let factors = [of_a.0, of_b.0];
+        if add(run, to.zero_point, factors, of_output, [low, high]).is_some() {
+            return;
+        }
     }
     let (x, y, output) = (run.input::<T>(0), run.input::<T>(1), run.output::<T>(0));
     let mut pairs = Places::new([&a.shape, &b.shape], to.shape);
-    let is_plain = a.shape == b.shape;
     for (i, cell) in output.iter().enumerate() {
         let at = if is_plain { [i; 2] } else { pairs.advance() };
         let value = combine(x.get(at[0]).into(), y.get(at[1]).into());
@@ -95,22 +100,20 @@ pub(super) fn run<T: Integer>(run: &Run<'_>) {
     }
 }
 
-/// A sum of int8 that is rounded once, by the kernel for sums; `None` where operands are broadcast, or
-/// where the zero point and what sums can be do not fit 32 bits together.
+/// A sum of int8 that is rounded once, by the kernel for sums; `None` where the zero point and what sums
+/// can be do not fit 32 bits together.
 fn add(
     run: &Run<'_>,
-    [a, b, to]: [Tensor; 3],
+    zero_point: i32,
     factors: [i32; 2],
     (offset, shift): (i32, i32),
     limits: [i32; 2],
 ) -> Option<()> {
-    let elements = to.shape.elements();
-    let is_plain = [a, b].iter().all(|of| of.shape.elements() == elements);
     let shift = shift & 31;
-    let whole = i64::from(offset) + (i64::from(to.zero_point) << shift);
+    let whole = i64::from(offset) + (i64::from(zero_point) << shift);
     let largest: i64 = factors.iter().map(|&f| 128 * i64::from(f).abs()).sum();
     let fits = whole.abs() + largest <= i64::from(i32::MAX);
-    (is_plain && fits).then_some(())?;
+    fits.then_some(())?;
     let [low, high] = limits.map(|limit| limit.clamp(-128, 127) as i8);
     kernels::i8::add(&AddI8 {
         inputs: [run.input(0), run.input(1)],
