@@ -2,27 +2,35 @@
 //! one instruction: pairs of inputs that are widened to 16 bits while they are staged, which is
 //! exact for every pair of int8 products, or fours of inputs that stay as they are.
 
+mod bands;
 #[cfg(not(neon))]
 mod lookup;
 mod pack;
+// Lines are for loops that add with one rounding.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod ramps;
 mod records;
 mod stage;
 #[cfg(any(neon, target_arch = "x86_64"))]
 mod starts;
-mod whole;
 
-use super::plan::{KERNEL_ROWS_MAX, Kind, Runs, Staging, tiles};
+use super::plan::{Kind, Runs, Staging, tiles};
 use crate::memory::{Plain, cells_as, slice_as};
 use crate::{Channels, Conv2dI8, Geometry, scalar};
+use bands::Bands;
 #[cfg(not(neon))]
 pub(crate) use lookup::lookup;
 pub(crate) use pack::{conv_2d_prepared_bytes, prepare_conv_2d, weights_per_output};
+pub(crate) use ramps::Follows;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use ramps::Points;
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) use ramps::{Floor, Ramp};
 pub(crate) use records::{Records, Rule};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use records::{records_of, words as record_words};
 #[cfg(any(neon, target_arch = "x86_64"))]
 pub(crate) use starts::{STARTS_MAX, Starts};
-use whole::Whole;
 
 /// Consecutive pixels of an output row, or of several whole rows.
 pub(crate) struct Strip<'a, I = i16> {
@@ -97,6 +105,9 @@ pub(crate) trait Tiles: Copy {
     /// the file's.
     const VECTOR_PACK: Option<[usize; 2]>;
 
+    /// The rules of straight and of bent lines, where loops have them.
+    const LINES: Option<(Rule, Rule, Follows)> = None;
+
     /// The output at `position` of a block of `width`.
     fn output_at(position: usize, width: usize) -> usize;
 
@@ -153,11 +164,11 @@ pub(crate) fn conv_2d_scratch_bytes<T: Tiles>(geometry: &Geometry) -> usize {
     })
 }
 
-/// Staged elements: all rows where they are few, otherwise those that a row's windows need.
+/// Staged elements: those of a band of rows, or of a chunk of pixels.
 fn staged_elements(geometry: &Geometry, kind: &Kind) -> usize {
     match kind {
         Kind::Depthwise(staging) | Kind::General(staging) => {
-            Whole::of(geometry, staging).map_or(staging.elements(), |whole| whole.elements())
+            Bands::of(geometry, staging).elements()
         }
         _ => kind.staged_elements(geometry),
     }
@@ -226,16 +237,13 @@ fn run<T: Tiles>(tiles: T, kind: Kind, checked: &Checked<'_, T>) {
         // SAFETY: `Checked` compared the sizes with the geometry.
         Kind::Vector => unsafe { tiles.vector(&checked.weights, checked.staged) },
         Kind::Pointwise(chunk) => pointwise(tiles, checked, chunk),
-        Kind::Depthwise(staging) => windows(tiles, checked, staging, true),
-        Kind::General(staging) => windows(tiles, checked, staging, false),
+        Kind::Depthwise(staging) => windows(tiles, checked, &staging, true),
+        Kind::General(staging) => windows(tiles, checked, &staging, false),
     }
 }
 
-fn windows<T: Tiles>(tiles: T, checked: &Checked<'_, T>, staging: Staging, depthwise: bool) {
-    match Whole::of(&checked.operands.geometry, &staging) {
-        Some(whole) => whole.run(tiles, checked, &staging, depthwise),
-        None => rows(tiles, checked, staging, depthwise),
-    }
+fn windows<T: Tiles>(tiles: T, checked: &Checked<'_, T>, staging: &Staging, depthwise: bool) {
+    Bands::of(&checked.operands.geometry, staging).run(tiles, checked, staging, depthwise);
 }
 
 /// A matrix product over pixels, chunk by chunk. A chunk's pixels are staged before any of them
@@ -270,67 +278,6 @@ fn pointwise<T: Tiles>(tiles: T, checked: &Checked<'_, T>, chunk: usize) {
                     output: to,
                 },
             );
-        }
-    }
-}
-
-/// Output row by output row over staged input rows.
-fn rows<T: Tiles>(tiles: T, checked: &Checked<'_, T>, mut staging: Staging, depthwise: bool) {
-    let Conv2dI8 {
-        geometry,
-        input,
-        output,
-        input_zero_point,
-        ..
-    } = *checked.operands;
-    let [rows, columns, outputs] = geometry.output;
-    let channels = geometry.input[2] * staging.repeat;
-    let weights = &checked.weights;
-    let mut pointers = [core::ptr::null::<T::Input>(); KERNEL_ROWS_MAX];
-    let pointers = &mut pointers[..geometry.window.kernel[0]];
-    let input_row = geometry.input[1] * geometry.input[2];
-    let zero = T::Input::from(input_zero_point);
-    // SAFETY: the staged memory holds `staging.elements()` (`Checked`), of which the padding row
-    // is the first part; every slot and every start that `staging` gives leaves room for a whole
-    // row. Input row `row` is below `geometry.input[0]`, so it is inside the input. Output row
-    // `y` is inside the output.
-    unsafe {
-        stage::fill(checked.staged, staging.row_elements, zero);
-        for y in 0..rows {
-            let stage = staging;
-            staging.advance(&geometry, y, |slot, row| {
-                let from = input.as_ptr().add(row * input_row);
-                stage::row(
-                    tiles,
-                    &stage,
-                    geometry.input[2],
-                    from,
-                    checked.staged.add(slot),
-                    zero,
-                );
-            });
-            for (tap, pointer) in pointers.iter_mut().enumerate() {
-                *pointer = checked.staged.add(staging.start(&geometry, y, tap));
-            }
-            let to = output
-                .as_ptr()
-                .cast_mut()
-                .cast::<i8>()
-                .add(y * columns * outputs);
-            let step = geometry.window.stride[1] * channels;
-            let strip = Strip {
-                rows: pointers,
-                step,
-                pixels: columns,
-                lines: 1,
-                line_step: 0,
-                output: to,
-            };
-            if depthwise {
-                tiles.depthwise(weights, &strip);
-            } else {
-                tiles.strip(weights, &strip);
-            }
         }
     }
 }

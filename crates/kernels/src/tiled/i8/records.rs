@@ -8,9 +8,12 @@
 //! | high | bias, multiplier, –, – |
 //! | single, double | bias, multiplier, half, shift to the right |
 //! | lanes | bias, multiplier, –, shift |
+//! | ramp | bias, slope, start, – |
+//! | bent | bias, slope, start, start of sums below zero |
 
 use super::Tiles;
 use super::pack::channel_of;
+use super::ramps::{Floor, Follows, Ramp};
 use crate::tiled::plan::{Kind, blocks};
 use crate::{Channels, Conv2dConstants, Geometry};
 use format::fixed::{Channel, Requantize, Rounding};
@@ -37,6 +40,12 @@ pub(crate) enum Rule {
     Double = 4,
     /// Single or double, lane by lane.
     Lanes = 5,
+    /// A line in float, proved to round to what single or double give.
+    #[cfg(target_arch = "x86_64")]
+    Ramp = 6,
+    /// Two lines in float, for sums below zero and for others.
+    #[cfg(target_arch = "x86_64")]
+    Bent = 7,
 }
 
 /// The multiplier's shift from which on [`Rule::Near`] serves: products then stay below 2^31.
@@ -111,6 +120,10 @@ impl Records {
             2 => Rule::High,
             3 => Rule::Single,
             4 => Rule::Double,
+            #[cfg(target_arch = "x86_64")]
+            6 => Rule::Ramp,
+            #[cfg(target_arch = "x86_64")]
+            7 => Rule::Bent,
             _ => Rule::Lanes,
         };
         (rule, record)
@@ -185,51 +198,142 @@ pub(crate) fn records_of<T: Tiles>(
     offset: i32,
     records: &mut [u8],
 ) {
-    let mut words = records.chunks_exact_mut(4);
-    pack::<T>(constants, kind, offset, |word| {
-        if let Some(bytes) = words.next() {
-            bytes.copy_from_slice(&word.to_ne_bytes());
+    let geometry = &constants.geometry;
+    // A block of a depthwise convolution may have several records, which are to have one rule.
+    let (common, together) = match kind {
+        Kind::Depthwise(_) => (
+            Some(rule_of::<T>(constants, kind, 0..geometry.output[2])),
+            T::CHANNELS / T::BLOCK,
+        ),
+        _ => (None, 1),
+    };
+    let mut packer = Packer {
+        constants,
+        kind,
+        offset,
+        common,
+        header_words: header_words(block_count::<T>(geometry, kind)),
+        records,
+    };
+    packer.put(0, lowest(constants));
+    let mut block = [[None; LANES_MAX]; RECORDS_MAX];
+    let mut count = 0;
+    each_record::<T>(geometry, kind, |lanes| {
+        block[count % together] = lanes;
+        count += 1;
+        if count % together == 0 {
+            packer.pack::<T>(count - together, &block[..together]);
         }
     });
 }
 
-/// Packs the records with `put`.
-fn pack<T: Tiles>(
+/// The most records of a block.
+const RECORDS_MAX: usize = 4;
+
+/// The fewest pixels for which lines are worth being looked for: in place of other rules, of which
+/// those of 31-bit multipliers take three times as long, and of rules for 12 bits.
+const LINE_PIXELS_MIN: usize = 8;
+const LINE_PIXELS_MIN_HIGH: usize = 64;
+
+/// Where records are packed.
+struct Packer<'a> {
+    constants: &'a Conv2dConstants<'a>,
+    kind: &'a Kind,
+    offset: i32,
+    common: Option<Rule>,
+    header_words: usize,
+    records: &'a mut [u8],
+}
+
+impl Packer<'_> {
+    fn put(&mut self, word: usize, value: i32) {
+        if let Some(bytes) = self.records.get_mut(4 * word..4 * word + 4) {
+            bytes.copy_from_slice(&value.to_ne_bytes());
+        }
+    }
+
+    /// The rules and the records of a block.
+    fn pack<T: Tiles>(&mut self, first: usize, block: &[Lanes]) {
+        let mut numbers = [[[0; PARTS]; LANES_MAX]; RECORDS_MAX];
+        let line = self.lines::<T>(block, &mut numbers);
+        for (i, (lanes, numbers)) in block.iter().zip(&mut numbers).enumerate() {
+            let channels = lanes.iter().copied().flatten();
+            let own = || rule_of::<T>(self.constants, self.kind, channels);
+            let rule = line.or(self.common).unwrap_or_else(own);
+            self.put(1 + first + i, rule as i32);
+            let start = self.header_words + (first + i) * PARTS * T::BLOCK;
+            for (position, (lane, numbers)) in lanes[..T::BLOCK].iter().zip(numbers).enumerate() {
+                if let Some(channel) = *lane {
+                    if line.is_none() {
+                        *numbers = record(self.constants, rule, channel);
+                    }
+                    let excess = excess(self.constants, self.kind, self.offset, channel);
+                    numbers[0] = numbers[0].wrapping_sub(excess);
+                }
+                for (part, &number) in numbers.iter().enumerate() {
+                    self.put(start + part * T::BLOCK + position, number);
+                }
+            }
+        }
+    }
+
+    /// The rule and the records of lines, where all channels of a block have them.
+    fn lines<T: Tiles>(
+        &self,
+        block: &[Lanes],
+        numbers: &mut [[[i32; PARTS]; LANES_MAX]; RECORDS_MAX],
+    ) -> Option<Rule> {
+        let (straight, bent, follows) = T::LINES?;
+        let [rows, columns, _] = self.constants.geometry.output;
+        let pixels_min = match self.constants.channels {
+            Channels::High(_) => LINE_PIXELS_MIN_HIGH,
+            Channels::Wide(_) => LINE_PIXELS_MIN,
+        };
+        if rows * columns < pixels_min {
+            return None;
+        }
+        let mut rule = straight;
+        let (lanes, numbers) = (block.as_flattened(), numbers.as_flattened_mut());
+        for (position, lane) in lanes.iter().enumerate() {
+            let Some(channel) = *lane else { continue };
+            // Channels that fill a block once for each pixel are looked at once.
+            let same = |&lane: &Option<usize>| lane == Some(channel);
+            let earlier = lanes[..position].iter().position(same);
+            numbers[position] = match earlier {
+                Some(at) => numbers[at],
+                None => {
+                    let (ramp, bias) = ramp(self.constants, self.kind, channel, follows)?;
+                    if !ramp.is_straight() {
+                        rule = bent;
+                    }
+                    let [slope, start, below] = [ramp.slope, ramp.start, ramp.start_below_zero]
+                        .map(|number| number.to_bits() as i32);
+                    [bias, slope, start, below]
+                }
+            };
+        }
+        Some(rule)
+    }
+}
+
+/// The line and the bias of a channel.
+fn ramp(
     constants: &Conv2dConstants<'_>,
     kind: &Kind,
-    offset: i32,
-    mut put: impl FnMut(i32),
-) {
-    let geometry = &constants.geometry;
-    // A block of a depthwise convolution may have several records, which are to have one rule.
-    let common = match kind {
-        Kind::Depthwise(_) => Some(rule_of::<T>(constants, kind, 0..geometry.output[2])),
-        _ => None,
-    };
-    let rule = |lanes: &Lanes| {
-        let own = || rule_of::<T>(constants, kind, lanes.iter().copied().flatten());
-        common.unwrap_or_else(own)
-    };
-    put(lowest(constants));
-    each_record::<T>(geometry, kind, |lanes| put(rule(&lanes) as i32));
-    let count = block_count::<T>(geometry, kind);
-    (1 + count..header_words(count)).for_each(|_| put(0));
-    each_record::<T>(geometry, kind, |lanes| {
-        let rule = rule(&lanes);
-        let records = lanes.map(|channel| match channel {
-            Some(channel) => {
-                let mut record = record(constants, rule, channel);
-                record[0] = record[0].wrapping_sub(excess(constants, kind, offset, channel));
-                record
-            }
-            None => [0; PARTS],
-        });
-        for part in 0..PARTS {
-            records[..T::BLOCK]
-                .iter()
-                .for_each(|record| put(record[part]));
-        }
-    });
+    channel: usize,
+    follows: Follows,
+) -> Option<(Ramp, i32)> {
+    let requantize = &constants.requantize;
+    let [bias, multiplier, _, shift] = record(constants, Rule::Lanes, channel);
+    let floor = match requantize.rounding {
+        Rounding::High => Floor::high(i64::from(multiplier)),
+        Rounding::Single => Floor::single(multiplier, shift),
+        Rounding::Double => Floor::double(multiplier, shift),
+    }?;
+    let sum_max = sum_max(constants, kind, channel) + i64::from(bias).abs();
+    let sum_max = sum_max.clamp(1, i64::from(i32::MAX));
+    let ramp = Ramp::of(&floor, requantize, sum_max, follows)?;
+    Some((ramp, bias))
 }
 
 /// The word about weights of -128, which those of a depthwise convolution may have in pairs.

@@ -15,7 +15,7 @@ pub(super) unsafe fn fill<I: Copy>(to: *mut I, count: usize, value: I) {
     }
 }
 
-/// Stages one input row of so many channels between zero points.
+/// Stages one input row of so many channels between what is left of padding there.
 ///
 /// # Safety
 ///
@@ -27,26 +27,21 @@ pub(super) unsafe fn row<T: Tiles>(
     channels: usize,
     from: *const i8,
     to: *mut T::Input,
-    zero: T::Input,
 ) {
     let (left, repeat) = (staging.left_elements, staging.repeat);
     let copied = staging.copied_columns * channels;
-    let right = left + copied * repeat;
     // SAFETY: `left + copied * repeat <= used_elements <= row_elements`, and no more columns are
     // copied than the input has.
     unsafe {
-        fill(to, left, zero);
         if repeat == 1 {
-            tiles.widen(from, to.add(left), copied);
-        } else {
-            for i in 0..copied {
-                fill(
-                    to.add(left + i * repeat),
-                    repeat,
-                    T::Input::from(from.add(i).read()),
-                );
-            }
+            return tiles.widen(from, to.add(left), copied);
         }
-        fill(to.add(right), staging.used_elements - right, zero);
+        for i in 0..copied {
+            fill(
+                to.add(left + i * repeat),
+                repeat,
+                T::Input::from(from.add(i).read()),
+            );
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! From 32-bit sums to int8 outputs, 8 lanes at a time: exactly [`format::fixed`].
 
+use super::ramp;
 use crate::Conv2dI8;
 
 use core::arch::x86_64::*;
@@ -150,7 +151,7 @@ impl Block<'_> {
             *sum = unsafe { S::scale(self.finish, *sum, *parts) };
         }
         let words = _mm256_packs_epi32(sums[0], sums[N - 1]);
-        match S::IS_LIMITED {
+        match S::HAS_ZERO_POINT {
             true => words,
             false => _mm256_adds_epi16(words, self.finish.zero_point),
         }
@@ -232,8 +233,11 @@ unsafe fn store_first(block: __m128i, to: *mut i8, valid: usize) {
 
 /// A rule of `tiled::i8::Rule`: loops are compiled for each.
 pub(crate) trait Scale {
-    /// Whether the scaled sums are outputs already: with the zero point, and within limits.
+    /// Whether the scaled sums are within the limits of outputs already.
     const IS_LIMITED: bool = false;
+
+    /// Whether the zero point is in them already.
+    const HAS_ZERO_POINT: bool = false;
 
     /// Whether the sums themselves are the outputs, in the order of the block.
     const IS_RAW: bool = false;
@@ -260,6 +264,8 @@ pub(super) struct High;
 pub(super) struct Single;
 pub(super) struct Double;
 pub(super) struct Lanes;
+pub(super) struct Ramp;
+pub(super) struct Bent;
 
 impl Scale for Raw {
     const IS_RAW: bool = true;
@@ -279,6 +285,7 @@ impl Scale for Raw {
 
 impl Scale for Near {
     const IS_LIMITED: bool = true;
+    const HAS_ZERO_POINT: bool = true;
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
@@ -375,6 +382,54 @@ impl Scale for Double {
         let second = _mm512_srlv_epi32(_mm512_add_epi32(first, half), right);
         let zero = _mm512_setzero_si512();
         _mm512_mask_sub_epi32(second, _mm512_cmplt_epi32_mask(sums, zero), zero, second)
+    }
+}
+
+/// The zero point is in the start; limits of 8 bits are those of packing.
+impl Scale for Ramp {
+    const HAS_ZERO_POINT: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn scale(_: &Finish, sums: __m256i, [slope, start, _]: [__m256i; 3]) -> __m256i {
+        ramp::eight(sums, _mm256_castsi256_ps(slope), _mm256_castsi256_ps(start))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    unsafe fn scale_sixteen(_: &Finish, sums: __m512i, [slope, start, _]: [__m512i; 3]) -> __m512i {
+        ramp::sixteen(sums, _mm512_castsi512_ps(slope), _mm512_castsi512_ps(start))
+    }
+}
+
+/// As [`Ramp`].
+impl Scale for Bent {
+    const HAS_ZERO_POINT: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn scale(_: &Finish, sums: __m256i, parts: [__m256i; 3]) -> __m256i {
+        let [slope, start, below_zero] = [
+            _mm256_castsi256_ps(parts[0]),
+            _mm256_castsi256_ps(parts[1]),
+            _mm256_castsi256_ps(parts[2]),
+        ];
+        ramp::eight(sums, slope, ramp::starts_of_eight(sums, start, below_zero))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,avx512f")]
+    unsafe fn scale_sixteen(_: &Finish, sums: __m512i, parts: [__m512i; 3]) -> __m512i {
+        let [slope, start, below_zero] = [
+            _mm512_castsi512_ps(parts[0]),
+            _mm512_castsi512_ps(parts[1]),
+            _mm512_castsi512_ps(parts[2]),
+        ];
+        ramp::sixteen(
+            sums,
+            slope,
+            ramp::starts_of_sixteen(sums, start, below_zero),
+        )
     }
 }
 
@@ -481,6 +536,14 @@ macro_rules! with_rule {
             }
             $crate::tiled::i8::Rule::Lanes => {
                 type $scale = $crate::x86::i8::finish::Lanes;
+                $body
+            }
+            $crate::tiled::i8::Rule::Ramp => {
+                type $scale = $crate::x86::i8::finish::Ramp;
+                $body
+            }
+            $crate::tiled::i8::Rule::Bent => {
+                type $scale = $crate::x86::i8::finish::Bent;
                 $body
             }
         }

@@ -8,13 +8,14 @@ mod fours;
 mod line;
 mod multiply;
 mod pool;
+mod ramp;
 mod squares;
 mod tile;
 mod vector;
 mod widen;
 
 use super::Avx2;
-use crate::tiled::i8::{self, Strip, Tiles, Weights};
+use crate::tiled::i8::{self, Follows, Rule, Strip, Tiles, Weights};
 use crate::{Conv2dConstants, Conv2dI8, Geometry, scalar};
 #[cfg(test)]
 pub(crate) use fours::EmulatedVnni;
@@ -78,6 +79,7 @@ impl Tiles for Avx2 {
     const CHANNEL_TAPS: usize = 1;
     const BLOCK: usize = 16;
     const SHIFTS_LANES: bool = true;
+    const LINES: Option<(Rule, Rule, Follows)> = ramp::LINES;
     const VECTOR_PACK: Option<[usize; 2]> = Some([vector::ROWS, vector::STEP]);
 
     fn output_at(position: usize, width: usize) -> usize {

@@ -39,12 +39,14 @@ pub(in crate::x86::i8) unsafe fn bytes<L: Lanes, S: Scale>(
         let mut high = c
             .scale::<S>(finish, parts[2])
             .words(d.scale::<S>(finish, parts[3]));
-        if S::IS_LIMITED {
-            return low.bytes(high);
+        if !S::HAS_ZERO_POINT {
+            low = low.with_zero_point(finish);
+            high = high.with_zero_point(finish);
         }
-        low = low.with_zero_point(finish);
-        high = high.with_zero_point(finish);
-        low.bytes(high).limited(finish)
+        match S::IS_LIMITED {
+            true => low.bytes(high),
+            false => low.bytes(high).limited(finish),
+        }
     }
 }
 

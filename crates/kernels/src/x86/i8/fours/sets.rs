@@ -4,9 +4,10 @@ use super::depthwise::{self, CHANNELS, Channels};
 use super::lanes::{Lanes, Pair, Whole};
 use super::tile::{self, Product};
 use super::{Fours, RAISED_BY, Raised};
-use crate::tiled::i8::{Strip, Tiles, Weights};
+use crate::tiled::i8::{Follows, Rule, Strip, Tiles, Weights};
 use crate::x86::i8::finish::{Block, Scale};
 use crate::x86::i8::multiply::Multiply;
+use crate::x86::i8::ramp;
 use crate::x86::i8::squares::{self, Corner, Form, Task};
 use crate::x86::i8::vector;
 use crate::x86::i8::widen;
@@ -111,6 +112,7 @@ macro_rules! set {
             const BLOCK: usize = 16;
             const CHANNELS: usize = CHANNELS;
             const SHIFTS_LANES: bool = true;
+            const LINES: Option<(Rule, Rule, Follows)> = ramp::LINES;
             const VECTOR_PACK: Option<[usize; 2]> = Some([vector::ROWS, vector::STEP]);
 
             fn output_at(position: usize, _: usize) -> usize {
