@@ -5,7 +5,7 @@ use super::flatbuffer::Table;
 use super::schema::{Operator, Tensor};
 use super::tensor::{self, Held};
 use graph::{DType, Data, Kind, Quantization, Shape, Value, ValueId};
-use runtime::host::Activation;
+use runtime::host::{Activation, Tensor as Known, evaluate};
 use runtime::ops::reshape::Reshape;
 
 /// Why an operator cannot be imported, and what helps.
@@ -33,6 +33,9 @@ impl<T: Into<String>> From<T> for Refusal {
 
 /// More elements in one tensor are refused: an edge device holds far less.
 const MOST_ELEMENTS: usize = 1 << 26;
+
+/// More whole numbers in one tensor are computed while the model runs, though they are known.
+const MOST_KNOWN: usize = 1 << 16;
 
 /// An operator being imported.
 pub(super) struct Call<'c, 'a> {
@@ -204,6 +207,20 @@ impl<'a> Call<'_, 'a> {
     ) -> Result<Vec<ValueId>, Refusal> {
         let kind = kind.into();
         let operands: Vec<Option<ValueId>> = inputs.iter().copied().map(Some).collect();
+        if let Some(results) = self.known(&kind, &operands) {
+            let held = results.into_iter().map(|Known { shape, data }| {
+                let name = self.name.clone();
+                self.importer.hold(
+                    name,
+                    shape,
+                    Held {
+                        data,
+                        quantization: None,
+                    },
+                )
+            });
+            return Ok(held.collect());
+        }
         let graph = &mut self.importer.graph;
         let inferred = graph.infer(&self.name, &kind, &operands);
         for (_, shape) in inferred.map_err(|error| error.reason)? {
@@ -231,6 +248,29 @@ impl<'a> Call<'_, 'a> {
         let made = node.outputs.clone();
         graph.nodes.push(node);
         Ok(made)
+    }
+
+    /// The results of an operator of whole numbers and truth values that are all known, as those are that
+    /// shapes are computed from.
+    fn known(&self, kind: &Kind, operands: &[Option<ValueId>]) -> Option<Vec<Known>> {
+        let known = |id: ValueId| {
+            let value = self.value(id);
+            let is_whole = matches!(value.dtype, DType::I32 | DType::I64 | DType::Bool);
+            let is_small = value.shape.elements() <= MOST_KNOWN;
+            let data = value.data.clone().filter(|_| is_whole && is_small)?;
+            let shape = value.shape;
+            Some(Some((Known { shape, data }, None)))
+        };
+        let inputs: Option<Vec<_>> = operands.iter().map(|id| known((*id)?)).collect();
+        let outputs = kind
+            .operator()
+            .infer(&self.importer.graph.operands(operands))
+            .ok()?;
+        let is_small = outputs.iter().all(|(dtype, shape)| {
+            *dtype != DType::F32 && shape.checked_elements().is_some_and(|n| n <= MOST_KNOWN)
+        });
+        let inputs = inputs.filter(|inputs| is_small && !inputs.is_empty())?;
+        evaluate(kind.operator(), &inputs, &[], self.importer.rounding).ok()
     }
 
     /// Applies an operator that makes the output; its type must be what the file declares, and its
