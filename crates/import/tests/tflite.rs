@@ -287,6 +287,27 @@ fn operators_of_every_type_equal_tflm() {
     equal_tflm("tflite_types", 130);
 }
 
+/// What constants make is known when a file is read: no arithmetic of whole numbers is left, and no shape.
+#[test]
+fn constant_coordinates_and_shapes_are_known() {
+    let Some((_folder, mut all)) = cases("tflite_types", "operators") else {
+        return;
+    };
+    let Some((_other, floats)) = cases("tflite", "floats") else {
+        return;
+    };
+    all.extend(floats);
+    let names = |name: &str| -> Vec<&str> {
+        let case = all.iter().find(|case| case.name == name).unwrap();
+        let graph = import(&case.path).graph;
+        let nodes = graph.nodes.iter().map(|node| node.kind.operator().name());
+        nodes.filter(|&name| name != "reshape").collect()
+    };
+    assert_eq!(names("gather_nd_INT8_2"), ["gather"]);
+    assert_eq!(names("update_INT8_1"), ["scatter"]);
+    assert_eq!(names("filled_by_shape"), ["add"]);
+}
+
 /// Conversions that LiteRT has alone: of unsigned bytes, and of numbers of 64 bits.
 #[test]
 fn further_conversions_equal_litert() {

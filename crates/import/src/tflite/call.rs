@@ -253,24 +253,36 @@ impl<'a> Call<'_, 'a> {
     /// The results of an operator of whole numbers and truth values that are all known, as those are that
     /// shapes are computed from.
     fn known(&self, kind: &Kind, operands: &[Option<ValueId>]) -> Option<Vec<Known>> {
+        let is_whole = |dtype| matches!(dtype, DType::I32 | DType::I64 | DType::Bool);
         let known = |id: ValueId| {
-            let value = self.value(id);
-            let is_whole = matches!(value.dtype, DType::I32 | DType::I64 | DType::Bool);
-            let is_small = value.shape.elements() <= MOST_KNOWN;
-            let data = value.data.clone().filter(|_| is_whole && is_small)?;
-            let shape = value.shape;
-            Some(Some((Known { shape, data }, None)))
+            let Value { shape, data, .. } = self.value(id);
+            let is_small = shape.elements() <= MOST_KNOWN;
+            let data = data
+                .clone()
+                .filter(|data| is_small && is_whole(data.dtype()))?;
+            let shape = *shape;
+            Some(Known { shape, data })
         };
-        let inputs: Option<Vec<_>> = operands.iter().map(|id| known((*id)?)).collect();
-        let outputs = kind
-            .operator()
+        let inputs: Option<Vec<Known>> = operands.iter().map(|id| known((*id)?)).collect();
+        let inputs = inputs.filter(|inputs| !inputs.is_empty())?;
+        let operator = kind.operator();
+        let outputs = operator
             .infer(&self.importer.graph.operands(operands))
             .ok()?;
-        let is_small = outputs.iter().all(|(dtype, shape)| {
-            *dtype != DType::F32 && shape.checked_elements().is_some_and(|n| n <= MOST_KNOWN)
-        });
-        let inputs = inputs.filter(|inputs| is_small && !inputs.is_empty())?;
-        evaluate(kind.operator(), &inputs, &[], self.importer.rounding).ok()
+        let is_small = |shape: &Shape| shape.checked_elements().is_some_and(|n| n <= MOST_KNOWN);
+        let mut all = outputs.iter();
+        if !all.all(|(dtype, shape)| is_whole(*dtype) && is_small(shape)) {
+            return None;
+        }
+        if let (Kind::Reshape(reshape), Some(Known { data, .. })) = (kind, inputs.first()) {
+            let (shape, data) = (reshape.shape, data.clone());
+            return Some(vec![Known { shape, data }]);
+        }
+        let inputs: Vec<_> = inputs
+            .into_iter()
+            .map(|input| Some((input, None)))
+            .collect();
+        evaluate(operator, &inputs, &[], self.importer.rounding).ok()
     }
 
     /// Applies an operator that makes the output; its type must be what the file declares, and its
