@@ -297,6 +297,9 @@ def refused():
     model = graph.finish("FILL", [graph.numbers([3, 5]), x], y, [x], "FillOptions")
     yield "fill_other", model, "(FILL): it fills [3, 5] where the file declares 3x4"
     graph = Graph()
+    x, y = graph.tensor([2048, 2048], scale=0.1), graph.tensor([2048, 2048], scale=0.1)
+    yield "zeros_many", graph.finish("ZEROS_LIKE", [x], y, [x]), "its constant result would be 2048x2048"
+    graph = Graph()
     x, y = graph.tensor([4, 3], "FLOAT32"), graph.tensor([2], "FLOAT32")
     model = graph.finish("GATHER_ND", [x, graph.numbers([[0, 2], [1, 3]])], y, [x], "GatherNdOptions")
     yield "gather_nd_outside", model, "(GATHER_ND): the coordinate 3 is outside the 3 elements"
@@ -304,6 +307,11 @@ def refused():
     x, y = graph.tensor([4, 3], "FLOAT32"), graph.tensor([2], "FLOAT32")
     model = graph.finish("GATHER_ND", [x, graph.numbers([[0, 0, 0]])], y, [x], "GatherNdOptions")
     yield "gather_nd_deep", model, "(GATHER_ND): coordinates 1x3 do not fit 4x3"
+    graph = Graph()
+    x, part = graph.tensor([1200, 1200], "INT8"), graph.tensor([1200, 1100], "INT8")
+    y = graph.tensor([1200, 1200], "INT8")
+    model = graph.finish("DYNAMIC_UPDATE_SLICE", [x, part, graph.numbers([0, 9])], y, [x, part])
+    yield "update_long", model, "a part of 1200x1100 has too many places"
     model = update("FLOAT32", [4, 6, 6], [0, 0, 0])
     yield "update_large", model, "(DYNAMIC_UPDATE_SLICE): a part of 4x6x6 at 3 does not fit 4x5x6"
     yield "l2_normalization_int16", l2_normalization("INT16", [3, 4]), "there is no l2_normalize from int16 to int16"

@@ -34,6 +34,9 @@ impl<T: Into<String>> From<T> for Refusal {
 /// More elements in one tensor are refused: an edge device holds far less.
 const MOST_ELEMENTS: usize = 1 << 26;
 
+/// More elements of one constant are not made of a few bytes of a file.
+const MOST_MADE: usize = 1 << 20;
+
 /// More whole numbers in one tensor are computed while the model runs, though they are known.
 const MOST_KNOWN: usize = 1 << 16;
 
@@ -339,6 +342,13 @@ impl<'a> Call<'_, 'a> {
             self.importer.values.insert(index, value);
         }
         Ok(())
+    }
+
+    /// Elements of the output, where it may become a constant that the file does not hold.
+    pub(super) fn constant_elements(&self) -> Result<usize, Refusal> {
+        let shape = self.output()?.shape;
+        let elements = shape.checked_elements().filter(|&n| n <= MOST_MADE);
+        elements.ok_or_else(|| format!("its constant result would be {shape}").into())
     }
 
     /// A constant result.

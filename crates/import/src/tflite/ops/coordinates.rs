@@ -10,6 +10,9 @@ use runtime::ops::reshape::Reshape;
 use runtime::ops::scatter::{Combination, Scatter};
 use runtime::ops::whole::{Function, WholeNumbers};
 
+/// The places of more elements are not listed.
+const MOST: usize = 1 << 20;
+
 /// GATHER_ND: a block for each row of coordinates. Constant ones must be inside; of others that are not, it
 /// picks some other block or zeros.
 pub(super) fn gather(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
@@ -49,6 +52,9 @@ pub(super) fn update(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     if !fits || size.rank() != rank || call.shape(starts).elements() != rank || rank == 0 {
         let given = call.shape(starts);
         return Err(format!("a part of {size} at {given} does not fit {shape}").into());
+    }
+    if size.elements() > MOST {
+        return Err(format!("a part of {size} has too many places").into());
     }
     call.alike(part, data)?;
     let quantization = call.shared_quantization(data)?;

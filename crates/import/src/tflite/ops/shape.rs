@@ -46,8 +46,8 @@ fn finish(call: &mut Call<'_, '_>, dims: &[i64]) -> Result<(), Refusal> {
 
 /// ZEROS_LIKE: integers of zero, whatever they stand for, as TensorFlow Lite has it.
 pub(super) fn zeros(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
-    let (dtype, shape) = (call.output_dtype()?, call.output()?.shape);
-    let bytes = vec![0; dtype.bytes() * shape.elements()];
+    let (dtype, elements) = (call.output_dtype()?, call.constant_elements()?);
+    let bytes = vec![0; dtype.bytes() * elements];
     call.finish_constant(Data::from_bytes(dtype, &bytes)?)
 }
 
@@ -67,6 +67,7 @@ pub(super) fn fill(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let Some(data) = &call.value(value).data else {
         return repeat::stretch(call, value, shape);
     };
-    let data = Data::from_bytes(data.dtype(), &data.bytes().repeat(shape.elements()))?;
+    let bytes = data.bytes().repeat(call.constant_elements()?);
+    let data = Data::from_bytes(data.dtype(), &bytes)?;
     call.finish_constant(data)
 }
