@@ -71,11 +71,36 @@ def top_k(kind, index):
     return graph.finish("TOPK_V2", [x, graph.numbers(3)], made[index], [x], "TopKV2Options", made=made)
 
 
-def padded_blocks(kind):
-    """What TensorFlow Lite Micro puts beside images is whatever its memory holds."""
+def desktop(kind):
+    """What LiteRT has alone: what TensorFlow Lite Micro puts beside images is whatever its memory holds."""
+    yield "filled_by_shape", filled_by_shape(kind)
+    yield from rows(kind)
     operands = [[2, 4], [[1, 2], [0, 1]]]
     options = "SpaceToBatchNDOptions"
     yield "space_to_batch_padded", moved(kind, "SPACE_TO_BATCH_ND", [1, 5, 7, 3], [8, 4, 2, 3], operands, options)
+
+
+def filled_by_shape(kind):
+    """Dimensions that are computed from a shape: the last two of what is fed."""
+    graph, q = Graph(), affine()
+    x = typed(graph, kind, [2, 3, 4], **q)
+    dims, part, size = graph.tensor([3], "INT32"), graph.tensor([2], "INT32"), graph.tensor([2], "INT32")
+    graph.apply("SHAPE", [x], [dims], "ShapeOptions", outType=graph.schema.TensorType.INT32)
+    graph.apply("STRIDED_SLICE", [dims, *map(graph.numbers, ([1], [3], [1]))], [part], "StridedSliceOptions")
+    graph.apply("BROADCAST_ARGS", [part, graph.numbers([1])], [size])
+    y, total = typed(graph, kind, [3, 4], **q), typed(graph, kind, [2, 3, 4], **affine())
+    graph.apply("FILL", [size, constant(graph, kind, [], **q)], [y], "FillOptions")
+    return graph.finish("ADD", [x, y], total, [x], "AddOptions")
+
+
+def rows(kind):
+    """Norms and logarithms of shares, by rows."""
+    graph = Graph()
+    x, y = typed(graph, kind, [6, 10], **affine()), typed(graph, kind, [6, 10], scale=1 / 128)
+    yield "l2_normalization", graph.finish("L2_NORMALIZATION", [x], y, [x], "L2NormOptions")
+    graph = Graph()
+    x, y = typed(graph, kind, [6, 10], **affine()), typed(graph, kind, [6, 10], scale=1 / 16, zero=127)
+    yield "log_softmax", graph.finish("LOG_SOFTMAX", [x], y, [x], "LogSoftmaxOptions")
 
 
 def squared_difference(kind):

@@ -1,10 +1,10 @@
-"""TensorFlow Lite models of one operator, made by hand: what those of all operators are made of."""
+"""TensorFlow Lite models of one operator or a few, made by hand: what those of all operators are made of."""
 
 import numpy as np
 
 
 class Graph:
-    """A model of one operator."""
+    """A model of one operator or a few."""
 
     def __init__(self):
         from ai_edge_litert import schema_py_generated as schema
@@ -14,7 +14,7 @@ class Graph:
         self.model.version = 3
         self.model.buffers = [schema.BufferT()]
         self.graph = schema.SubGraphT()
-        self.graph.tensors, self.graph.operators = [], []
+        self.graph.tensors, self.graph.operators, self.model.operatorCodes = [], [], []
         self.model.subgraphs = [self.graph]
 
     def tensor(self, shape, kind="INT8", scale=None, zero=0, data=None, axis=0):
@@ -43,25 +43,30 @@ class Graph:
         values = np.asarray(values, dtype=kind)
         return self.tensor(values.shape, "INT32", data=values)
 
-    def finish(self, name, inputs, output, fed, options=None, made=None, **fields):
-        """The file; `made` are all outputs of the operator where the model's is one of several."""
+    def apply(self, name, inputs, outputs, options=None, **fields):
+        """One more operator."""
         schema = self.schema
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, name)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
         # Old versions of some operators take other types.
-        first = ("PRELU", "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT", "CUMSUM")
+        first = ("PRELU", "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT", "CUMSUM", "SHAPE", "BROADCAST_ARGS")
         versions = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4} | dict.fromkeys(first, 1)
         code.version = versions.get(name, 2)
         operator = schema.OperatorT()
-        operator.inputs, operator.outputs = inputs, made or [output]
+        operator.opcodeIndex = len(self.model.operatorCodes)
+        operator.inputs, operator.outputs = inputs, outputs
         if options:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(schema, options + "T")()
             for field, value in fields.items():
                 setattr(operator.builtinOptions, field, value)
-        self.model.operatorCodes = [code]
-        self.graph.operators = [operator]
+        self.model.operatorCodes.append(code)
+        self.graph.operators.append(operator)
+
+    def finish(self, name, inputs, output, fed, options=None, made=None, **fields):
+        """The file; `made` are all outputs of the last operator where the model's is one of several."""
+        self.apply(name, inputs, made or [output], options, **fields)
         self.graph.inputs, self.graph.outputs = fed, [output]
         import flatbuffers
 

@@ -212,16 +212,21 @@ impl Memory {
                 self.0.insert(range.end, (end, old));
             }
         }
-        // Rows of one buffer become one range.
+        // Rows of one buffer become one range, in whatever order they are written.
         let before = self.0.range(..range.start).next_back();
-        match before.map(|(&start, &(end, old))| (start, end, old)) {
-            Some((start, end, old)) if end == range.start && old == content => {
-                self.0.insert(start, (range.end, content));
+        let before = before.map(|(&start, &(end, old))| (start, end, old));
+        let start = match before {
+            Some((start, end, old)) if end == range.start && old == content => start,
+            _ => range.start,
+        };
+        let end = match self.0.get(&range.end) {
+            Some(&(end, old)) if old == content => {
+                self.0.remove(&range.end);
+                end
             }
-            _ => {
-                self.0.insert(range.start, (range.end, content));
-            }
-        }
+            _ => range.end,
+        };
+        self.0.insert(start, (end, content));
     }
 
     fn holds(&self, range: Range<usize>, content: Content) -> bool {
@@ -337,7 +342,8 @@ mod tests {
     fn memory_knows_what_is_where() {
         let mut memory = Memory::default();
         memory.write(0..10, (0, 0));
-        memory.write(10..20, (0, 0));
+        memory.write(15..20, (0, 0));
+        memory.write(10..15, (0, 0));
         assert!(memory.holds(3..18, (0, 0)));
         memory.write(5..7, (1, 5));
         assert!(memory.holds(0..5, (0, 0)) && memory.holds(7..20, (0, 0)));

@@ -69,6 +69,24 @@ fn halves_are_changed_in_place_and_joined_there() {
     assert_eq!(first_output(&copied), expected);
 }
 
+/// What is joined first may be made last.
+#[test]
+fn parts_are_made_in_any_order() {
+    let (mut graph, x) = graph(8);
+    let [first, last] = [0, 4].map(|first| {
+        let half = slice(&mut graph, x, first, 4);
+        negative(&mut graph, half)
+    });
+    let joined = graph.push("j", Concat { axis: 1 }, &[last, first]).unwrap()[0];
+    let y = negative(&mut graph, joined);
+    graph.add_output("joined", joined);
+    graph.add_output("y", y);
+    let compiled = compile(&graph, &Options::default()).unwrap();
+    assert_eq!(names(&compiled), ["unary_f32"; 3]);
+    let expected: Vec<f32> = (65..=128).chain(1..=64).map(|i| -(i as f32)).collect();
+    assert_eq!(first_output(&compiled), expected);
+}
+
 /// Two rows are kept to the end: their whole would be in the way of what is computed in its place.
 #[test]
 fn a_part_that_lives_longer_is_copied() {

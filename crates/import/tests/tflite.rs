@@ -281,6 +281,61 @@ fn int16_operators_equal_tflm() {
     equal_tflm("tflite_int16", 110);
 }
 
+/// Norms, sums of several, coordinates and shapes in every type that it has them in, and all conversions.
+#[test]
+fn operators_of_every_type_equal_tflm() {
+    equal_tflm("tflite_types", 130);
+}
+
+/// What constants make is known when a file is read: no arithmetic of whole numbers is left, and no shape.
+#[test]
+fn constant_coordinates_and_shapes_are_known() {
+    let Some((_folder, mut all)) = cases("tflite_types", "operators") else {
+        return;
+    };
+    let Some((_other, floats)) = cases("tflite", "floats") else {
+        return;
+    };
+    all.extend(floats);
+    let names = |name: &str| -> Vec<&str> {
+        let case = all.iter().find(|case| case.name == name).unwrap();
+        let graph = import(&case.path).graph;
+        let nodes = graph.nodes.iter().map(|node| node.kind.operator().name());
+        nodes.filter(|&name| name != "reshape").collect()
+    };
+    assert_eq!(names("gather_nd_INT8_2"), ["gather"]);
+    assert_eq!(names("update_INT8_1"), ["scatter"]);
+    assert_eq!(names("filled_by_shape"), ["add"]);
+}
+
+/// Conversions that LiteRT has alone: of unsigned bytes, and of numbers of 64 bits.
+#[test]
+fn further_conversions_equal_litert() {
+    equal("tflite_types", "litert", 20);
+}
+
+/// What cannot be as the file says is refused with node and reason.
+#[test]
+fn refusals_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    if oracle_of("tflite_types", &["refusals", &path.display().to_string()]).is_none() {
+        return;
+    }
+    let mut count = 0;
+    for entry in std::fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "tflite") {
+            let reason = std::fs::read_to_string(path.with_extension("txt")).unwrap();
+            let error = import::tflite(&path, &Options::default()).unwrap_err();
+            let message = error.to_string();
+            assert!(message.contains(&reason), "{message}, not {reason}");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count} models");
+}
+
 /// Operators that move, mix and add, with one rounding, as LiteRT computes them. Its factors are floats
 /// in products and weights of fewer places in bilinear resizing, and halves of means go to the even
 /// number: those may be a step off. So may a few that it rounds twice, as TensorFlow Lite Micro does.
@@ -300,7 +355,13 @@ fn single_rounding_operators_equal_litert() {
         let apart = outputs.iter().zip(&case.expected);
         let apart = apart.map(|(&a, &b)| (a as i8).abs_diff(b as i8)).max();
         let twice = ["prelu", "rsqrt", "squared_difference", "svdf"];
-        let others = ["resize_bilinear", "batch_matmul", "transpose_conv", "mean"];
+        let others = [
+            "resize_bilinear",
+            "batch_matmul",
+            "transpose_conv",
+            "mean",
+            "log_softmax",
+        ];
         let mut near = others.iter().chain(&twice);
         let is_near = near.any(|name| case.name.starts_with(name));
         if apart > Some(u8::from(is_near)) || outputs.len() != case.expected.len() {
@@ -342,9 +403,13 @@ fn unsigned_operators_equal_litert() {
     );
 }
 
-/// Runs all models of a script, of which there are more than `least`.
 fn equal_tflm(script: &str, least: usize) {
-    let Some((_folder, cases)) = cases(script, "operators") else {
+    equal(script, "operators", least);
+}
+
+/// Runs all models that a command of a script writes, of which there are more than `least`.
+fn equal(script: &str, command: &str, least: usize) {
+    let Some((_folder, cases)) = cases(script, command) else {
         return;
     };
     let mut wrong = Vec::new();

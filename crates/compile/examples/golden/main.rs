@@ -28,7 +28,7 @@ type Make = fn(&mut Network) -> Result<()>;
 /// Runs of each model: what keeps state differs from run to run.
 const RUNS: usize = 2;
 
-const NETWORKS: [(&str, Rounding, Make); 20] = [
+const NETWORKS: [(&str, Rounding, Make); 21] = [
     ("windows_int8", Rounding::High, windows_int8),
     ("windows_int8_single", Rounding::Single, windows_int8),
     ("windows_int8_double", Rounding::Double, windows_int8),
@@ -39,6 +39,7 @@ const NETWORKS: [(&str, Rounding, Make); 20] = [
     ("folds", Rounding::High, folds),
     ("folds_tflm", Rounding::Double, folds_tflm),
     ("int16_tflm", Rounding::Double, int16_tflm),
+    ("norms_tflm", Rounding::Double, norms_tflm),
     ("windows_float", Rounding::High, windows_float),
     ("arithmetic_float", Rounding::High, arithmetic_float),
     ("movements", Rounding::High, movements),

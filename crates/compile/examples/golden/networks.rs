@@ -4,6 +4,7 @@ use crate::Result;
 use crate::network::{Network, average, conv, interpolation, largest, quantization, shape, window};
 use graph::{DType, Data};
 use runtime::host::Activation;
+use runtime::ops::add_n::AddN;
 use runtime::ops::average_pool_2d::AveragePool2d;
 use runtime::ops::binary;
 use runtime::ops::cast::Cast;
@@ -20,8 +21,10 @@ use runtime::ops::gather::Gather;
 use runtime::ops::gather_elements::GatherElements;
 use runtime::ops::grid_sample::{Coordinates, GridSample, Interpolation, Outside};
 use runtime::ops::history::History;
+use runtime::ops::l2_normalize::L2Normalize;
 use runtime::ops::layer_norm::LayerNorm;
 use runtime::ops::log_mel::{LogMel, Taper};
+use runtime::ops::log_softmax::LogSoftmax;
 use runtime::ops::lstm::Lstm;
 use runtime::ops::mat_mul::MatMul;
 use runtime::ops::mean::Mean;
@@ -205,6 +208,20 @@ pub(crate) fn folds_tflm(n: &mut Network) -> Result<()> {
     let x = n.input(DType::I8, &[40], Some((0.02, -128)))?;
     let function = unary::Function::InverseSqrt;
     n.show(Unary { function }, &[x], Some((0.05, -20)))?;
+    Ok(())
+}
+
+/// Norms, logarithms of shares and sums of several, as TensorFlow Lite Micro has them.
+pub(crate) fn norms_tflm(n: &mut Network) -> Result<()> {
+    let steps = Some((0.03, 7));
+    let x = n.input(DType::I8, &[3, 12], steps)?;
+    n.show(LogSoftmax, &[x], Some((1.0 / 16.0, 127)))?;
+    n.show(L2Normalize, &[x], Some((1.0 / 128.0, 0)))?;
+    let y = n.input(DType::I8, &[3, 12], steps)?;
+    n.show(AddN, &[x, y, x], Some((0.05, -9)))?;
+    let real = n.input(DType::F32, &[2, 5], None)?;
+    n.show(LogSoftmax, &[real], None)?;
+    n.show(L2Normalize, &[real], None)?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::flatbuffer::Table;
 use super::schema::{Operator, Tensor};
 use super::tensor::{self, Held};
 use graph::{DType, Data, Kind, Quantization, Shape, Value, ValueId};
-use runtime::host::Activation;
+use runtime::host::{Activation, Tensor as Known, evaluate};
 use runtime::ops::reshape::Reshape;
 
 /// Why an operator cannot be imported, and what helps.
@@ -33,6 +33,12 @@ impl<T: Into<String>> From<T> for Refusal {
 
 /// More elements in one tensor are refused: an edge device holds far less.
 const MOST_ELEMENTS: usize = 1 << 26;
+
+/// More elements of one constant are not made of a few bytes of a file.
+const MOST_MADE: usize = 1 << 20;
+
+/// More whole numbers in one tensor are computed while the model runs, though they are known.
+const MOST_KNOWN: usize = 1 << 16;
 
 /// An operator being imported.
 pub(super) struct Call<'c, 'a> {
@@ -204,6 +210,20 @@ impl<'a> Call<'_, 'a> {
     ) -> Result<Vec<ValueId>, Refusal> {
         let kind = kind.into();
         let operands: Vec<Option<ValueId>> = inputs.iter().copied().map(Some).collect();
+        if let Some(results) = self.known(&kind, &operands) {
+            let held = results.into_iter().map(|Known { shape, data }| {
+                let name = self.name.clone();
+                self.importer.hold(
+                    name,
+                    shape,
+                    Held {
+                        data,
+                        quantization: None,
+                    },
+                )
+            });
+            return Ok(held.collect());
+        }
         let graph = &mut self.importer.graph;
         let inferred = graph.infer(&self.name, &kind, &operands);
         for (_, shape) in inferred.map_err(|error| error.reason)? {
@@ -231,6 +251,41 @@ impl<'a> Call<'_, 'a> {
         let made = node.outputs.clone();
         graph.nodes.push(node);
         Ok(made)
+    }
+
+    /// The results of an operator of whole numbers and truth values that are all known, as those are that
+    /// shapes are computed from.
+    fn known(&self, kind: &Kind, operands: &[Option<ValueId>]) -> Option<Vec<Known>> {
+        let is_whole = |dtype| matches!(dtype, DType::I32 | DType::I64 | DType::Bool);
+        let known = |id: ValueId| {
+            let Value { shape, data, .. } = self.value(id);
+            let is_small = shape.elements() <= MOST_KNOWN;
+            let data = data
+                .clone()
+                .filter(|data| is_small && is_whole(data.dtype()))?;
+            let shape = *shape;
+            Some(Known { shape, data })
+        };
+        let inputs: Option<Vec<Known>> = operands.iter().map(|id| known((*id)?)).collect();
+        let inputs = inputs.filter(|inputs| !inputs.is_empty())?;
+        let operator = kind.operator();
+        let outputs = operator
+            .infer(&self.importer.graph.operands(operands))
+            .ok()?;
+        let is_small = |shape: &Shape| shape.checked_elements().is_some_and(|n| n <= MOST_KNOWN);
+        let mut all = outputs.iter();
+        if !all.all(|(dtype, shape)| is_whole(*dtype) && is_small(shape)) {
+            return None;
+        }
+        if let (Kind::Reshape(reshape), Some(Known { data, .. })) = (kind, inputs.first()) {
+            let (shape, data) = (reshape.shape, data.clone());
+            return Some(vec![Known { shape, data }]);
+        }
+        let inputs: Vec<_> = inputs
+            .into_iter()
+            .map(|input| Some((input, None)))
+            .collect();
+        evaluate(operator, &inputs, &[], self.importer.rounding).ok()
     }
 
     /// Applies an operator that makes the output; its type must be what the file declares, and its
@@ -287,6 +342,13 @@ impl<'a> Call<'_, 'a> {
             self.importer.values.insert(index, value);
         }
         Ok(())
+    }
+
+    /// Elements of the output, where it may become a constant that the file does not hold.
+    pub(super) fn constant_elements(&self) -> Result<usize, Refusal> {
+        let shape = self.output()?.shape;
+        let elements = shape.checked_elements().filter(|&n| n <= MOST_MADE);
+        elements.ok_or_else(|| format!("its constant result would be {shape}").into())
     }
 
     /// A constant result.

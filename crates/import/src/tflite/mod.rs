@@ -16,7 +16,7 @@ use call::{Call, Refusal};
 use flatbuffer::Buffer;
 use format::fixed::Rounding;
 use graph::{DType, Graph, Shape, Value, ValueId};
-use schema::{Model, Operator};
+use schema::{Element, Model, Operator};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -102,15 +102,23 @@ fn import(name: &str, bytes: &[u8], options: &Options) -> Result<Imported, Probl
     })
 }
 
-/// The rule by which a model rounds: that of TensorFlow Lite Micro, or of LiteRT where activations are
-/// unsigned bytes, which the former takes no longer.
+/// The rule by which a model rounds: that of TensorFlow Lite Micro, or of LiteRT where more than a conversion
+/// of signed bytes makes unsigned ones, which the former takes no longer.
 fn rounding_of(model: &Model<'_>) -> Rounding {
-    let is_unsigned = |tensor: &schema::Tensor<'_>| {
-        tensor.element == schema::Element::U8 && tensor.quantization.is_some()
+    let is = |index: usize, element: Element| {
+        let tensor = model.tensors.get(index);
+        tensor.is_some_and(|tensor| tensor.element == element && tensor.quantization.is_some())
     };
-    let operators = model.operators.iter();
-    let mut made = operators.flat_map(|operator| operator.outputs.iter());
-    match made.any(|&index| model.tensors.get(index).is_some_and(is_unsigned)) {
+    let is_conversion = |operator: &Operator<'_>| {
+        let from = operator.inputs.first().copied().flatten();
+        ops::is_conversion(operator) && from.is_some_and(|index| is(index, Element::I8))
+    };
+    let computed = model
+        .operators
+        .iter()
+        .filter(|operator| !is_conversion(operator));
+    let mut made = computed.flat_map(|operator| operator.outputs.iter());
+    match made.any(|&index| is(index, Element::U8)) {
         true => Rounding::Single,
         false => Rounding::Double,
     }

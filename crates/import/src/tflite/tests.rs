@@ -85,7 +85,7 @@ fn int16_around_another_number_is_refused_with_a_remedy() {
 fn unknown_operators_are_named() {
     let message = refused(UNSUPPORTED);
     assert!(
-        message.contains("L2_NORMALIZATION is not supported"),
+        message.contains("LOCAL_RESPONSE_NORMALIZATION is not supported"),
         "{message}"
     );
 }

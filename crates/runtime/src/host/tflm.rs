@@ -1,13 +1,13 @@
 //! The fixed-point functions of TensorFlow Lite Micro for int8, one input at a time: what the
 //! tables of models that follow it are made of.
 
+use crate::ops::l2_normalize::inverse_root;
 use crate::ops::softmax::{
     exp_of_negative, one_over_one_plus, saturating_shift_left, two_over_one_plus,
 };
 use crate::ops::unary::Function;
 use format::fixed::{
-    doubling_high_multiply as multiply, quantize, quantize_multiplier, requantize_double,
-    rounding_divide_by_power_of_two as divide,
+    quantize, quantize_multiplier, requantize_double, rounding_divide_by_power_of_two as divide,
 };
 
 /// Scale and zero point.
@@ -74,30 +74,6 @@ fn inverse_sqrt(steps: i32, (from, to): (f32, Affine)) -> i32 {
     let scaled = requantize_double(1, root, shift + PLACES);
     let (multiplier, shift) = quantize_multiplier(f64::from(1.0 / (from.sqrt() * to.0)));
     requantize_double(scaled, multiplier, shift - PLACES).saturating_add(to.1)
-}
-
-/// `1 / sqrt(x)` of a positive integer as a multiplier of 31 bits and an exponent: five steps of Newton's
-/// method in Q3.28, each product rounded.
-fn inverse_root(x: i32) -> (i32, i32) {
-    if x <= 1 {
-        return (i32::MAX, 0);
-    }
-    let pairs = (x.leading_zeros() - 1) / 2 - 1;
-    let places = 11 - pairs as i32;
-    let input = (x << (2 * pairs)) >> 1;
-    let half = divide(input, 1);
-    const THREE_HALVES: i32 = (1 << 28) + (1 << 27);
-    let mut root = 1 << 28;
-    for _ in 0..5 {
-        let cube = saturating_shift_left(multiply(multiply(root, root), root), 6);
-        let next = multiply(THREE_HALVES, root) - multiply(half, cube);
-        root = saturating_shift_left(next, 3);
-    }
-    let root = multiply(root, 1_518_500_250);
-    match places {
-        ..0 => (root << -places, 0),
-        _ => (root, -places),
-    }
 }
 
 /// An input in Q4.27, or which end of the function it lies beyond.

@@ -85,6 +85,9 @@ operators! {
     max_pool_2d: MaxPool2d [I8, I16, F32];
     unary: Unary [I8, I16, SIGMOID_I16, BENT_I16, F32];
     softmax: Softmax [I8, I16, F32];
+    log_softmax: LogSoftmax [I8, F32];
+    l2_normalize: L2Normalize [I8, F32];
+    add_n: AddN [I8];
     concat: Concat [ANY];
     transpose: Transpose [ANY];
     pad: Pad [ANY];

@@ -1,31 +1,49 @@
 //! Between element types, integers as they are stored: what they stand for is left out of it.
 
 use crate::tflite::call::{Call, Refusal};
-use crate::tflite::schema::Element;
-use graph::ValueId;
+use crate::tflite::schema::{Element, Tensor};
+use crate::tflite::tensor::Held;
+use graph::{DType, Data, Shape, ValueId};
 use runtime::ops::cast::Cast;
 use runtime::ops::reshape::Reshape;
+use runtime::ops::whole::{Function, WholeNumbers};
 
 pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
-    let moved = |element: Element, is_quantized: bool| element == Element::U8 && is_quantized;
+    // Those are held as signed bytes, 128 lower.
+    let is_moved =
+        |tensor: &Tensor<'_>| tensor.element == Element::U8 && tensor.quantization.is_some();
     let from = call.operator.inputs.first().copied().flatten();
     let from = from.and_then(|index| call.importer.model.tensors.get(index));
-    let to = call.output()?;
-    let is_moved = from.is_some_and(|from| moved(from.element, from.quantization.is_some()));
-    if is_moved || moved(to.element, to.quantization.is_some()) {
-        return Err(Refusal::new(
-            "it casts quantized unsigned bytes, which are signed ones here",
-            "convert the model with int8",
-        ));
-    }
+    let is_from_moved = from.is_some_and(is_moved);
+    let is_to_moved = is_moved(call.output()?);
     let input = call.input(0)?;
-    let plain = plain(call, input)?;
+    let mut value = plain(call, input)?;
+    if is_from_moved && !is_to_moved {
+        value = moved(call, value)?;
+        value = call.push(Cast { to: DType::U8 }, &[value], None)?;
+    }
+    if is_to_moved && !is_from_moved {
+        value = call.push(Cast { to: DType::U8 }, &[value], None)?;
+        value = call.push(Cast { to: DType::I8 }, &[value], None)?;
+        value = moved(call, value)?;
+    }
     let to = call.output_dtype()?;
-    let cast = match call.value(plain).dtype == to {
-        true => plain,
-        false => call.push(Cast { to }, &[plain], None)?,
+    if call.value(value).dtype != to {
+        value = call.push(Cast { to }, &[value], None)?;
+    }
+    call.deliver(value)
+}
+
+/// Bytes with their highest bit turned: 128 higher or lower.
+fn moved(call: &mut Call<'_, '_>, bytes: ValueId) -> Result<ValueId, Refusal> {
+    let highest = Held {
+        data: Data::I8(vec![i8::MIN]),
+        quantization: None,
     };
-    call.deliver(cast)
+    let shape = Shape::new(&[]).ok_or("too many dimensions")?;
+    let highest = call.held(bytes, shape, highest);
+    let function = Function::Xor;
+    call.push(WholeNumbers { function }, &[bytes, highest], None)
 }
 
 /// The integers of a value as numbers.

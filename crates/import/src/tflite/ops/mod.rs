@@ -6,8 +6,10 @@ mod cast;
 mod choose;
 mod concatenation;
 mod convolution;
+mod coordinates;
 mod fully_connected;
 mod gather;
+mod l2;
 mod lstm;
 mod mean;
 mod pad;
@@ -18,6 +20,7 @@ mod rearrange;
 mod repeat;
 mod reshape;
 mod resize;
+mod shape;
 mod slice;
 mod softmax;
 mod split;
@@ -47,11 +50,13 @@ const ALL: usize = usize::MAX;
 static TABLE: &[Row] = &[
     ("ABS", 101, 1, |call| unary::import(call, Unary::Abs)),
     ("ADD", 0, 2, |call| binary::import(call, Binary::Add)),
+    ("ADD_N", 106, ALL, binary::sum),
     ("ARG_MAX", 56, 2, |call| gather::extreme(call, true)),
     ("ARG_MIN", 79, 2, |call| gather::extreme(call, false)),
     ("AVERAGE_POOL_2D", 1, 1, pool::average),
     ("BATCH_MATMUL", 126, 2, batch_matmul::import),
     ("BATCH_TO_SPACE_ND", 37, 3, rearrange::batch_to_space),
+    ("BROADCAST_ARGS", 145, 2, shape::broadcast),
     ("BROADCAST_TO", 130, 2, repeat::broadcast_to),
     ("CAST", 53, 1, cast::import),
     ("CEIL", 104, 1, |call| unary::import(call, Unary::Ceil)),
@@ -63,6 +68,7 @@ static TABLE: &[Row] = &[
     ("DEPTH_TO_SPACE", 5, 1, rearrange::depth_to_space),
     ("DEQUANTIZE", 6, 1, quantize::dequantize),
     ("DIV", 42, 2, |call| binary::import(call, Binary::Div)),
+    ("DYNAMIC_UPDATE_SLICE", 151, 3, coordinates::update),
     ("ELU", 111, 1, |call| unary::import(call, Unary::Elu(1.0))),
     ("EMBEDDING_LOOKUP", 7, 2, gather::embedding),
     ("EQUAL", 71, 2, |call| {
@@ -71,9 +77,13 @@ static TABLE: &[Row] = &[
     ("EXP", 47, 1, |call| unary::import(call, Unary::Exp)),
     // The further operands of these say what the declared shape of the output says too.
     ("EXPAND_DIMS", 70, 1, reshape::import),
+    ("FILL", 94, 2, shape::fill),
     ("FLOOR", 8, 1, |call| unary::import(call, Unary::Floor)),
+    ("FLOOR_DIV", 90, 2, binary::floor_div),
+    ("FLOOR_MOD", 95, 2, binary::floor_mod),
     ("FULLY_CONNECTED", 9, 3, fully_connected::import),
     ("GATHER", 36, 2, gather::import),
+    ("GATHER_ND", 107, 2, coordinates::gather),
     ("GELU", 150, 1, unary::gelu),
     ("GREATER", 61, 2, |call| {
         choose::compare(call, Relation::Less, true)
@@ -84,6 +94,8 @@ static TABLE: &[Row] = &[
     ("HARD_SWISH", 117, 1, |call| {
         unary::import(call, Unary::HardSwish)
     }),
+    ("L2_NORMALIZATION", 11, 1, l2::normalize),
+    ("L2_POOL_2D", 12, 1, l2::pool),
     ("LEAKY_RELU", 98, 1, unary::leaky_relu),
     ("LESS", 58, 2, |call| {
         choose::compare(call, Relation::Less, false)
@@ -100,6 +112,7 @@ static TABLE: &[Row] = &[
     ("LOGISTIC", 14, 1, |call| {
         unary::import(call, Unary::Sigmoid)
     }),
+    ("LOG_SOFTMAX", 50, 1, softmax::log),
     ("MAXIMUM", 55, 2, |call| binary::plain(call, Binary::Max)),
     ("MAX_POOL_2D", 17, 1, pool::max),
     ("MEAN", 40, 2, mean::import),
@@ -116,6 +129,8 @@ static TABLE: &[Row] = &[
     ("POW", 78, 2, |call| binary::plain(call, Binary::Pow)),
     ("PRELU", 54, 2, prelu::import),
     ("QUANTIZE", 114, 1, quantize::quantize),
+    ("REDUCE_ALL", 140, 2, |call| mean::reduce(call, Fold::Min)),
+    ("REDUCE_ANY", 91, 2, |call| mean::reduce(call, Fold::Max)),
     ("REDUCE_MAX", 82, 2, |call| mean::reduce(call, Fold::Max)),
     ("REDUCE_MIN", 89, 2, |call| mean::reduce(call, Fold::Min)),
     ("REDUCE_PROD", 81, 2, |call| {
@@ -141,6 +156,8 @@ static TABLE: &[Row] = &[
     }),
     ("SELECT", 64, 3, |call| choose::select(call, true)),
     ("SELECT_V2", 123, 3, |call| choose::select(call, false)),
+    // Of a shape nothing is read but what the file declares.
+    ("SHAPE", 77, 0, shape::shape),
     ("SIN", 66, 1, |call| unary::import(call, Unary::Sin)),
     ("SLICE", 65, 3, slice::import),
     ("SOFTMAX", 25, 1, softmax::import),
@@ -167,6 +184,7 @@ static TABLE: &[Row] = &[
     // Its states are read where they are kept.
     ("UNIDIRECTIONAL_SEQUENCE_LSTM", 44, 18, lstm::import),
     ("UNPACK", 88, 1, split::unpack),
+    ("ZEROS_LIKE", 93, 0, shape::zeros),
 ];
 
 /// The names of the operators that can be imported, sorted.
@@ -183,6 +201,11 @@ pub(super) fn operands(operator: &Operator<'_>) -> usize {
     row(operator).map_or(ALL, |row| row.2)
 }
 
+/// Whether an operator is a conversion between scales and types.
+pub(super) fn is_conversion(operator: &Operator<'_>) -> bool {
+    row(operator).is_some_and(|row| row.0 == "QUANTIZE")
+}
+
 /// The importer of an operator.
 pub(super) fn find(operator: &Operator<'_>) -> Result<Import, Refusal> {
     if operator.code == CUSTOM {
@@ -191,25 +214,54 @@ pub(super) fn find(operator: &Operator<'_>) -> Result<Import, Refusal> {
     }
     let row = row(operator);
     row.map(|row| row.3)
-        .ok_or_else(|| format!("{} is not supported", operator_name(operator)).into())
+        .ok_or_else(|| unsupported(&operator_name(operator)))
+}
+
+/// The refusal of an operator that there is no importer for.
+fn unsupported(name: &str) -> Refusal {
+    let reason = format!("{name} is not supported");
+    match name {
+        "CALL_ONCE" | "VAR_HANDLE" | "READ_VARIABLE" | "ASSIGN_VARIABLE" => {
+            let remedy = "make what is kept between runs an input and an output of the model";
+            Refusal::new(reason, remedy)
+        }
+        "IF" | "WHILE" => {
+            let remedy = "convert the model with its branches chosen and its loops unrolled";
+            Refusal::new(reason, remedy)
+        }
+        _ => reason.into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn operator(code: i32) -> Operator<'static> {
+        Operator {
+            code,
+            custom: String::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            options: None,
+        }
+    }
+
     #[test]
     fn the_table_is_sorted_and_names_what_the_schema_names() {
         assert!(TABLE.is_sorted_by(|a, b| a.0 < b.0));
         for row in TABLE {
-            let operator = Operator {
-                code: row.1,
-                custom: String::new(),
-                inputs: Vec::new(),
-                outputs: Vec::new(),
-                options: None,
-            };
-            assert_eq!(operator_name(&operator), row.0);
+            assert_eq!(operator_name(&operator(row.1)), row.0);
         }
+    }
+
+    #[test]
+    fn state_and_control_flow_are_refused_with_a_remedy() {
+        let refusal = find(&operator(143)).unwrap_err();
+        assert_eq!(refusal.reason, "READ_VARIABLE is not supported");
+        assert!(refusal.remedy.contains("an input and an output"));
+        let refusal = find(&operator(119)).unwrap_err();
+        assert_eq!(refusal.reason, "WHILE is not supported");
+        assert!(refusal.remedy.contains("loops unrolled"));
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn padding(window: &Window2d, input: &Shape, code: i8) -> Result<[usi
     Ok(padding)
 }
 
-fn window(call: &mut Call<'_, '_>) -> Result<Window2d, Refusal> {
+pub(super) fn window(call: &mut Call<'_, '_>) -> Result<Window2d, Refusal> {
     let input = call.input(0)?;
     let shape = call.shape(input);
     if shape.rank() != 4 {

@@ -13,6 +13,14 @@ pub(super) fn quantize(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let dtype = call.output_dtype()?;
     let declared = tensor::quantization(call.output()?)?;
     let value = call.value(input);
+    if [value.dtype, dtype].contains(&DType::I32) {
+        let reason = format!(
+            "it converts {} to {dtype}, and int32 is in no steps here",
+            value.dtype
+        );
+        let remedy = "convert the model with activations of int8 or int16";
+        return Err(Refusal::new(reason, remedy));
+    }
     if value.dtype == dtype && value.quantization == declared {
         return call.deliver(input);
     }

@@ -13,7 +13,8 @@ const MOST: usize = 1 << 20;
 pub(super) fn tile(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let times = call.numbers(1, "multiples")?;
     let dims = call.output()?.shape;
-    each_axis(call, dims, |axis, size| {
+    let input = call.input(0)?;
+    each_axis(call, input, dims, |axis, size| {
         let times = usize::try_from(times.get(axis).copied().unwrap_or(1)).unwrap_or(0);
         let count = times.saturating_mul(size).min(MOST + 1);
         (0..count).map(|i| i % size).collect()
@@ -22,8 +23,13 @@ pub(super) fn tile(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
 
 /// Axes of one element become longer; there may be new ones in front.
 pub(super) fn broadcast_to(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
-    let dims = call.output()?.shape;
-    each_axis(call, dims, |axis, size| match size {
+    let (input, dims) = (call.input(0)?, call.output()?.shape);
+    stretch(call, input, dims)
+}
+
+/// A value as the output, with axes of one element longer, and new ones in front.
+pub(super) fn stretch(call: &mut Call<'_, '_>, value: ValueId, dims: Shape) -> Result<(), Refusal> {
+    each_axis(call, value, dims, |axis, size| match size {
         1 => vec![0; dims.dim(axis).min(MOST + 1)],
         _ => (0..size).collect(),
     })
@@ -36,9 +42,11 @@ pub(super) fn reverse(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let axes = call.numbers(1, "axes")?.into_iter();
     let axes: Result<Vec<usize>, _> = axes.map(|axis| call.axis(axis, shape.rank())).collect();
     let axes = axes?;
-    each_axis(call, shape, |axis, size| match axes.contains(&axis) {
-        true => (0..size).rev().collect(),
-        false => (0..size).collect(),
+    each_axis(call, input, shape, |axis, size| {
+        match axes.contains(&axis) {
+            true => (0..size).rev().collect(),
+            false => (0..size).collect(),
+        }
     })
 }
 
@@ -46,8 +54,8 @@ pub(super) fn reverse(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
 pub(super) fn mirror(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let amounts = call.numbers(1, "amounts")?;
     let is_symmetric = call.option_i8(0)? != 0;
-    let shape = call.output()?.shape;
-    each_axis(call, shape, |axis, size| {
+    let (input, shape) = (call.input(0)?, call.output()?.shape);
+    each_axis(call, input, shape, |axis, size| {
         let amount = |side: usize| amounts.get(2 * axis + side).copied().unwrap_or(0);
         let (size, most) = (size as i64, MOST as i64);
         let places = -amount(0).clamp(0, most)..size + amount(1).clamp(0, most);
@@ -63,13 +71,13 @@ pub(super) fn mirror(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     })
 }
 
-/// Picks along every axis of the input, with ones in front for the rank that is wanted.
+/// Picks along every axis of a value, with ones in front for the rank that is wanted.
 fn each_axis(
     call: &mut Call<'_, '_>,
+    mut value: ValueId,
     to: Shape,
     places: impl Fn(usize, usize) -> Vec<usize>,
 ) -> Result<(), Refusal> {
-    let mut value = call.input(0)?;
     let quantization = call.shared_quantization(value)?;
     let mut dims = vec![1; to.rank().saturating_sub(call.shape(value).rank())];
     if !dims.is_empty() {

@@ -1,6 +1,7 @@
-//! Softmax over the last axis.
+//! Softmax over the last axis, and its logarithm.
 
 use crate::tflite::call::{Call, Refusal};
+use runtime::ops::log_softmax::LogSoftmax;
 use runtime::ops::softmax::Softmax;
 
 pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
@@ -10,4 +11,10 @@ pub(super) fn import(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     }
     let input = call.input(0)?;
     call.finish(Softmax, &[input])
+}
+
+/// LOG_SOFTMAX.
+pub(super) fn log(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
+    let input = call.input(0)?;
+    call.finish(LogSoftmax, &[input])
 }
