@@ -55,9 +55,6 @@ impl Bands {
     ) {
         let geometry = &checked.operands.geometry;
         let window = &geometry.window;
-        let zero = T::Input::from(checked.operands.input_zero_point);
-        // SAFETY: `Checked` compared the staged memory with `elements`.
-        unsafe { stage::fill(checked.staged, self.elements(), zero) };
         let mut pointers = [core::ptr::null::<T::Input>(); KERNEL_ROWS_MAX];
         let pointers = &mut pointers[..window.kernel[0]];
         for (tap, pointer) in pointers.iter_mut().enumerate() {
@@ -108,10 +105,13 @@ impl Bands {
                 let to = checked.staged.add(row * self.row_elements);
                 match self.input_row(geometry, band.first, row) {
                     Some(row) => {
+                        // Later bands find the margins there.
+                        if band.first == 0 {
+                            stage::margins(staging, channels, to, zero);
+                        }
                         let from = from.add(row * geometry.input[1] * channels);
                         stage::row(tiles, staging, channels, from, to);
                     }
-                    None if band.first == 0 => {}
                     None => stage::fill(to, self.row_elements, zero),
                 }
             }

@@ -15,7 +15,21 @@ pub(super) unsafe fn fill<I: Copy>(to: *mut I, count: usize, value: I) {
     }
 }
 
-/// Stages one input row of so many channels between what is left of padding there.
+/// Writes the padding at both ends of a staged row.
+///
+/// # Safety
+///
+/// `to` has room for `staging.row_elements`.
+pub(super) unsafe fn margins<I: Copy>(staging: &Staging, channels: usize, to: *mut I, zero: I) {
+    let right = staging.left_elements + staging.copied_columns * channels * staging.repeat;
+    // SAFETY: `right <= used_elements <= row_elements`.
+    unsafe {
+        fill(to, staging.left_elements, zero);
+        fill(to.add(right), staging.used_elements - right, zero);
+    }
+}
+
+/// Stages one input row of so many channels between its margins.
 ///
 /// # Safety
 ///
