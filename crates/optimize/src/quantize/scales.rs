@@ -4,10 +4,11 @@
 use super::assign::Assignment;
 use super::calibrate::Statistics;
 use super::range::{self, Method, Scales};
-use graph::{DType, Graph, Kind, Node, Quantization, ValueId};
-use runtime::ops::binary::{Function as Of2, sum_factors};
+use super::sums;
+use graph::{DType, Graph, Kind, Quantization, ValueId};
+use runtime::ops::binary::Function as Of2;
 use runtime::ops::unary::Function;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// The scale of every value, and how many inputs of sums were aligned.
 pub(crate) fn scales(
@@ -34,7 +35,7 @@ pub(crate) fn scales(
         }
     }
     fix_scales(graph, assignment, &mut scales);
-    settle_sums(graph, assignment, &mut scales);
+    sums::settle(graph, assignment, &mut scales);
     (scales, aligned)
 }
 
@@ -106,68 +107,4 @@ fn align_sums(
         }
     }
     aligned
-}
-
-/// Below this a factor of a sum is coarse, and a scale is not to follow it.
-const FINE_FACTOR: i32 = 1 << 12;
-
-/// Moves scales around int8 sums, by a few thousandths of a percent, to where the factors of sums are exact.
-/// Executors that add real numbers then make the same integers.
-fn settle_sums(graph: &Graph, assignment: &Assignment, scales: &mut HashMap<ValueId, Scales>) {
-    let group = |id: ValueId| assignment.group[id.0];
-    let fixed = graph.nodes.iter().filter(|node| fixed_scale(&node.kind).is_some());
-    let fixed = fixed.flat_map(|node| node.outputs.iter().copied());
-    let ports = graph.inputs.iter().map(|port| port.value);
-    // Groups of values whose scales are what they are to be.
-    let mut settled: HashSet<ValueId> = ports.chain(fixed).map(group).collect();
-    for (node, &dtype) in graph.nodes.iter().zip(&assignment.types) {
-        let (DType::I8, Some([a, b, to])) = (dtype, sum(graph, node)) else {
-            continue;
-        };
-        let [a, b, to] = [a, b, to].map(group);
-        let scale = |id| Some(scales.get(&id)?.int8.scale(0));
-        let (Some(of_a), Some(of_b), Some(of_to)) = (scale(a), scale(b), scale(to)) else {
-            continue;
-        };
-        let Some(([fa, fb], shift)) = sum_factors([of_a, of_b], of_to) else {
-            continue;
-        };
-        if to == a || to == b || fa.min(fb) < FINE_FACTOR {
-            continue;
-        }
-        let unit = 2f64.powi(i32::from(shift));
-        // The operand that the result follows.
-        let (of_first, first, of_second, second) = match settled.contains(&b) {
-            true => ((of_b, fb), b, fa, a),
-            false => ((of_a, fa), a, fb, b),
-        };
-        let mut of_to = f64::from(of_to);
-        let mut move_to = |id: ValueId, scale: f64| {
-            for (index, _) in assignment.group.iter().enumerate().filter(|(_, g)| **g == id) {
-                if let Some(held) = scales.get_mut(&ValueId(index)) {
-                    held.int8.scales = vec![scale as f32];
-                }
-            }
-        };
-        if settled.insert(to) {
-            of_to = f64::from(of_first.0) * unit / f64::from(of_first.1);
-            move_to(to, of_to);
-        } else if settled.insert(first) {
-            move_to(first, of_to * f64::from(of_first.1) / unit);
-        }
-        if settled.insert(second) {
-            move_to(second, of_to * f64::from(of_second) / unit);
-        }
-        settled.insert(first);
-    }
-}
-
-/// Operands and result of a sum of two tensors of one shape.
-fn sum(graph: &Graph, node: &Node) -> Option<[ValueId; 3]> {
-    let (&[Some(a), Some(b)], &[to]) = (&node.inputs[..], &node.outputs[..]) else {
-        return None;
-    };
-    let is_sum = matches!(&node.kind, Kind::Binary(binary) if binary.function == Of2::Add);
-    let is_plain = graph.value(a).shape == graph.value(b).shape;
-    (is_sum && is_plain).then_some([a, b, to])
 }
