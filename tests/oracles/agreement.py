@@ -2,7 +2,8 @@
 
     agreement.py pictures MODEL                  an ONNX model that answers with its picture, [1, 32, 32, 3]
     agreement.py samples SHARED PICTURES FOLDER  NAME.calib and NAME.in of every model, of floats: for IC the
-                                                 pictures in PICTURES.calib and PICTURES.in, for VWW these enlarged
+                                                 pictures in PICTURES.calib and PICTURES.in, for VWW these
+                                                 enlarged, and ic_converted.in of bytes
     agreement.py quantize FOLDER NAME=MODEL...   quantizes NAME on FOLDER/NAME.calib with ONNX Runtime's tool, in
                                                  every way that is compared, to FOLDER/NAME_FORM_TYPE_SCALES.onnx
 """
@@ -39,6 +40,8 @@ def samples(shared, source, folder):
     frames = np.fromfile(data / "anomaly/normal_id_01_f32_le.bin", dtype="<f4").reshape(-1, 128)
     windows = np.stack([frames[i : i + 5].ravel() for i in range(len(frames) - 4)])
     images = [np.fromfile(f"{source}.{part}", dtype="<f4").reshape(-1, 32, 32, 3) for part in ("calib", "in")]
+    # The file from TensorFlow takes bytes around 0.
+    (images[1] - 128).tofile(Path(folder) / "ic_converted.in")
     # One sound is all there is: what calibrates is tested, too.
     parts = {
         "kws": (keywords[:CALIBRATION], keywords[CALIBRATION : CALIBRATION + TESTED]),

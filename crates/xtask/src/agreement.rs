@@ -45,6 +45,10 @@ const WAYS: [&str; 2] = ["QUInt8_tensor", "QInt8_channel"];
 /// The name of what is quantized here and exported.
 const EXPORTED: &str = "exported";
 
+/// A file of integers from TensorFlow that another tool made QDQ, and the model that it is: its ports are of
+/// int8.
+const CONVERTED: [&str; 3] = ["ic", "converted", "ic_resnet8_int8_qdq.onnx"];
+
 /// Pictures that calibrate and that are tested, and where they come from.
 const PICTURES: [(&str, &str, &str); 2] = [
     ("calib", "cifar10/train.tar.gz", "60"),
@@ -149,62 +153,83 @@ fn make_samples(workspace: &Workspace, places: &Places, folder: &Path) -> Result
 
 /// All files with the compact models beside them, and the samples under each file's name.
 fn make_files(workspace: &Workspace, places: &Places, folder: &Path) -> Result<Vec<File>> {
-    let float = |subject: &Subject| places.shared.join("models").join(subject.model);
+    let models = places.shared.join("models");
     let mut quantize = python(workspace, MAKER);
     quantize.arg("quantize").arg(folder);
-    let models = SUBJECTS.iter().map(|subject| {
-        let path = float(subject);
+    let named = SUBJECTS.iter().map(|subject| {
+        let path = models.join(subject.model);
         format!("{}={}", subject.short(), path.display())
     });
-    process::run(quantize.args(models))?;
+    process::run(quantize.args(named))?;
     let mut files = Vec::new();
     for subject in SUBJECTS {
         let short = subject.short();
+        let samples = folder.join(short).with_extension("in");
         for format in FORMATS {
             for way in WAYS {
                 let onnx = folder.join(format!("{short}_{format}_{way}.onnx"));
-                let compact = onnx.with_extension("mopt");
-                let mut optimize = Command::new(&places.program);
-                optimize.arg("optimize").arg(&onnx).arg("--require-int8");
-                figures::json(optimize.arg("-o").arg(&compact))?;
-                files.push(File {
-                    subject,
-                    format,
-                    onnx,
-                    compact,
-                });
+                std::fs::copy(&samples, onnx.with_extension("in"))?;
+                files.push(imported(places, subject, format, onnx)?);
             }
         }
+        let [name, format, converted] = CONVERTED;
+        if short == name {
+            let onnx = folder.join(format!("{short}_{format}.onnx"));
+            std::fs::copy(models.join(converted), &onnx)?;
+            files.push(imported(places, subject, format, onnx)?);
+        }
         let onnx = folder.join(format!("{short}_{EXPORTED}.onnx"));
-        let compact = onnx.with_extension("mopt");
-        let calibration = folder.join(format!("{short}_calib.bin"));
-        std::fs::copy(folder.join(short).with_extension("calib"), &calibration)?;
-        let mut quantize = Command::new(&places.program);
-        quantize.arg("quantize").arg(float(subject)).arg("--calib");
-        figures::json(quantize.arg(&calibration).arg("-o").arg(&compact))?;
-        let mut export = Command::new(&places.program);
-        export
-            .arg("export")
-            .arg(&compact)
-            .args(["--to", "onnx", "-o"]);
-        figures::json(export.arg(&onnx))?;
-        let format = EXPORTED;
-        files.push(File {
-            subject,
-            format,
-            onnx,
-            compact,
-        });
-        std::fs::copy(
-            folder.join(short).with_extension("in"),
-            folder.join(format!("{short}.bin")),
-        )?;
-    }
-    for file in &files {
-        let samples = folder.join(file.subject.short()).with_extension("in");
-        std::fs::copy(samples, file.onnx.with_extension("in"))?;
+        std::fs::copy(&samples, onnx.with_extension("in"))?;
+        files.push(exported(places, subject, folder, onnx)?);
+        std::fs::copy(&samples, samples.with_extension("bin"))?;
     }
     Ok(files)
+}
+
+/// A quantized file with the compact model that is made of it.
+fn imported(
+    places: &Places,
+    subject: &'static Subject,
+    format: &'static str,
+    onnx: PathBuf,
+) -> Result<File> {
+    let compact = onnx.with_extension("mopt");
+    let mut optimize = Command::new(&places.program);
+    optimize.arg("optimize").arg(&onnx).arg("--require-int8");
+    figures::json(optimize.arg("-o").arg(&compact))?;
+    Ok(File {
+        subject,
+        format,
+        onnx,
+        compact,
+    })
+}
+
+/// A model that is quantized here, and exported.
+fn exported(
+    places: &Places,
+    subject: &'static Subject,
+    folder: &Path,
+    onnx: PathBuf,
+) -> Result<File> {
+    let compact = onnx.with_extension("mopt");
+    let held = folder.join(subject.short()).with_extension("calib");
+    let calibration = onnx.with_extension("bin");
+    std::fs::copy(held, &calibration)?;
+    let mut quantize = Command::new(&places.program);
+    quantize.arg("quantize");
+    quantize.arg(places.shared.join("models").join(subject.model));
+    quantize.arg("--calib").arg(&calibration);
+    figures::json(quantize.arg("-o").arg(&compact))?;
+    let mut export = Command::new(&places.program);
+    export.arg("export").arg(&compact);
+    figures::json(export.args(["--to", "onnx", "-o"]).arg(&onnx))?;
+    Ok(File {
+        subject,
+        format: EXPORTED,
+        onnx,
+        compact,
+    })
 }
 
 /// What was found of a file: agreement of ours with the file as it is and as it is optimized, and of these two.
@@ -228,11 +253,21 @@ fn row(
         .arg("--input")
         .arg(samples);
     let (ours, width) = with_width(samples)?;
-    let pairs = [
-        (&ours[..], plain),
-        (&ours[..], optimized),
-        (plain, optimized),
-    ];
+    // Outputs of integers, as steps from their zero point.
+    let zero_point = output["zero_point"].as_f64().unwrap_or_default();
+    let is_raw = file.format == CONVERTED[1];
+    let real = |outputs: &[f64]| -> Vec<f64> {
+        let one = |&value: &f64| {
+            if is_raw {
+                (value - zero_point) * step
+            } else {
+                value
+            }
+        };
+        outputs.iter().map(one).collect()
+    };
+    let [plain, optimized] = [plain, optimized].map(real);
+    let pairs = [(&ours, &plain), (&ours, &optimized), (&plain, &optimized)];
     let [plain, optimized, itself] = pairs.map(|(a, b)| compare(a, b, step, width));
     Ok(json!({
         "model": file.subject.short(), "format": file.format,
@@ -305,10 +340,13 @@ fn table(rows: &[Value]) -> String {
         "|---|---|---|---|---|---|---|".to_owned(),
     ];
     for subject in SUBJECTS {
-        for format in FORMATS.into_iter().chain([EXPORTED]) {
+        for format in FORMATS.into_iter().chain([CONVERTED[1], EXPORTED]) {
             let is_meant =
                 |row: &&Value| row["model"] == subject.short() && row["format"] == format;
             let files: Vec<&Value> = rows.iter().filter(is_meant).collect();
+            if files.is_empty() {
+                continue;
+            }
             let all = |pair: &str, what: &str| -> Vec<f64> {
                 let values = files.iter().filter_map(|row| row[pair][what].as_f64());
                 values.collect()

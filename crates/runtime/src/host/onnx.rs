@@ -4,7 +4,8 @@ use std::vec::Vec;
 
 /// The factor for which sums that are rounded once, halves up, become what ONNX Runtime makes of them, which
 /// rounds the product with `factor` to single precision and then halves to even numbers. Outputs, their zero
-/// point taken off, are within `limits`. Where no factor serves all sums it serves those of small outputs.
+/// point taken off, are within `limits`. Where no factor serves all sums, it serves those of small outputs,
+/// which are more.
 pub(crate) fn rounding_factor(factor: f32, limits: [i32; 2]) -> f64 {
     let exact = f64::from(factor);
     let mut outputs: Vec<i32> = (limits[0]..limits[1]).collect();
@@ -19,13 +20,7 @@ pub(crate) fn rounding_factor(factor: f32, limits: [i32; 2]) -> f64 {
     }
     // What 31 bits tell apart.
     let step = exact * 2f64.powi(-30);
-    if exact >= below {
-        (below - step).max(least)
-    } else if exact < least {
-        (least + step).min(below - step)
-    } else {
-        exact
-    }
+    exact.max(least + step).min(below - step)
 }
 
 /// From where to below where factors are with which sums become more than `output` that do so in ONNX
