@@ -162,7 +162,7 @@ mod tests {
         assert!(has_halves([13_789, 32_509], 14, zero_points));
         let [a, b] = without_halves([13_789, 32_509], 14, zero_points);
         assert!(!has_halves([a, b], 14, zero_points));
-        assert!(a >= 13_789 && a <= 13_789 + 128, "{a}");
+        assert!((13_789..13_789 + 128).contains(&a), "{a}");
         assert!((f64::from(b) / f64::from(a) - 32_509.0 / 13_789.0).abs() < 1e-4);
         // One odd factor for both never does.
         assert_eq!(

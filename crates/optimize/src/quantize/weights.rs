@@ -284,5 +284,15 @@ mod tests {
             let relative = multipliers.factor(channel) / factor - 1.0;
             assert!(relative.abs() < 1e-6, "{relative}");
         }
+        // With odd ones no sum lies half way.
+        let is_odd = |multiplier: &u32| multiplier % 2 == 1;
+        assert!(
+            multipliers.multipliers[..2].iter().all(is_odd),
+            "{multipliers:?}"
+        );
+        assert_eq!(
+            [0.0, 5.1, 200.0, 4_094.2].map(super::odd),
+            [0.0, 6.0, 201.0, 4_095.0]
+        );
     }
 }
