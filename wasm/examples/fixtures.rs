@@ -10,7 +10,7 @@ use format::meta::{Manifest, Meta, Port, Preprocess};
 use format::{ABSENT, NodeRecord, ParamsWriter, Place, TensorRecord, Writer};
 use graph::{DType, Data, Graph, Kind, Quantization, Shape, ValueId};
 use runtime::host::{Activation, Runner};
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::{self, Binary};
 use runtime::ops::concat::Concat;
 use runtime::ops::conv_2d::{self, Conv2d};
@@ -193,7 +193,7 @@ fn int8_network(rounding: Rounding) -> Result<Vec<u8>> {
     let kind = AveragePool2d {
         window: Window2d::dense([4, 4]),
         count_include_pad: false,
-        halves_up: false,
+        halves: Halves::Away,
         activation: Activation::None,
     };
     let mean = b.layer("average_pool", kind, &[largest], scale)?;

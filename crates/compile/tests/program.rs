@@ -5,7 +5,7 @@ use format::{DType, Model, Node, ProgramNode};
 use graph::{Graph, Shape};
 use runtime::host::{Activation, AlignedBytes, Data, Runner};
 use runtime::ops::Window2d;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::{Binary, Function};
 use runtime::ops::concat::Concat;
 use runtime::ops::transpose::Transpose;
@@ -24,7 +24,7 @@ fn model() -> Vec<u8> {
             ..Window2d::dense([2, 2])
         },
         count_include_pad: false,
-        halves_up: false,
+        halves: Halves::Away,
         activation: Activation::Relu,
     };
     let pooled = graph.push("pooled", pool, &[x]).unwrap()[0];

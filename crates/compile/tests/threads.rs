@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use runtime::Session;
 use runtime::host::{Activation, Batch, Runner};
 use runtime::ops::Window2d;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::{Binary, Function};
 use runtime::ops::conv_2d::Conv2d;
 use std::path::Path;
@@ -141,7 +141,7 @@ fn network(dtype: DType, image: [u32; 3], layers: &[Layer]) -> Vec<u8> {
     let pool = AveragePool2d {
         window: Window2d::dense([rows, columns]),
         count_include_pad: false,
-        halves_up: false,
+        halves: Halves::Away,
         activation: Activation::None,
     };
     net.push(pool, &[last]);

@@ -332,7 +332,14 @@ impl Network {
             return Some((Kind::Binary(Binary::Div), limits(&mut params)));
         }
         let is_image = from.shape.rank() == 4 && to.shape.rank() == 4;
-        if is_image && (is(&ops::average_pool_2d::I8) || is(&ops::max_pool_2d::I8)) {
+        let pools = [
+            &ops::average_pool_2d::I8,
+            &ops::average_pool_2d::UP_I8,
+            &ops::average_pool_2d::EVEN_I8,
+            &ops::average_pool_2d::REAL_I8,
+            &ops::max_pool_2d::I8,
+        ];
+        if is_image && pools.into_iter().any(is) {
             let window = window(&mut params, from, to);
             let kind = match is(&ops::max_pool_2d::I8) {
                 true => Kind::MaxPool(window),
@@ -360,7 +367,7 @@ impl Network {
         if is(&ops::mean::I8) || (is(&ops::reduce::WHOLE) && from.dtype == DType::I8) {
             return tables::reduce(node, [from, to]);
         }
-        if is(&ops::softmax::I8) {
+        if is(&ops::softmax::I8) || is(&ops::softmax::SCALED_I8) {
             return Some(Kind::Softmax);
         }
         if is(&ops::mat_mul::I8) {

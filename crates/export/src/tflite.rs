@@ -186,6 +186,9 @@ impl<'n> Writer<'n> {
             Kind::AveragePool(window) if !same_scale(from, to) => {
                 self.scaled_pool(layer, window, first)?;
             }
+            Kind::Softmax if (to.scale, to.zero_point) != (1.0 / 256.0, -128) => {
+                self.shares(layer)?
+            }
             Kind::Binary(Binary::Div) => self.quotient(layer)?,
             Kind::LayerNorm(norm) => self.layer_norm(layer, norm)?,
             Kind::Resample(mixes) => self.resample(layer, mixes)?,

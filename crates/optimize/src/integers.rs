@@ -22,6 +22,7 @@ use crate::quantize::{FloatNode, convert, fixed_scale};
 use format::fixed::Rounding;
 use graph::{DType, Error, Graph, Kind, Node, Operand, Quantization, Value, ValueId};
 use runtime::host::Activation;
+use runtime::ops::average_pool_2d::Halves;
 use runtime::ops::dequantize::Dequantize;
 
 /// What integers of a type stand for.
@@ -209,6 +210,11 @@ fn integerize(graph: &mut Graph, index: usize) -> Result<(), String> {
     }
     let made = result(graph, &node, &operands, &wanted);
     let mut integer = node;
+    if let Kind::AveragePool2d(pool) = &mut integer.kind
+        && pool.halves == Halves::Away
+    {
+        pool.halves = Halves::Real;
+    }
     let layer = match has_weights(&integer.kind) {
         true => Some(weights::integers(graph, &integer)?),
         false => None,
@@ -294,15 +300,13 @@ fn operands(
 /// What an operator's integers stand for: what the file says, unless the operator knows only another
 /// scale. One with a single operand of another scale keeps that; Quantize behind it rescales.
 fn result(graph: &Graph, node: &Node, operands: &[(usize, ValueId)], wanted: &Form) -> Form {
-    if let (Kind::Softmax(_), Some(fixed)) = (&node.kind, fixed_scale(&node.kind)) {
-        let quantization = fixed.of(wanted.dtype);
-        return quantization.map_or_else(
-            || wanted.clone(),
-            |quantization| Form {
-                dtype: wanted.dtype,
-                quantization,
-            },
-        );
+    if let (Kind::Softmax(_), DType::I16) = (&node.kind, wanted.dtype)
+        && let Some(quantization) = fixed_scale(&node.kind).and_then(|fixed| fixed.of(DType::I16))
+    {
+        return Form {
+            dtype: DType::I16,
+            quantization,
+        };
     }
     let has_one = activations(node).len() == 1;
     match operands {

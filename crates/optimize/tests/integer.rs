@@ -7,7 +7,7 @@ mod net;
 use graph::{DType, Kind};
 use net::{Net, assert_close, fidelity, noise, quantized, run, samples, shape};
 use optimize::quantize::Activations;
-use runtime::ops::binary::Function;
+use runtime::ops::binary::{Function, sum_factors};
 use runtime::ops::choose::Choose;
 use runtime::ops::compare::{Compare, Relation};
 use runtime::ops::concat::Concat;
@@ -106,6 +106,35 @@ fn equal_fixed_ranges_stay_one() {
     let graph = net.output(y);
     let made = quantized(&graph, Activations::Int8).graph;
     assert_eq!(made.nodes.len(), graph.nodes.len(), "{made}");
+}
+
+/// The factors of a chain of sums are whole numbers but for the last bits of scales, and odd.
+#[test]
+fn sums_have_exact_factors() {
+    let mut net = Net::new();
+    let x = net.input(&[2, 8]);
+    let [a, b, c] = [(-0.4, 1.0), (-1.0, 0.3), (-0.2, 0.7)]
+        .map(|(low, high)| net.unary(Of1::Clip(low, high), x));
+    let y = net.binary(Function::Add, a, b);
+    let y = net.binary(Function::Add, y, c);
+    let made = quantized(&net.output(y), Activations::Int8).graph;
+    let sums = made.nodes.iter();
+    let sums: Vec<_> = sums
+        .filter(|node| matches!(node.kind, Kind::Binary(_)))
+        .collect();
+    assert_eq!(sums.len(), 2, "{made}");
+    for node in sums {
+        let scale = |id| made.value(id).quantization.as_ref().unwrap().scale(0);
+        let operands = [0, 1].map(|operand| scale(node.inputs[operand].unwrap()));
+        let to = scale(node.outputs[0]);
+        let (factors, shift) = sum_factors(operands, to).unwrap();
+        for (factor, operand) in factors.into_iter().zip(operands) {
+            let ratio = f64::from(operand) / f64::from(to);
+            let real = ratio * 2f64.powi(shift.into());
+            assert!((real - f64::from(factor)).abs() < 0.01, "{real}");
+            assert_eq!(factor % 2, 1);
+        }
+    }
 }
 
 #[test]

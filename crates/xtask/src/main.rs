@@ -1,5 +1,6 @@
 //! The project's own chores, run as `cargo xtask COMMAND`.
 
+mod agreement;
 mod arm64;
 mod bench;
 mod bench_contest;
@@ -47,6 +48,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Run the public ONNX node tests and count how they end.
     Conformance(conformance::Arguments),
+    /// Compare quantized ONNX files here and in ONNX Runtime, both ways.
+    Agreement(agreement::Arguments),
     /// Feed damaged input to everything that reads bytes from outside.
     Fuzz(fuzz::Arguments),
     /// Run the tests of format, runtime and scalar kernels in Miri; needs a nightly toolchain with it.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Figures => figures::run(&workspace),
         Command::Bench(arguments) => bench::run(&workspace, &arguments),
         Command::Conformance(arguments) => conformance::run(&workspace, &arguments),
+        Command::Agreement(arguments) => agreement::run(&workspace, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
         Command::Miri => miri::run(&workspace),
         Command::Sizes(arguments) => sizes::run(&workspace, &arguments),

@@ -10,7 +10,7 @@ use cargo_metadata::Package;
 use crate::cross::{Compiler, TARGETS, WASM_TARGET};
 use crate::totals::{Counter, Totals};
 use crate::workspace::Workspace;
-use crate::{arm64, bench, conformance, fuzz, process, tidy};
+use crate::{agreement, arm64, bench, conformance, fuzz, process, tidy};
 
 /// What to run.
 #[derive(clap::Args, Default)]
@@ -71,6 +71,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "conformance",
         run: conformance::test,
+    },
+    Step {
+        name: "agreement",
+        run: agreement::test,
     },
     Step {
         name: "fuzz",

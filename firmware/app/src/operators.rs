@@ -30,6 +30,10 @@ pub static OPERATORS: &[&Op] = &[
     &runtime::ops::average_pool_2d::SCALED_I8,
     #[cfg(all(feature = "average_pool_2d", feature = "stepwise"))]
     &runtime::ops::average_pool_2d::UP_I8,
+    #[cfg(all(feature = "average_pool_2d", feature = "stepwise"))]
+    &runtime::ops::average_pool_2d::EVEN_I8,
+    #[cfg(all(feature = "average_pool_2d", feature = "stepwise"))]
+    &runtime::ops::average_pool_2d::REAL_I8,
     #[cfg(all(feature = "average_pool_2d", feature = "int16"))]
     &runtime::ops::average_pool_2d::I16,
     #[cfg(all(feature = "average_pool_2d", feature = "int16"))]
@@ -54,6 +58,8 @@ pub static OPERATORS: &[&Op] = &[
     &runtime::ops::unary::F32,
     #[cfg(feature = "softmax")]
     &runtime::ops::softmax::I8,
+    #[cfg(all(feature = "softmax", feature = "stepwise"))]
+    &runtime::ops::softmax::SCALED_I8,
     #[cfg(all(feature = "softmax", feature = "int16"))]
     &runtime::ops::softmax::I16,
     #[cfg(all(feature = "softmax", feature = "float"))]

@@ -28,7 +28,7 @@ type Make = fn(&mut Network) -> Result<()>;
 /// Runs of each model: what keeps state differs from run to run.
 const RUNS: usize = 2;
 
-const NETWORKS: [(&str, Rounding, Make); 21] = [
+const NETWORKS: [(&str, Rounding, Make); 22] = [
     ("windows_int8", Rounding::High, windows_int8),
     ("windows_int8_single", Rounding::Single, windows_int8),
     ("windows_int8_double", Rounding::Double, windows_int8),
@@ -48,6 +48,7 @@ const NETWORKS: [(&str, Rounding, Make); 21] = [
     ("streams", Rounding::Double, streams),
     ("recurrent", Rounding::Double, recurrent),
     ("unsigned_int8", Rounding::Single, unsigned_int8),
+    ("onnx_int8", Rounding::Single, onnx_int8),
     ("narrow_int8", Rounding::High, narrow_int8),
     ("narrow_float", Rounding::High, narrow_float),
 ];

@@ -4,7 +4,7 @@ use crate::{Random, Result};
 use graph::{DType, Data, Graph, Kind, Quantization, Shape, ValueId};
 use runtime::host::Activation;
 use runtime::ops::Window2d;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::{self, Binary};
 use runtime::ops::conv_2d::Conv2d;
 use runtime::ops::max_pool_2d::MaxPool2d;
@@ -135,7 +135,7 @@ pub(crate) fn average(window: Window2d) -> AveragePool2d {
     AveragePool2d {
         window,
         count_include_pad: false,
-        halves_up: false,
+        halves: Halves::Away,
         activation: Activation::None,
     }
 }

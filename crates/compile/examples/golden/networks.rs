@@ -5,7 +5,7 @@ use crate::network::{Network, average, conv, interpolation, largest, quantizatio
 use graph::{DType, Data};
 use runtime::host::Activation;
 use runtime::ops::add_n::AddN;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary;
 use runtime::ops::cast::Cast;
 use runtime::ops::choose::Choose;
@@ -526,11 +526,30 @@ pub(crate) fn unsigned_int8(n: &mut Network) -> Result<()> {
     let steps = Some((0.04, -7));
     let x = n.input(DType::I8, &[2, 5, 6, 11], steps)?;
     let kind = AveragePool2d {
-        halves_up: true,
+        halves: Halves::Up,
         activation: Activation::Relu,
         ..average(window(3, 2, 1))
     };
     n.show(kind, &[x], steps)?;
+    Ok(())
+}
+
+/// Means with halves to even and to where floats go, and shares in steps of 1/255 and of 0.01.
+pub(crate) fn onnx_int8(n: &mut Network) -> Result<()> {
+    let steps = Some((0.04, -7));
+    let x = n.input(DType::I8, &[2, 5, 6, 11], steps)?;
+    let kind = AveragePool2d {
+        halves: Halves::Even,
+        ..average(window(2, 2, 1))
+    };
+    let means = n.show(kind, &[x], steps)?;
+    let kind = AveragePool2d {
+        halves: Halves::Real,
+        ..kind
+    };
+    n.show(kind, &[x], steps)?;
+    n.show(Softmax, &[means], Some((1.0 / 255.0, -128)))?;
+    n.show(Softmax, &[x], Some((0.01, 3)))?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use format::DType;
 use format::fixed::Rounding;
 use graph::{Graph, ValueId};
 use runtime::host::{Activation, Data, Quantization, Runner};
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::{Binary, Function};
 use runtime::ops::conv_2d::Conv2d;
 use runtime::ops::fully_connected::FullyConnected;
@@ -103,7 +103,7 @@ fn pool(random: &mut Random, window: Window2d) -> Kind {
         _ => AveragePool2d {
             window,
             count_include_pad: false,
-            halves_up: false,
+            halves: Halves::Away,
             activation,
         }
         .into(),

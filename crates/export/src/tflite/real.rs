@@ -53,6 +53,16 @@ impl Writer<'_> {
         Ok(self.made(code::DEQUANTIZE, &[input], (name, &value.dims), Vec::new()))
     }
 
+    /// Shares of other steps than those of its softmax of integers.
+    pub(super) fn shares(&mut self, layer: &Layer) -> Result<(), Error> {
+        let real = self.dequantized(layer, 0)?;
+        let to = &self.network.values[layer.output];
+        let name = (format!("{}/real", to.name), &to.dims[..]);
+        let made = self.made(code::SOFTMAX, &[real], name, vec![Field::f32(0, 1.0)]);
+        self.requantized(layer, made);
+        Ok(())
+    }
+
     /// Makes floats the output of a layer.
     fn requantized(&mut self, layer: &Layer, real: i32) {
         self.real += 1;

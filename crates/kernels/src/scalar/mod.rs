@@ -72,19 +72,31 @@ impl Taps<'_> {
 
     /// The sum of the elements of `channel` under the taps; of int16, 32,768 of them at most.
     pub fn sum<T: crate::Integer>(&self, image: &crate::memory::In<'_, T>, channel: usize) -> i32 {
+        self.fold(image, channel, 0, |sum, element| sum + element)
+    }
+
+    /// The elements of `channel` under the taps, folded in their order.
+    #[inline]
+    pub fn fold<T: crate::Integer, A>(
+        &self,
+        image: &crate::memory::In<'_, T>,
+        channel: usize,
+        start: A,
+        fold: impl Fn(A, i32) -> A,
+    ) -> A {
         let [_, input_columns, channels] = self.geometry.input;
-        let mut sum = 0;
+        let mut folded = start;
         let step = self.geometry.window.dilation[1] * channels;
         let column = position(self.geometry, 1, self.at[1], self.columns.start);
         for row in self.rows.clone() {
             let row = position(self.geometry, 0, self.at[0], row) * input_columns;
             let mut at = (row + column) * channels + channel;
             for _ in self.columns.clone() {
-                sum += image.get(at).into();
+                folded = fold(folded, image.get(at).into());
                 at += step;
             }
         }
-        sum
+        folded
     }
 
     /// The sums of channels `first` to `first + 8` under the taps; those of channels that there

@@ -29,6 +29,7 @@ pub mod range;
 mod reconstruct;
 mod repeated;
 mod scales;
+mod sums;
 mod weights;
 
 pub(crate) use apply::{convert, has_weights};

@@ -4,6 +4,7 @@
 use super::assign::Assignment;
 use super::calibrate::Statistics;
 use super::range::{self, Method, Scales};
+use super::sums;
 use graph::{DType, Graph, Kind, Quantization, ValueId};
 use runtime::ops::binary::Function as Of2;
 use runtime::ops::unary::Function;
@@ -34,6 +35,7 @@ pub(crate) fn scales(
         }
     }
     fix_scales(graph, assignment, &mut scales);
+    sums::settle(graph, assignment, &mut scales);
     (scales, aligned)
 }
 

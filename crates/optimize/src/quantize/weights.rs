@@ -93,11 +93,27 @@ pub(crate) fn best_scales(values: &[f32], outputs: usize, largest: f32) -> Vec<f
     rows.map(|weights| best_scale(weights, largest)).collect()
 }
 
+/// Multipliers from here on lose less than a part in a hundred by becoming odd.
+const FINE_MULTIPLIER: f64 = 128.0;
+
+/// The next integer, and the next odd one where that costs little. No sum that counts lies half way between
+/// two outputs then: it would have to be a multiple of a higher power of two than outputs reach. So all rules
+/// of rounding, those of other executors too, make the same of it.
+fn odd(multiplier: f64) -> f64 {
+    let next = multiplier.ceil();
+    let is_even = next % 2.0 == 0.0;
+    if is_even && next >= FINE_MULTIPLIER {
+        next + 1.0
+    } else {
+        next
+    }
+}
+
 /// Scales rounded up to exact multipliers.
 fn exact_scales(mut scales: Vec<f64>, layer: &Layer<'_>) -> Vec<f32> {
     let ratio = f64::from(layer.input.0) / f64::from(layer.output_scale);
     let factors: Vec<f64> = scales.iter().map(|scale| scale * ratio).collect();
-    if let Some(multipliers) = common_multipliers(&factors, f64::ceil) {
+    if let Some(multipliers) = common_multipliers(&factors, odd) {
         for (channel, scale) in scales.iter_mut().enumerate() {
             *scale = multipliers.factor(channel) / ratio;
         }
@@ -268,5 +284,15 @@ mod tests {
             let relative = multipliers.factor(channel) / factor - 1.0;
             assert!(relative.abs() < 1e-6, "{relative}");
         }
+        // With odd ones no sum lies half way.
+        let is_odd = |multiplier: &u32| multiplier % 2 == 1;
+        assert!(
+            multipliers.multipliers[..2].iter().all(is_odd),
+            "{multipliers:?}"
+        );
+        assert_eq!(
+            [0.0, 5.1, 200.0, 4_094.2].map(super::odd),
+            [0.0, 6.0, 201.0, 4_095.0]
+        );
     }
 }

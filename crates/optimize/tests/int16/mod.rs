@@ -7,7 +7,7 @@ use graph::{DType, ValueId};
 use optimize::quantize::Activations;
 use runtime::host::Activation;
 use runtime::ops::Window2d;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::layer_norm::LayerNorm;
 use runtime::ops::mat_mul::MatMul;
 use runtime::ops::max_pool_2d::MaxPool2d;
@@ -26,7 +26,7 @@ fn average(padding: [usize; 4]) -> AveragePool2d {
             ..Window2d::dense([2, 2])
         },
         count_include_pad: false,
-        halves_up: false,
+        halves: Halves::Away,
         activation: Activation::None,
     }
 }

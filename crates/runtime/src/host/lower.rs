@@ -1,5 +1,6 @@
 //! From real scales to the integers of a plan.
 
+use super::onnx::rounding_factor;
 use super::{Activation, Data, Operand};
 use format::fixed::{Channel, Requantize, Rounding, quantize_multiplier};
 use format::{DType, Shape};
@@ -131,15 +132,24 @@ pub fn channel_operand(
         (false, scale) => f64::from(input_scale) * f64::from(scale),
     };
     let units: Vec<f64> = (0..count).map(unit).collect();
-    let factors: Vec<f64> = units
-        .iter()
-        .map(|unit| unit / f64::from(output_scale))
-        .collect();
+    let [min, max] = activation_limits(activation, output)?;
+    // Biases that are real beside this rounding come from ONNX: its executor has factors of single precision.
+    let is_real = bias.is_some_and(|bias| bias.dtype == DType::F32);
+    let factor = |(c, unit): (usize, &f64)| match is_real && is_desktop {
+        true => {
+            let factor = input_scale * weight_scales.scale(c) / output_scale;
+            rounding_factor(
+                factor,
+                [min, max].map(|limit| i32::from(limit) - output_zero),
+            )
+        }
+        false => unit / f64::from(output_scale),
+    };
+    let factors: Vec<f64> = units.iter().enumerate().map(factor).collect();
     let biases = integer_biases(bias, &units, input_zero, &sums)?;
     if input.dtype == DType::I16 {
         fit_sums(&rows, &biases)?;
     }
-    let [min, max] = activation_limits(activation, output)?;
     let zero_point = output_zero as i16;
     let (operand, rounding, [bias_shift, multiplier_shift]) = records(&factors, &biases, rounding)?;
     let requantize = Requantize {
@@ -287,6 +297,56 @@ mod tests {
         assert_eq!(scaled.factor(0), 0.25);
         assert_eq!(common_multipliers(&[0.5], f64::round), None);
         assert_eq!(common_multipliers(&[0.0], f64::round), None);
+    }
+
+    /// 0.1 * 0.3 / 0.7 in single precision is not what is nearest to it in double precision.
+    #[test]
+    fn factors_beside_real_biases_are_of_single_precision() {
+        let multiplier = |bias: Data| {
+            let shape = |size| Shape::new(&[size; 1]).unwrap();
+            let quantization = [0.1, 0.3, 0.7].map(|scale| Quantization::per_tensor(scale, 0));
+            let operand = |dtype, index: usize| Operand {
+                dtype,
+                shape: shape(1),
+                quantization: quantization.get(index),
+                data: None,
+            };
+            let stored = Data::I8(std::vec![1]);
+            let weights = Operand {
+                shape: Shape::new(&[1, 1, 1, 1]).unwrap(),
+                data: Some(&stored),
+                ..operand(DType::I8, 1)
+            };
+            let bias = Operand {
+                data: Some(&bias),
+                ..operand(bias.dtype(), 3)
+            };
+            let (input, output) = (operand(DType::I8, 0), operand(DType::I8, 2));
+            let none = Activation::None;
+            let made = channel_operand(
+                &input,
+                &weights,
+                Some(&bias),
+                &output,
+                none,
+                Rounding::Single,
+            );
+            let LoweredOperand::Constant { bytes, .. } = made.unwrap().0 else {
+                panic!("the records are constant")
+            };
+            let parts: Vec<i32> = bytes
+                .chunks(4)
+                .map(|b| i32::from_le_bytes(b.try_into().unwrap()))
+                .collect();
+            f64::from(parts[1]) * 2f64.powi(parts[2] - 31)
+        };
+        assert_eq!(
+            multiplier(Data::F32(std::vec![0.0])),
+            f64::from(0.1f32 * 0.3 / 0.7)
+        );
+        let exact = f64::from(0.1f32) * f64::from(0.3f32) / f64::from(0.7f32);
+        let made = multiplier(Data::I32(std::vec![0]));
+        assert!((made / exact - 1.0).abs() < 1e-9 && made != f64::from(0.1f32 * 0.3 / 0.7));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod batch;
 mod data;
 mod lower;
+mod onnx;
 mod runner;
 mod spread;
 mod support;

@@ -5,8 +5,9 @@
 //! | input | `[N, H, W, C]` | int8, int16, f32 | per tensor |
 //! | output | `[N, OH, OW, C]` | as the input | the input's, or its own |
 //!
-//! int8: the sum divided by the count, halves away from zero, or up where asked for (`halves_up`, as
-//! means of unsigned bytes are rounded). Without padding the output may
+//! int8: the sum divided by the count, halves away from zero or as asked for: up, as means of unsigned
+//! bytes are rounded; to even numbers of steps from the zero point; or where floats would go, as files say
+//! that take the mean of real numbers and quantize it. Without padding the output may
 //! have a scale of its own, as a mean has a smaller range than its parts: the sum is then
 //! requantized with one 31-bit multiplier (single rounding). f32 can count padding as zeros
 //! instead (`count_include_pad`).
@@ -15,7 +16,8 @@ use super::window;
 use crate::{Op, Run};
 use format::fixed::requantize_single;
 use format::{DType, Node, Params};
-use kernels::{Geometry, Integer, PoolInteger};
+use kernels::memory::In;
+use kernels::{Geometry, Integer, PoolInteger, Taps};
 
 /// int8 in, int8 out.
 pub static I8: Op = Op::new(5, "average_pool_2d", |node| check(node, DType::I8), run_i8);
@@ -43,7 +45,70 @@ pub static SCALED_I16: Op = Op::new(
 pub static UP_I8: Op =
     Op::new(142, "average_pool_2d_up", |node| check(node, DType::I8), run_up);
 
+/// int8 in, int8 out; halves go to even numbers of steps from the zero point.
+pub static EVEN_I8: Op =
+    Op::new(155, "average_pool_2d_even", |node| check(node, DType::I8), run_even);
+
+/// int8 in, int8 out; halves go where the mean of real numbers goes in single precision.
+pub static REAL_I8: Op =
+    Op::new(156, "average_pool_2d_real", |node| check(node, DType::I8), run_real);
+
 fn run_up(run: &Run<'_>) {
+    run_divided(run, |mean| (mean.sum + mean.count() / 2).div_euclid(mean.count()));
+}
+
+fn run_even(run: &Run<'_>) {
+    let zero_point = run.node.input(0).map_or(0, |tensor| tensor.zero_point);
+    run_divided(run, |mean| {
+        let (up, is_half) = mean.rounded_up(zero_point);
+        up - (i32::from(is_half) & up & 1) + zero_point
+    });
+}
+
+fn run_real(run: &Run<'_>) {
+    let Some(from) = run.node.input(0) else { return };
+    let (scale, zero_point) = (from.scale, from.zero_point);
+    run_divided(run, |mean| {
+        let (up, is_half) = mean.rounded_up(zero_point);
+        if !is_half {
+            return up + zero_point;
+        }
+        // Sums of floats are a little off, and that decides. They are the same everywhere: one addition
+        // after the other, in the window's order.
+        let sum = mean.taps.fold(mean.image, mean.channel, 0.0, |sum, element| {
+            sum + (element - zero_point) as f32 * scale
+        });
+        let (steps, half) = (sum / mean.count() as f32 / scale, up as f32 - 0.5);
+        let is_down = if steps == half { up & 1 == 1 } else { steps < half };
+        up - i32::from(is_down) + zero_point
+    });
+}
+
+/// A window of int8, and the sum of its elements.
+struct Mean<'a> {
+    image: &'a In<'a, i8>,
+    taps: &'a Taps<'a>,
+    channel: usize,
+    sum: i32,
+}
+
+impl Mean<'_> {
+    /// Elements of the window; 1 for one that lies in the padding alone.
+    fn count(&self) -> i32 {
+        self.taps.count().max(1) as i32
+    }
+
+    /// The mean's distance from the zero point, rounded, halves up, and whether it was half way.
+    fn rounded_up(&self, zero_point: i32) -> (i32, bool) {
+        let count = self.count();
+        let twice = 2 * (self.sum - count * zero_point) + count;
+        let up = twice.div_euclid(2 * count);
+        (up, up * 2 * count == twice)
+    }
+}
+
+/// Runs a pool without a scale of its own whose means are rounded by `round`.
+fn run_divided(run: &Run<'_>, round: impl Fn(&Mean<'_>) -> i32) {
     let mut params = run.node.params();
     let Some(geometry) = window::geometry(&run.node, window::decode(&mut params), 1) else {
         return;
@@ -55,12 +120,12 @@ fn run_up(run: &Run<'_>) {
         let (image, cells) = (input.part(start, length), output.get(range).unwrap_or(&[]));
         for (at, pixel) in cells.chunks(channels).enumerate() {
             let at = [at / columns, at % columns];
-            // A window that lies in the padding alone has no elements.
-            let count = kernels::pool_taps(&geometry, at[0], at[1]).count().max(1) as i32;
+            let taps = &kernels::pool_taps(&geometry, at[0], at[1]);
             for (block, cells) in pixel.chunks(8).enumerate() {
                 let sums = kernels::i8::window_sums(&geometry, &image, at, block * 8);
-                for (cell, sum) in cells.iter().zip(sums) {
-                    cell.set((sum + count / 2).div_euclid(count).clamp(low, high) as i8);
+                for (i, (cell, sum)) in cells.iter().zip(sums).enumerate() {
+                    let mean = Mean { image: &image, taps, channel: block * 8 + i, sum };
+                    cell.set(round(&mean).clamp(low, high) as i8);
                 }
             }
         }
@@ -213,7 +278,7 @@ pub(crate) fn run_pool_f32(
 }
 
 #[cfg(feature = "host")]
-pub use host::AveragePool2d;
+pub use host::{AveragePool2d, Halves};
 
 #[cfg(feature = "host")]
 pub(crate) mod host {
@@ -227,6 +292,21 @@ pub(crate) mod host {
     use std::string::String;
     use std::vec::Vec;
 
+    /// Where halves of int8 means go.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum Halves {
+        /// Away from the integer zero, as in TensorFlow Lite.
+        #[default]
+        Away,
+        /// Up, as those of unsigned bytes do there.
+        Up,
+        /// To even numbers of steps from the zero point, as in ONNX Runtime's pool of integers.
+        Even,
+        /// Where the mean of real numbers in single precision goes, and to even numbers of steps where
+        /// that is half way: as dequantized elements are added, divided and quantized.
+        Real,
+    }
+
     /// Attributes of an average pool.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct AveragePool2d {
@@ -234,8 +314,8 @@ pub(crate) mod host {
         pub window: Window2d,
         /// Whether padding counts as zeros.
         pub count_include_pad: bool,
-        /// Whether halves of int8 means go up instead of away from zero, as those of unsigned bytes do.
-        pub halves_up: bool,
+        /// Where halves of int8 means go that have their input's scale.
+        pub halves: Halves,
         /// Fused activation.
         pub activation: Activation,
     }
@@ -272,10 +352,16 @@ pub(crate) mod host {
             }
             let output = outputs.first().ok_or("there is no output")?;
             let is_integer = input.dtype != DType::F32 && input.dtype == output.dtype;
-            if is_integer && !padded && !self.halves_up && input.affine()? != output.affine()? {
+            let is_up = self.halves == Halves::Up;
+            if is_integer && !padded && !is_up && input.affine()? != output.affine()? {
                 return self.lower_scaled(input, output);
             }
-            let of_bytes = if self.halves_up { super::UP_I8.code } else { super::I8.code };
+            let of_bytes = match self.halves {
+                Halves::Away => super::I8.code,
+                Halves::Up => super::UP_I8.code,
+                Halves::Even => super::EVEN_I8.code,
+                Halves::Real => super::REAL_I8.code,
+            };
             let codes = [of_bytes, super::I16.code, super::F32.code];
             lower_pool(&self.window, input, outputs, self.activation, self.count_include_pad, codes)
         }
@@ -364,7 +450,7 @@ pub(crate) mod host {
 
 #[cfg(all(test, feature = "host"))]
 mod tests {
-    use super::AveragePool2d;
+    use super::{AveragePool2d, Halves};
     use crate::host::{Activation, Data, Quantization, Tensor, evaluate};
     use crate::ops::Window2d;
     use format::Shape;
@@ -378,7 +464,7 @@ mod tests {
         let window = Window2d { padding: [0, 1, 0, 0], ..Window2d::dense([1, 2]) };
         for (count_include_pad, first) in [(false, 2.0), (true, 1.0)] {
             let pool =
-                AveragePool2d { window, count_include_pad, halves_up: false, activation: Activation::None };
+                AveragePool2d { window, count_include_pad, halves: Halves::Away, activation: Activation::None };
             let outputs = evaluate(&pool, &input, &[], Rounding::High).unwrap();
             assert_eq!(outputs[0].data, Data::F32(vec![first, 3.0]));
         }
@@ -392,7 +478,7 @@ mod tests {
         let input = [Some((tensor, Some(Quantization::per_tensor(1.0, 7))))];
         let window = Window2d { stride: [1, 2], ..Window2d::dense([1, 2]) };
         let pool =
-            AveragePool2d { window, count_include_pad: false, halves_up: false, activation: Activation::None };
+            AveragePool2d { window, count_include_pad: false, halves: Halves::Away, activation: Activation::None };
         let output = [Some(Quantization::per_tensor(0.25, 10))];
         let outputs = evaluate(&pool, &input, &output, Rounding::High).unwrap();
         assert_eq!(outputs[0].data, Data::I8(vec![16, 4]));
@@ -404,17 +490,48 @@ mod tests {
         assert_eq!(outputs[0].data, Data::I16(vec![6, -6]));
     }
 
-    /// The means 1.5 and -1.5.
+    /// The means 1.5, -1.5 and 2.5 around 7: 5.5, 8.5 and 4.5 steps below zero.
     #[test]
-    fn int8_halves_go_away_from_zero_or_up() {
-        let shape = Shape::new(&[1, 1, 4, 1]).unwrap();
+    fn int8_halves_go_where_they_are_sent() {
+        let shape = Shape::new(&[1, 1, 6, 1]).unwrap();
         let q = Some(Quantization::per_tensor(0.1, 7));
-        let input = [Some((Tensor { shape, data: Data::I8(vec![1, 2, -1, -2]) }, q.clone()))];
+        let input = [Some((Tensor { shape, data: Data::I8(vec![1, 2, -1, -2, 2, 3]) }, q.clone()))];
         let window = Window2d { stride: [1, 2], ..Window2d::dense([1, 2]) };
-        for (halves_up, second) in [(false, -2), (true, -1)] {
-            let pool = AveragePool2d { window, count_include_pad: false, halves_up, activation: Activation::None };
+        for (halves, expected) in [
+            (Halves::Away, [2, -2, 3]),
+            (Halves::Up, [2, -1, 3]),
+            (Halves::Even, [1, -1, 3]),
+            // 0.1 is not exact in single precision, but sums of two are.
+            (Halves::Real, [1, -1, 3]),
+        ] {
+            let pool = AveragePool2d { window, count_include_pad: false, halves, activation: Activation::None };
             let outputs = evaluate(&pool, &input, core::slice::from_ref(&q), Rounding::High).unwrap();
-            assert_eq!(outputs[0].data, Data::I8(vec![2, second]));
+            assert_eq!(outputs[0].data, Data::I8(expected.to_vec()));
         }
+    }
+
+    /// Eight elements whose mean is 0.5: the floats' sum in steps of 0.1 is below 4, and that in steps
+    /// of 0.7 above 4 * 0.7, as it happens.
+    #[test]
+    fn halves_of_reals_follow_their_sums() {
+        let shape = Shape::new(&[1, 1, 8, 1]).unwrap();
+        let elements = [97, -120, 33, 5, -61, 11, 70, -31];
+        let window = Window2d::dense([1, 8]);
+        let mean = |halves, scale: f32| {
+            let tensor = Tensor { shape, data: Data::I8(elements.to_vec()) };
+            let q = Some(Quantization::per_tensor(scale, 0));
+            let pool = AveragePool2d { window, count_include_pad: false, halves, activation: Activation::None };
+            let outputs = evaluate(&pool, &[Some((tensor, q.clone()))], &[q], Rounding::High).unwrap();
+            let sum: f32 = elements.iter().map(|&e| f32::from(e) * scale).sum();
+            (outputs[0].data.clone(), sum / 8.0 / scale)
+        };
+        assert_eq!(elements.iter().map(|&e| i32::from(e)).sum::<i32>(), 4);
+        for scale in [0.1, 0.7, 0.013, 0.25] {
+            let (made, steps) = mean(Halves::Real, scale);
+            assert_eq!(made, Data::I8(vec![i8::from(steps > 0.5)]), "{scale}");
+            assert_eq!(mean(Halves::Even, scale).0, Data::I8(vec![0]));
+        }
+        let ups = [0.1, 0.7, 0.013, 0.25].map(|scale| mean(Halves::Real, scale).1 > 0.5);
+        assert!(ups.contains(&true) && ups.contains(&false), "{ups:?}");
     }
 }

@@ -174,7 +174,7 @@ fn run_f32(run: &Run<'_>) {
 }
 
 #[cfg(feature = "host")]
-pub use host::{Binary, Function};
+pub use host::{Binary, Function, sum_factors};
 
 #[cfg(feature = "host")]
 mod host {
@@ -357,6 +357,17 @@ mod host {
         Ok(params.finish())
     }
 
+    /// Factors of both operands of an int8 addition, 15 bits of the larger one, and their common shift;
+    /// `None` where the scales of operands are far above the output's.
+    pub fn sum_factors(operands: [f32; 2], output: f32) -> Option<([i32; 2], u8)> {
+        let ratios = operands.map(|scale| f64::from(scale) / f64::from(output));
+        let largest = ratios[0].max(ratios[1]);
+        // The zero point shifted by 20 still fits 28 bits.
+        let fits = |&s: &u8| (largest * 2f64.powi(i32::from(s))).round() <= 32_767.0;
+        let shift = (0..=20u8).rev().find(fits)?;
+        Some((ratios.map(|r| (r * 2f64.powi(i32::from(shift))).round() as i32), shift))
+    }
+
     /// Integer factors, offset and shift of an int8 addition.
     fn add_params(
         a: &Operand<'_>,
@@ -369,14 +380,8 @@ mod host {
         }
         let (out_scale, out_zero) = output.affine()?;
         let [(a_scale, a_zero), (b_scale, b_zero)] = [a.affine()?, b.affine()?];
-        let ratios = [a_scale, b_scale].map(|s| f64::from(s) / f64::from(out_scale));
-        let largest = ratios[0].max(ratios[1]);
-        // 16-bit factors; the zero point shifted by 20 still fits 28 bits.
-        let shift = (0..=20u8)
-            .rev()
-            .find(|&s| (largest * 2f64.powi(i32::from(s))).round() <= 32_767.0)
+        let (factors, shift) = sum_factors([a_scale, b_scale], out_scale)
             .ok_or("the inputs' scales are far above the output's")?;
-        let factors = ratios.map(|r| (r * 2f64.powi(i32::from(shift))).round() as i32);
         let half = if shift == 0 { 0 } else { 1i64 << (shift - 1) };
         let offset = (i64::from(out_zero) << shift) + half
             - i64::from(a_zero) * i64::from(factors[0])

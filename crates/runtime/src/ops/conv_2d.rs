@@ -530,11 +530,11 @@ mod tests {
         let q = |scale, zero| Some(Quantization::per_tensor(scale, zero));
         let inputs = [
             Some((tensor(&[1, 1, 2, 1], Data::I8(vec![4, 7])), q(0.5, 1))),
-            Some((tensor(&[1, 1, 2, 1], Data::I8(vec![2, 4])), q(0.25, 0))),
+            Some((tensor(&[1, 1, 2, 1], Data::I8(vec![2, 5])), q(0.25, 0))),
             Some((tensor(&[1], Data::F32(vec![1.0])), None)),
         ];
-        // Real: 1.5 * 0.5 + 3.0 * 1.0 + 1 = 4.75, and 3.0 * 0.5 + 0 + 1 = 2.5 (padding is 0.0).
-        let expected = Data::I8(vec![8, 3]);
+        // Real: 1.5 * 0.5 + 3.0 * 1.25 + 1 = 5.5, and 3.0 * 0.5 + 0 + 1 = 2.5 (padding is 0.0).
+        let expected = Data::I8(vec![9, 3]);
         for rounding in [Rounding::High, Rounding::Single, Rounding::Double] {
             let outputs = evaluate(&conv, &inputs, &[q(0.5, -2)], rounding).unwrap();
             assert_eq!(outputs[0].data, expected, "{rounding:?}");

@@ -81,10 +81,10 @@ operators! {
     conv_2d: Conv2d [I8, I16, LONG_I16, F32, NARROW_I8, NARROW_F32];
     fully_connected: FullyConnected [];
     binary: Binary [ADD_I8, ADD_I16, WIDE_I16, STEPWISE_I8, STEPWISE_I16, DIVIDE_I8, DIVIDE_I16, POWER_I8, F32];
-    average_pool_2d: AveragePool2d [I8, I16, SCALED_I8, SCALED_I16, UP_I8, F32];
+    average_pool_2d: AveragePool2d [I8, I16, SCALED_I8, SCALED_I16, UP_I8, EVEN_I8, REAL_I8, F32];
     max_pool_2d: MaxPool2d [I8, I16, F32];
     unary: Unary [I8, I16, SIGMOID_I16, BENT_I16, F32];
-    softmax: Softmax [I8, I16, F32];
+    softmax: Softmax [I8, SCALED_I8, I16, F32];
     log_softmax: LogSoftmax [I8, F32];
     l2_normalize: L2Normalize [I8, F32];
     add_n: AddN [I8];

@@ -3,18 +3,29 @@
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
 //! | input | `[..., C]` | int8, int16, f32 | per tensor |
-//! | output | the input's | as the input | scale 1/256, zero point -128; of int16 1/32768 and 0 |
+//! | output | the input's | as the input | per tensor; of int16 1/32768 and 0 |
 //!
-//! int8 uses the fixed-point exponential and reciprocal of gemmlowp, as TensorFlow Lite Micro
-//! does: no table, no float, the same bits everywhere.
+//! int8 uses the fixed-point exponential of gemmlowp, as TensorFlow Lite Micro does: no table, no float,
+//! the same bits everywhere. In steps of 1/256 from -128 it uses the reciprocal of gemmlowp, too. To all
+//! other scales the exponentials are divided by their exact sum, and the quotients are rounded once,
+//! halves up.
 
 use super::softmax_i16;
 use crate::{Op, Run};
 use format::fixed::{doubling_high_multiply as multiply, rounding_divide_by_power_of_two as divide};
-use format::{DType, Node};
+use core::cell::Cell;
+use format::{DType, Node, Params};
+use kernels::memory::In;
+
+/// Shares have up to 2^15 steps.
+const MOST_SHIFT: u8 = 15;
 
 /// int8 in, int8 out.
 pub static I8: Op = Op::new(11, "softmax", |node| check(node, DType::I8), run_i8);
+
+/// int8 in, int8 out, to any scale.
+pub static SCALED_I8: Op =
+    Op::new(154, "softmax_scaled", |node| check(node, DType::I8), run_scaled);
 
 /// int16 in, int16 out.
 pub static I16: Op = Op::new(140, "softmax_i16", softmax_i16::check, softmax_i16::run);
@@ -46,28 +57,80 @@ fn run_f32(run: &Run<'_>) {
     }
 }
 
-fn run_i8(run: &Run<'_>) {
-    let mut params = run.node.params();
-    let (multiplier, shift, least) = (params.i32(), params.i32() & 31, params.i32());
+/// How differences of int8 elements become exponentials.
+#[derive(Clone, Copy)]
+struct Exponential {
+    multiplier: i32,
+    shift: i32,
+    least: i32,
+}
+
+impl Exponential {
+    fn read(params: &mut Params<'_>) -> Self {
+        Exponential { multiplier: params.i32(), shift: params.i32() & 31, least: params.i32() }
+    }
+}
+
+/// A row of int8 elements.
+struct Row<'a> {
+    values: In<'a, i8>,
+    largest: i32,
+    exponential: Exponential,
+}
+
+impl Row<'_> {
+    /// The exponential of an element's difference from the largest as Q0.31; 0 where it is too small to
+    /// count.
+    #[inline(always)]
+    fn exponential(&self, index: usize) -> i32 {
+        let Exponential { multiplier, shift, least } = self.exponential;
+        let difference = i32::from(self.values.get(index)) - self.largest;
+        if difference < least {
+            return 0;
+        }
+        exp_of_negative::<5>(multiply(difference << shift, multiplier))
+    }
+}
+
+/// Hands every row of an int8 tensor and the cells for its shares to `share`.
+#[inline(always)]
+fn for_each_row(run: &Run<'_>, exponential: Exponential, share: impl Fn(&Row<'_>, &[Cell<i8>])) {
     let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
-    let row = run.node.input(0).map_or(1, |tensor| tensor.shape.last()).max(1);
-    for (start, cells) in output.chunks(row).enumerate() {
-        let values = input.part(start * row, row);
-        let largest = (0..row).map(|i| i32::from(values.get(i))).max().unwrap_or(0);
-        // exp(difference) as Q0.31, `None` where it is too small to count.
-        let exponential = |i: usize| {
-            let difference = i32::from(values.get(i)) - largest;
-            (difference >= least).then(|| exp_of_negative::<5>(multiply(difference << shift, multiplier)))
-        };
-        let sum: i32 = (0..row).filter_map(exponential).map(|e| divide(e, 12)).sum();
+    let size = run.node.input(0).map_or(1, |tensor| tensor.shape.last()).max(1);
+    for (index, cells) in output.chunks(size).enumerate() {
+        let values = input.part(index * size, size);
+        let largest = (0..size).map(|i| i32::from(values.get(i))).max().unwrap_or(0);
+        share(&Row { values, largest, exponential }, cells);
+    }
+}
+
+fn run_i8(run: &Run<'_>) {
+    let exponential = Exponential::read(&mut run.node.params());
+    for_each_row(run, exponential, |row, cells| {
+        let sum: i32 = (0..cells.len()).map(|i| divide(row.exponential(i), 12)).sum();
         let (reciprocal, bits_over_unit) = reciprocal(sum);
         for (i, cell) in cells.iter().enumerate() {
-            let share = exponential(i).map_or(0, |exponential| {
-                divide(multiply(reciprocal, exponential), bits_over_unit + 31 - 8)
-            });
+            let share = divide(multiply(reciprocal, row.exponential(i)), bits_over_unit + 31 - 8);
             cell.set((share - 128).clamp(-128, 127) as i8);
         }
-    }
+    });
+}
+
+fn run_scaled(run: &Run<'_>) {
+    let mut params = run.node.params();
+    let exponential = Exponential::read(&mut params);
+    // Steps of the output in 1.
+    let (multiplier, shift) = (params.i32().max(0) as u64, params.u8().min(MOST_SHIFT));
+    let zero_point = run.node.output(0).map_or(0, |tensor| tensor.zero_point);
+    for_each_row(run, exponential, |row, cells| {
+        // Up to 4,096 times 2^31, and that times 2^15: below 2^58.
+        let sum: u64 = (0..cells.len()).map(|i| row.exponential(i) as u64).sum();
+        let unit = (sum << (MOST_SHIFT - shift)).max(1);
+        for (i, cell) in cells.iter().enumerate() {
+            let steps = (((row.exponential(i) as u64 * multiplier) >> 16) + unit / 2) / unit;
+            cell.set((steps as i32).saturating_add(zero_point).clamp(-128, 127) as i8);
+        }
+    });
 }
 
 /// `exp(a)` for `a <= 0` with so many integer bits, 5 at most; the result is Q0.31.
@@ -172,14 +235,20 @@ mod host {
             let code = match (input.dtype, output.dtype) {
                 (DType::F32, DType::F32) => super::F32.code,
                 (DType::I8, DType::I8) => {
-                    if output.affine()? != (1.0 / 256.0, -128) {
-                        return Err("int8 softmax has scale 1/256 and zero point -128".into());
-                    }
                     let real = f64::from(input.affine()?.0) * f64::from(1u32 << 26);
                     let (multiplier, shift) = quantize_multiplier(real.min(2_147_483_647.0));
                     let radius = 31.0 * f64::from(1u32 << 26) / 2f64.powi(shift);
                     params.i32(multiplier).i32(shift.max(0)).i32(-(radius.floor() as i32));
-                    super::I8.code
+                    if output.affine()? == (1.0 / 256.0, -128) {
+                        super::I8.code
+                    } else {
+                        let (multiplier, shift) = quantize_multiplier(1.0 / f64::from(output.affine()?.0));
+                        if !(0..=i32::from(super::MOST_SHIFT)).contains(&shift) {
+                            return Err("int8 softmax has 1 to 32,768 steps in 1".into());
+                        }
+                        params.i32(multiplier).u8(shift as u8).u8(0).u16(0);
+                        super::SCALED_I8.code
+                    }
                 }
                 (DType::I16, DType::I16) => return softmax_i16::lower(input, output),
                 (from, to) => return Err(std::format!("there is no softmax from {from} to {to}")),

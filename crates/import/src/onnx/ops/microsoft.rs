@@ -17,10 +17,12 @@ static TABLE: &[(&str, Import)] = &[
     ("QLinearAdd", |call| {
         between(call, &[0, 3], 6, |call| binary::import(call, Of2::Add))
     }),
-    ("QLinearAveragePool", |call| images(call, pool::average)),
+    ("QLinearAveragePool", |call| {
+        images(call, pool::average_of_integers)
+    }),
     ("QLinearConcat", concat),
     ("QLinearGlobalAveragePool", |call| {
-        images(call, pool::global_average)
+        images(call, pool::global_average_of_integers)
     }),
     ("QLinearLeakyRelu", |call| {
         between(call, &[0], 3, unary::leaky_relu)

@@ -4,7 +4,7 @@
 use crate::onnx::call::{Call, Item, Refusal, sizes};
 use runtime::host::Activation;
 use runtime::ops::Window2d;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::Function as Of2;
 use runtime::ops::pad::Pad;
 use runtime::ops::reduce::Function as Fold;
@@ -107,7 +107,7 @@ pub(super) fn local_response(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> 
     let pool = AveragePool2d {
         window: Window2d::dense([size, 1]),
         count_include_pad: false,
-        halves_up: false,
+        halves: Halves::Away,
         activation: Activation::None,
     };
     let means = call.push(pool, &[image])?;

@@ -5,7 +5,7 @@ use crate::onnx::spatial::{AxisWindow, Spatial};
 use graph::DType;
 use runtime::host::Activation;
 use runtime::ops::Window2d;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::Function as Of2;
 use runtime::ops::max_pool_2d::MaxPool2d;
 use runtime::ops::pad::Pad;
@@ -14,6 +14,15 @@ use runtime::ops::unary::Function as Of1;
 
 /// Mean of each window, over the image alone or over the padding as well.
 pub(super) fn average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    averages(call, Halves::Away)
+}
+
+/// The same of integers, whose halves go to even numbers of steps.
+pub(super) fn average_of_integers(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    averages(call, Halves::Even)
+}
+
+fn averages(call: &mut Call<'_>, halves: Halves) -> Result<Vec<Item>, Refusal> {
     let x = call.float(0)?;
     let count_include_pad = call.attributes.flag("count_include_pad")?;
     let rank = call.shape(x).rank().saturating_sub(2);
@@ -26,7 +35,7 @@ pub(super) fn average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
             // Only the standard has dilated means, and there what rounding up adds counts too.
             spatial.declared = spatial.window.padding;
         }
-        means(call, image, spatial, count_include_pad)
+        means(call, image, spatial, (count_include_pad, halves))
     });
     Ok(vec![result?])
 }
@@ -36,7 +45,7 @@ fn means(
     call: &mut Call<'_>,
     mut image: Item,
     spatial: Spatial,
-    count_include_pad: bool,
+    (count_include_pad, halves): (bool, Halves),
 ) -> Result<Item, Refusal> {
     let (mut window, declared) = (spatial.window, spatial.declared);
     if count_include_pad {
@@ -50,7 +59,7 @@ fn means(
     let pool = AveragePool2d {
         window,
         count_include_pad: false,
-        halves_up: false,
+        halves,
         activation: Activation::None,
     };
     call.push(pool, &[image])
@@ -99,7 +108,7 @@ pub(super) fn lp(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
         let pool = AveragePool2d {
             window,
             count_include_pad: false,
-            halves_up: false,
+            halves: Halves::Away,
             activation: Activation::None,
         };
         call.push(pool, &[image])
@@ -154,12 +163,21 @@ pub(super) fn global_lp(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
 
 /// Mean of each channel.
 pub(super) fn global_average(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    global_averages(call, Halves::Away)
+}
+
+/// The same of integers, whose halves go to even numbers of steps.
+pub(super) fn global_average_of_integers(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
+    global_averages(call, Halves::Even)
+}
+
+fn global_averages(call: &mut Call<'_>, halves: Halves) -> Result<Vec<Item>, Refusal> {
     let (image, window) = whole_image(call)?;
     let count_include_pad = false;
     let pool = AveragePool2d {
         window,
         count_include_pad,
-        halves_up: false,
+        halves,
         activation: Activation::None,
     };
     let result = call.push(pool, &[image])?;

@@ -4,7 +4,7 @@ use super::{binary, pool};
 use crate::tflite::call::{Call, Refusal};
 use graph::DType;
 use runtime::host::Activation;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::Function as Binary;
 use runtime::ops::l2_normalize::L2Normalize;
 use runtime::ops::unary::{Function, Unary};
@@ -28,7 +28,7 @@ pub(super) fn pool(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
     let pool = AveragePool2d {
         window: pool::window(call)?,
         count_include_pad: false,
-        halves_up: false,
+        halves: Halves::Away,
         activation: Activation::None,
     };
     let bent = match call.activation(5)? {

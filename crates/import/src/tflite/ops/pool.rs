@@ -4,7 +4,7 @@ use crate::tflite::call::{Call, Refusal};
 use crate::tflite::schema::Element;
 use graph::Shape;
 use runtime::ops::Window2d;
-use runtime::ops::average_pool_2d::AveragePool2d;
+use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::max_pool_2d::MaxPool2d;
 
 /// Rows and columns of zeros for the padding `SAME` (0) or `VALID` (1): the odd one goes after.
@@ -46,7 +46,10 @@ pub(super) fn average(call: &mut Call<'_, '_>) -> Result<(), Refusal> {
         window: window(call)?,
         count_include_pad: false,
         // Means of unsigned bytes are never below zero, and round as such.
-        halves_up: call.output()?.element == Element::U8,
+        halves: match call.output()?.element {
+            Element::U8 => Halves::Up,
+            _ => Halves::Away,
+        },
         activation: call.activation(5)?,
     };
     let input = call.input(0)?;
