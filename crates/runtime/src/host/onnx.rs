@@ -1,18 +1,23 @@
 //! Multipliers that round sums as ONNX Runtime does.
 
+use format::fixed::{quantize_multiplier, requantize_single};
 use std::vec::Vec;
 
 /// The factor for which sums that are rounded once, halves up, become what ONNX Runtime makes of them, which
 /// rounds the product with `factor` to single precision and then halves to even numbers. Outputs, their zero
 /// point taken off, are within `limits`. Where no factor serves all sums, it serves those of small outputs,
-/// which are more.
+/// which are more, unless `factor` itself serves as many.
 pub(crate) fn rounding_factor(factor: f32, limits: [i32; 2]) -> f64 {
     let exact = f64::from(factor);
     let mut outputs: Vec<i32> = (limits[0]..limits[1]).collect();
     outputs.sort_by_key(|output| (2 * output + 1).abs());
+    let steps = outputs
+        .iter()
+        .filter_map(|&output| Step::of(factor, output));
+    let steps: Vec<Step> = steps.collect();
     let [mut least, mut below] = [0.0f64, f64::INFINITY];
-    for output in outputs {
-        let bounds = bounds(factor, output).unwrap_or([0.0, f64::INFINITY]);
+    for step in &steps {
+        let bounds = step.bounds();
         let both = [least.max(bounds[0]), below.min(bounds[1])];
         if both[0] < both[1] {
             [least, below] = both;
@@ -20,28 +25,58 @@ pub(crate) fn rounding_factor(factor: f32, limits: [i32; 2]) -> f64 {
     }
     // What 31 bits tell apart.
     let step = exact * 2f64.powi(-30);
-    exact.max(least + step).min(below - step)
+    let found = exact.max(least + step).min(below - step);
+    match served(&steps, found) > served(&steps, exact) {
+        true => found,
+        false => exact,
+    }
 }
 
-/// From where to below where factors are with which sums become more than `output` that do so in ONNX
-/// Runtime, and no others; `None` where sums of 32 bits do not.
-fn bounds(factor: f32, output: i32) -> Option<[f64; 2]> {
-    let half = f64::from(output) + 0.5;
-    let rounded = |sum: i64| (sum as f32 * factor).round_ties_even();
-    let near = (half / f64::from(factor)).ceil() as i64;
-    let mut sums = near.saturating_sub(1)..=near.saturating_add(1);
-    let first = sums.find(|&sum| rounded(sum) > output as f32)?;
-    if first.unsigned_abs() >= 1 << 31 {
-        return None;
+/// How many steps are taken at their sums.
+fn served(steps: &[Step], factor: f64) -> usize {
+    let (multiplier, shift) = quantize_multiplier(factor);
+    let rounded = |sum: i32| requantize_single(sum, multiplier, shift);
+    let is_served = |step: &&Step| {
+        rounded(step.first) > step.output && rounded(step.first.wrapping_sub(1)) <= step.output
+    };
+    steps.iter().filter(is_served).count()
+}
+
+/// The first sum of which ONNX Runtime makes more than an output.
+struct Step {
+    output: i32,
+    first: i32,
+}
+
+impl Step {
+    /// `None` where sums of 32 bits do not become more.
+    fn of(factor: f32, output: i32) -> Option<Self> {
+        let rounded = |sum: i64| (sum as f32 * factor).round_ties_even();
+        let near = (half_above(output) / f64::from(factor)).ceil() as i64;
+        let mut sums = near.saturating_sub(1)..=near.saturating_add(1);
+        let first = sums.find(|&sum| rounded(sum) > output as f32)?;
+        let first = i32::try_from(first).ok()?;
+        Some(Step { output, first })
     }
-    // first * factor >= half > (first - 1) * factor
-    let [of_first, of_last] = [first, first - 1].map(|sum| half / sum as f64);
-    Some(match first {
-        2.. => [of_first, of_last],
-        1 => [of_first, f64::INFINITY],
-        0 => [of_last.next_up(), f64::INFINITY],
-        _ => [of_last.next_up(), of_first.next_up()],
-    })
+
+    /// From where to below where factors are with which the step is taken at its sum.
+    fn bounds(&self) -> [f64; 2] {
+        // first * factor >= half > (first - 1) * factor
+        let half = half_above(self.output);
+        let first = f64::from(self.first);
+        let [of_first, of_last] = [first, first - 1.0].map(|sum| half / sum);
+        match self.first {
+            2.. => [of_first, of_last],
+            1 => [of_first, f64::INFINITY],
+            0 => [of_last.next_up(), f64::INFINITY],
+            _ => [of_last.next_up(), of_first.next_up()],
+        }
+    }
+}
+
+/// Half way to the next output.
+fn half_above(output: i32) -> f64 {
+    f64::from(output) + 0.5
 }
 
 #[cfg(test)]
