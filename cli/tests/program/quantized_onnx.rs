@@ -134,11 +134,11 @@ fn keywords_are_spotted_in_integers() {
             return;
         }
         let answers = expected(folder, "quantized.onnx", tested).unwrap();
-        let step = match how[0] {
-            "QDQ" => 1.0 / 255.0,
-            _ => 1.0 / 256.0,
+        // QDQ files are run in float, of which processors have other last bits.
+        let (step, same) = match how[0] {
+            "QDQ" => (1.0 / 255.0, 0.98),
+            _ => (1.0 / 256.0, 0.995),
         };
-        let same = 0.995;
         let samples = Samples {
             dims: &[49, 10, 1],
             values: tested,

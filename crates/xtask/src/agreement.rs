@@ -55,8 +55,12 @@ const PICTURES: [(&str, &str, &str); 2] = [
     ("in", "cifar10/test.tar.gz", "200"),
 ];
 
-/// By how much shares may fall below their floors: near halves, processors decide.
-const TOLERANCE: f64 = 0.01;
+/// By how much shares may fall below their floors. QDQ files are run in float as they are, where the last
+/// bits of sums differ from processor to processor, and decide near halves.
+const TOLERANCE: f64 = 0.05;
+
+/// The same for files that ONNX Runtime runs in integers.
+const TOLERANCE_INTEGERS: f64 = 0.01;
 
 /// Measures all files, prints the table, and fails where less agrees than before.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
@@ -74,7 +78,15 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         std::fs::write(&path, text + "\n")?;
     }
     let floors = std::fs::read_to_string(&path).context(FLOORS)?;
-    check(&rows, &serde_json::from_str(&floors).context(FLOORS)?)
+    let judges_integers = has_exact_products();
+    if !judges_integers {
+        println!(
+            "{} files are not judged: ONNX Runtime's products saturate on this processor",
+            FORMATS[0]
+        );
+    }
+    let floors = serde_json::from_str(&floors).context(FLOORS)?;
+    check(&rows, &floors, judges_integers)
 }
 
 /// The same as a part of the test run.
@@ -373,10 +385,29 @@ fn table(rows: &[Value]) -> String {
     lines.join("\n")
 }
 
-/// Fails where a share is below its floor, and names the file.
-fn check(rows: &[Value], floors: &Value) -> Result<()> {
+/// Whether ONNX Runtime's integer products are exact: on x86-64 without VNNI, pairs of products of bytes
+/// saturate at 16 bits there.
+fn has_exact_products() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
+/// Fails where a share is below its floor, and names the file. Files that ONNX Runtime runs in integers are
+/// judged where its products are exact.
+fn check(rows: &[Value], floors: &Value, judges_integers: bool) -> Result<()> {
     let mut failures = 0;
     for row in rows {
+        let is_integer = row["format"] == FORMATS[0];
+        if is_integer && !judges_integers {
+            continue;
+        }
+        let tolerance = if is_integer {
+            TOLERANCE_INTEGERS
+        } else {
+            TOLERANCE
+        };
         let floors = floors.as_array().into_iter().flatten();
         let floor = floors.clone().find(|floor| floor["file"] == row["file"]);
         let file = row["file"].as_str().unwrap_or_default();
@@ -388,7 +419,7 @@ fn check(rows: &[Value], floors: &Value) -> Result<()> {
         for what in ["equal", "within_a_step", "best"] {
             let number = |row: &Value| row["plain"][what].as_f64().unwrap_or_default();
             let (found, least) = (number(row), number(floor));
-            if found + TOLERANCE < least {
+            if found + tolerance < least {
                 eprintln!("{file}: {what} is {found:.4}, and was {least:.4}");
                 failures += 1;
             }
@@ -417,18 +448,25 @@ mod tests {
 
     #[test]
     fn less_than_the_floor_fails() {
-        let rows = |share: f64| {
+        let rows = |format: &str, share: f64| {
             let plain = json!({ "equal": share, "within_a_step": 1.0, "best": 1.0 });
-            json!([{ "file": "kws", "plain": plain }])
+            json!([{ "file": "kws", "format": format, "plain": plain }])
         };
-        let judge = |found: f64, floor: f64| {
-            let found = rows(found);
-            check(found.as_array().unwrap(), &rows(floor)).is_ok()
+        let judge = |format: &str, found: f64, judges_integers: bool| {
+            let found = rows(format, found);
+            check(
+                found.as_array().unwrap(),
+                &rows(format, 0.99),
+                judges_integers,
+            )
+            .is_ok()
         };
-        assert!(judge(0.99, 0.99) && judge(0.985, 0.99) && judge(1.0, 0.9));
-        assert!(!judge(0.97, 0.99));
-        let found = rows(1.0);
-        assert!(check(found.as_array().unwrap(), &json!([])).is_err());
+        assert!(judge("QDQ", 0.99, false) && judge("QDQ", 0.95, false) && judge("QDQ", 1.0, true));
+        assert!(!judge("QDQ", 0.93, false));
+        assert!(judge("QOperator", 0.985, true) && !judge("QOperator", 0.97, true));
+        assert!(judge("QOperator", 0.97, false));
+        let found = rows("QDQ", 1.0);
+        assert!(check(found.as_array().unwrap(), &json!([]), true).is_err());
     }
 
     /// What README says is what the floors hold.
