@@ -10,7 +10,7 @@ const ELEMENTS_MAX: usize = 13 << 10;
 
 /// Bands of output rows. Staged rows that the next band needs as well are moved to its start.
 pub(super) struct Bands {
-    /// Output rows of a band.
+    /// Output rows of a band, at least one.
     lines: usize,
     /// Staged rows under a window.
     reach: usize,
@@ -27,7 +27,7 @@ impl Bands {
         let rows = ELEMENTS_MAX / staging.row_elements.max(1);
         let lines = rows.saturating_sub(reach) / advance.max(1) + 1;
         Bands {
-            lines: lines.min(geometry.output[0]),
+            lines: lines.min(geometry.output[0]).max(1),
             reach,
             advance,
             row_elements: staging.row_elements,
@@ -41,7 +41,7 @@ impl Bands {
 
     /// Staged elements.
     pub(super) fn elements(&self) -> usize {
-        self.rows(self.lines.max(1)) * self.row_elements
+        self.rows(self.lines) * self.row_elements
     }
 
     /// Computes all outputs. All that a band needs is staged before any of its outputs is written, and
@@ -63,7 +63,7 @@ impl Bands {
         }
         let [rows, columns, outputs] = geometry.output;
         let mut kept = 0;
-        for first in (0..rows).step_by(self.lines.max(1)) {
+        for first in (0..rows).step_by(self.lines) {
             let lines = self.lines.min(rows - first);
             let band = Band { first, lines, kept };
             self.stage(tiles, checked, staging, &band);

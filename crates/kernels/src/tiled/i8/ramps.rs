@@ -4,7 +4,7 @@
 //! proved by a few hundred sums before it is used.
 
 use core::ops::RangeInclusive;
-use format::fixed::Requantize;
+use format::fixed::{Requantize, Rounding};
 
 /// `slope * sum + start`, of which the sum is rounded to a float first and the result once. The zero
 /// point is in the start. The two roundings of a rule part the lines for sums below zero and for
@@ -74,13 +74,22 @@ pub(crate) struct Floor {
 const SHIFT_MAX: u32 = 53;
 
 impl Floor {
+    /// A rule with its multiplier and its shift; high has none beside its multiplier.
+    pub(crate) fn of(rounding: Rounding, multiplier: i32, shift: i32) -> Option<Self> {
+        match rounding {
+            Rounding::High => Self::high(i64::from(multiplier)),
+            Rounding::Single => Self::single(multiplier, shift),
+            Rounding::Double => Self::double(multiplier, shift),
+        }
+    }
+
     /// [`format::fixed::requantize_high`].
-    pub(crate) fn high(multiplier: i64) -> Option<Self> {
+    fn high(multiplier: i64) -> Option<Self> {
         Self::rounded_once(multiplier, 32)
     }
 
     /// [`format::fixed::requantize_single`].
-    pub(crate) fn single(multiplier: i32, shift: i32) -> Option<Self> {
+    fn single(multiplier: i32, shift: i32) -> Option<Self> {
         Self::rounded_once(i64::from(multiplier), u32::try_from(31 - shift).ok()?)
     }
 
@@ -91,7 +100,7 @@ impl Floor {
     /// [`format::fixed::requantize_double`]: the first rounding takes halves up, the second, of at least
     /// one bit, away from zero. A floor of a floor is one floor, so that both halves are added at once;
     /// what the second takes off below zero is one of its units.
-    pub(crate) fn double(multiplier: i32, shift: i32) -> Option<Self> {
+    fn double(multiplier: i32, shift: i32) -> Option<Self> {
         let shift = u32::try_from(31 - shift).ok().filter(|&shift| shift > 31)?;
         Self::checked(i64::from(multiplier), shift, |half| {
             [half - (1 << 30), half + (1 << 30)]

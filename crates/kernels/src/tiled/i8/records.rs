@@ -16,6 +16,7 @@ use super::pack::channel_of;
 use super::ramps::{Floor, Follows, Ramp};
 use crate::tiled::plan::{Kind, blocks};
 use crate::{Channels, Conv2dConstants, Geometry};
+use core::cell::OnceCell;
 use format::fixed::{Channel, Requantize, Rounding};
 
 /// Parts of a record.
@@ -200,18 +201,15 @@ pub(crate) fn records_of<T: Tiles>(
 ) {
     let geometry = &constants.geometry;
     // A block of a depthwise convolution may have several records, which are to have one rule.
-    let (common, together) = match kind {
-        Kind::Depthwise(_) => (
-            Some(rule_of::<T>(constants, kind, 0..geometry.output[2])),
-            T::CHANNELS / T::BLOCK,
-        ),
-        _ => (None, 1),
+    let together = match kind {
+        Kind::Depthwise(_) => T::CHANNELS / T::BLOCK,
+        _ => 1,
     };
     let mut packer = Packer {
         constants,
         kind,
         offset,
-        common,
+        common: OnceCell::new(),
         header_words: header_words(block_count::<T>(geometry, kind)),
         records,
     };
@@ -240,7 +238,8 @@ struct Packer<'a> {
     constants: &'a Conv2dConstants<'a>,
     kind: &'a Kind,
     offset: i32,
-    common: Option<Rule>,
+    /// The rule of all blocks of a depthwise convolution without lines, once one asks for it.
+    common: OnceCell<Rule>,
     header_words: usize,
     records: &'a mut [u8],
 }
@@ -257,9 +256,7 @@ impl Packer<'_> {
         let mut numbers = [[[0; PARTS]; LANES_MAX]; RECORDS_MAX];
         let line = self.lines::<T>(block, &mut numbers);
         for (i, (lanes, numbers)) in block.iter().zip(&mut numbers).enumerate() {
-            let channels = lanes.iter().copied().flatten();
-            let own = || rule_of::<T>(self.constants, self.kind, channels);
-            let rule = line.or(self.common).unwrap_or_else(own);
+            let rule = line.unwrap_or_else(|| self.rule::<T>(lanes));
             self.put(1 + first + i, rule as i32);
             let start = self.header_words + (first + i) * PARTS * T::BLOCK;
             for (position, (lane, numbers)) in lanes[..T::BLOCK].iter().zip(numbers).enumerate() {
@@ -274,6 +271,21 @@ impl Packer<'_> {
                     self.put(start + part * T::BLOCK + position, number);
                 }
             }
+        }
+    }
+
+    /// The rule of a record without lines.
+    fn rule<T: Tiles>(&self, lanes: &Lanes) -> Rule {
+        let of_all = || {
+            rule_of::<T>(
+                self.constants,
+                self.kind,
+                0..self.constants.geometry.output[2],
+            )
+        };
+        match self.kind {
+            Kind::Depthwise(_) => *self.common.get_or_init(of_all),
+            _ => rule_of::<T>(self.constants, self.kind, lanes.iter().copied().flatten()),
         }
     }
 
@@ -325,11 +337,7 @@ fn ramp(
 ) -> Option<(Ramp, i32)> {
     let requantize = &constants.requantize;
     let [bias, multiplier, _, shift] = record(constants, Rule::Lanes, channel);
-    let floor = match requantize.rounding {
-        Rounding::High => Floor::high(i64::from(multiplier)),
-        Rounding::Single => Floor::single(multiplier, shift),
-        Rounding::Double => Floor::double(multiplier, shift),
-    }?;
+    let floor = Floor::of(requantize.rounding, multiplier, shift)?;
     let sum_max = sum_max(constants, kind, channel) + i64::from(bias).abs();
     let sum_max = sum_max.clamp(1, i64::from(i32::MAX));
     let ramp = Ramp::of(&floor, requantize, sum_max, follows)?;

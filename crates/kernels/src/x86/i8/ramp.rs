@@ -138,9 +138,8 @@ mod tests {
                     Rounding::Double => requantize_double(sum, multiplier, shift),
                 };
                 let floor = match rounding {
-                    Rounding::High => Floor::high(i64::from(multiplier) << shift),
-                    Rounding::Single => Floor::single(multiplier, shift),
-                    Rounding::Double => Floor::double(multiplier, shift),
+                    Rounding::High => Floor::of(rounding, multiplier << shift, 0),
+                    _ => Floor::of(rounding, multiplier, shift),
                 };
                 let ramp = floor.and_then(|f| Ramp::of(&f, &requantize, 200_000, follows));
                 let [found, all] = counts.get();
