@@ -8,7 +8,7 @@
 //! int8 uses the fixed-point exponential and logarithm of gemmlowp, as TensorFlow Lite Micro does: no
 //! table, no float, the same bits everywhere.
 
-use super::softmax::{exp_of_negative, one_over_one_plus, saturating_shift_left};
+use super::softmax::{Exponential, exp_of_negative, one_over_one_plus, saturating_shift_left};
 use crate::{Op, Run};
 use format::fixed::{
     doubling_high_multiply as multiply, requantize_double, rounding_divide_by_power_of_two as divide,
@@ -51,29 +51,27 @@ fn run_f32(run: &Run<'_>) {
 
 fn run_i8(run: &Run<'_>) {
     let mut params = run.node.params();
-    let (multiplier, shift, least) = (params.i32(), params.i32() & 31, params.i32());
+    let exponential = Exponential::read(&mut params);
     let (to_steps, to_steps_shift) = (params.i32(), params.i32().clamp(-31, 0));
     let (input, output) = (run.input::<i8>(0), run.output::<i8>(0));
     let row = run.node.input(0).map_or(1, |tensor| tensor.shape.last()).max(1);
-    // A difference in Q5.26.
-    let scaled = |difference: i32| multiply(difference << shift, multiplier);
     for (start, cells) in output.chunks(row).enumerate() {
         let values = input.part(start * row, row);
         let largest = (0..row).map(|i| i32::from(values.get(i))).max().unwrap_or(0);
         let difference = |i: usize| i32::from(values.get(i)) - largest;
-        let counted = (0..row).map(difference).filter(|&difference| difference >= least);
+        let counted = (0..row).map(difference).filter(|&difference| difference >= exponential.least);
         let sum = counted.fold(0i32, |sum, difference| {
-            sum.wrapping_add(divide(exp_of_negative::<5>(scaled(difference)), SUM_BITS))
+            sum.wrapping_add(divide(exp_of_negative::<5>(exponential.scaled(difference)), SUM_BITS))
         });
         let logarithm = logarithm(sum.max(1));
         // Differences that less the logarithm leave what 32 bits hold.
         let lowest = requantize_double(logarithm.wrapping_add(i32::MIN), to_steps, to_steps_shift);
-        let lowest = lowest.max(least.saturating_sub(1));
+        let lowest = lowest.max(exponential.least.saturating_sub(1));
         for (i, cell) in cells.iter().enumerate() {
             let difference = difference(i);
             cell.set(match difference > lowest {
                 true => {
-                    let value = scaled(difference).wrapping_sub(logarithm);
+                    let value = exponential.scaled(difference).wrapping_sub(logarithm);
                     (divide(value, 31 - 5 - 4) + 127).clamp(-128, 127) as i8
                 }
                 false => -128,
@@ -131,6 +129,7 @@ pub use host::LogSoftmax;
 #[cfg(feature = "host")]
 mod host {
     use crate::host::{Inferred, Lowered, LoweredOperand, Operand, Operator, required};
+    use crate::ops::softmax::exponential;
     use format::fixed::{Rounding, quantize_multiplier};
     use format::{DType, ParamsWriter};
     use std::string::String;
@@ -178,16 +177,12 @@ mod host {
         }
     }
 
-    /// The factor from steps of the input to Q5.26, the smallest difference that counts, and the factor
-    /// back to steps.
+    /// What exponentials are made with, and the factor back to steps of the input.
     fn scaling(params: &mut ParamsWriter, scale: f32) -> Result<(), String> {
-        let real = (f64::from(scale) * f64::from(1u32 << 26)).min(2_147_483_647.0);
-        let (multiplier, shift) = quantize_multiplier(real);
+        let (multiplier, shift) = exponential(params, scale);
         if !(1..=31).contains(&shift) {
             return Err("its input's scale is too small".into());
         }
-        let radius = 31.0 * f64::from(1u32 << 26) / 2f64.powi(shift);
-        params.i32(multiplier).i32(shift).i32(-(radius.floor() as i32));
         let back = f64::from(1u32 << (31 - shift)) / f64::from(multiplier);
         let (to_steps, to_steps_shift) = quantize_multiplier(back);
         params.i32(to_steps).i32(to_steps_shift);

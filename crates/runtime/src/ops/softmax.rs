@@ -59,15 +59,22 @@ fn run_f32(run: &Run<'_>) {
 
 /// How differences of int8 elements become exponentials.
 #[derive(Clone, Copy)]
-struct Exponential {
+pub(crate) struct Exponential {
     multiplier: i32,
     shift: i32,
-    least: i32,
+    /// The smallest difference that counts.
+    pub(crate) least: i32,
 }
 
 impl Exponential {
-    fn read(params: &mut Params<'_>) -> Self {
+    pub(crate) fn read(params: &mut Params<'_>) -> Self {
         Exponential { multiplier: params.i32(), shift: params.i32() & 31, least: params.i32() }
+    }
+
+    /// A difference in Q5.26.
+    #[inline(always)]
+    pub(crate) fn scaled(&self, difference: i32) -> i32 {
+        multiply(difference << self.shift, self.multiplier)
     }
 }
 
@@ -83,12 +90,11 @@ impl Row<'_> {
     /// count.
     #[inline(always)]
     fn exponential(&self, index: usize) -> i32 {
-        let Exponential { multiplier, shift, least } = self.exponential;
         let difference = i32::from(self.values.get(index)) - self.largest;
-        if difference < least {
+        if difference < self.exponential.least {
             return 0;
         }
-        exp_of_negative::<5>(multiply(difference << shift, multiplier))
+        exp_of_negative::<5>(self.exponential.scaled(difference))
     }
 }
 
@@ -199,6 +205,8 @@ pub(crate) fn saturating_shift_left(value: i32, bits: u32) -> i32 {
 
 #[cfg(feature = "host")]
 pub use host::Softmax;
+#[cfg(feature = "host")]
+pub(crate) use host::exponential;
 
 #[cfg(feature = "host")]
 mod host {
@@ -235,10 +243,7 @@ mod host {
             let code = match (input.dtype, output.dtype) {
                 (DType::F32, DType::F32) => super::F32.code,
                 (DType::I8, DType::I8) => {
-                    let real = f64::from(input.affine()?.0) * f64::from(1u32 << 26);
-                    let (multiplier, shift) = quantize_multiplier(real.min(2_147_483_647.0));
-                    let radius = 31.0 * f64::from(1u32 << 26) / 2f64.powi(shift);
-                    params.i32(multiplier).i32(shift.max(0)).i32(-(radius.floor() as i32));
+                    exponential(&mut params, input.affine()?.0);
                     if output.affine()? == (1.0 / 256.0, -128) {
                         super::I8.code
                     } else {
@@ -255,6 +260,16 @@ mod host {
             };
             Ok(Lowered { code, operands, params: params.finish() })
         }
+    }
+
+    /// Writes what [`super::Exponential`] reads for inputs of a scale: the factor from their steps to Q5.26,
+    /// and the smallest difference that counts. Returns the factor's multiplier and shift.
+    pub(crate) fn exponential(params: &mut ParamsWriter, scale: f32) -> (i32, i32) {
+        let real = f64::from(scale) * f64::from(1u32 << 26);
+        let (multiplier, shift) = quantize_multiplier(real.min(2_147_483_647.0));
+        let radius = 31.0 * f64::from(1u32 << 26) / 2f64.powi(shift);
+        params.i32(multiplier).i32(shift.max(0)).i32(-(radius.floor() as i32));
+        (multiplier, shift)
     }
 }
 
