@@ -26,9 +26,9 @@ pub(crate) use ramps::Follows;
 pub(crate) use ramps::Points;
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(crate) use ramps::{Floor, Ramp};
-pub(crate) use records::{Records, Rule};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use records::{records_of, words as record_words};
+pub(crate) use records::{LoopSums, records_of, words as record_words};
+pub(crate) use records::{Records, Rule};
 #[cfg(any(neon, target_arch = "x86_64"))]
 pub(crate) use starts::{STARTS_MAX, Starts};
 

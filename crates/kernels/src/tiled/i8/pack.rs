@@ -9,7 +9,8 @@
 //! The architecture says how many taps are in a step, how wide a block is, in which order its
 //! outputs are, and how many bytes a weight has.
 
-use super::{Tiles, records};
+use super::Tiles;
+use super::records::{self, LoopSums};
 use crate::tiled::plan::{Kind, Runs, blocks, padded_outputs};
 use crate::{Conv2dConstants, Geometry};
 
@@ -67,7 +68,11 @@ pub(crate) fn prepare_conv_2d<T: Tiles>(constants: &Conv2dConstants<'_>, prepare
         Kind::Depthwise(_) => T::CHANNEL_OFFSET,
         _ => T::INPUT_OFFSET,
     };
-    records::records_of::<T>(constants, &kind, offset, records);
+    let sums = LoopSums {
+        offset,
+        multiple: 1,
+    };
+    records::records_of::<T>(constants, &kind, sums, records);
     let mut to = packed.chunks_exact_mut(size_of::<T::Weight>());
     let mut put = |weight: Option<&i8>| {
         if let Some(bytes) = to.next() {

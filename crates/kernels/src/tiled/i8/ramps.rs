@@ -28,24 +28,24 @@ fn neighbours(of: f32) -> [f32; 5] {
 }
 
 impl Ramp {
-    /// For sums of no more than a magnitude. Outputs below the zero point take a line of their own where
+    /// For sums of no more than a magnitude, that come so many times as large. Outputs below the zero point take a line of their own where
     /// the rule rounds them otherwise.
     pub(crate) fn of(
         floor: &Floor,
         requantize: &Requantize,
-        sum_max: i64,
+        [sum_max, multiple]: [i64; 2],
         follows: Follows,
     ) -> Option<Self> {
-        let slopes = neighbours(floor.slope() as f32);
+        let slopes = neighbours((floor.slope() / multiple as f64) as f32);
         let line = |points: &Points, slope| points.start_of(slope, follows);
         let is_bent = floor.half[0] != floor.half[1] && requantize.min < requantize.zero_point;
         let [slope, start, start_below_zero] = if is_bent {
-            let below = Points::of(floor, requantize, -sum_max..=-1);
-            let points = Points::of(floor, requantize, 0..=sum_max);
+            let below = Points::of(floor, requantize, -sum_max..=-1, multiple);
+            let points = Points::of(floor, requantize, 0..=sum_max, multiple);
             let both = |slope| Some([slope, line(&points, slope)?, line(&below, slope)?]);
             slopes.into_iter().find_map(both)?
         } else {
-            let points = Points::of(floor, requantize, -sum_max..=sum_max);
+            let points = Points::of(floor, requantize, -sum_max..=sum_max, multiple);
             let one = |slope| line(&points, slope).map(|start| [slope, start, start]);
             slopes.into_iter().find_map(one)?
         };
@@ -145,27 +145,38 @@ impl Floor {
 /// Steps of 8-bit outputs, rounded up to what vectors hold.
 const STEPS_MAX: usize = 256;
 
-/// Sums and what a channel's rule makes of them.
+/// Multiples of sums and what a channel's rule makes of the sums.
 pub(crate) struct Points {
-    /// The smallest sum for each output, and the outputs. Behind them the last one is repeated.
+    /// What all are multiples of.
+    pub(crate) multiple: i32,
+    /// Of the smallest sum for each output, and the outputs. Behind them the last one is repeated.
     sums: [i32; STEPS_MAX],
     outputs: [i32; STEPS_MAX],
     count: usize,
-    /// The smallest and the largest sum, and their outputs.
+    /// Those of the smallest and the largest sum, and their outputs.
     pub(crate) ends: [[i32; 2]; 2],
     pub(crate) limits: [i32; 2],
 }
 
 impl Points {
-    fn of(floor: &Floor, requantize: &Requantize, sums: RangeInclusive<i64>) -> Self {
+    fn of(
+        floor: &Floor,
+        requantize: &Requantize,
+        sums: RangeInclusive<i64>,
+        multiple: i64,
+    ) -> Self {
         let zero_point = i64::from(requantize.zero_point);
         let limits = [requantize.min, requantize.max].map(i64::from);
         let [low, high] = limits.map(|limit| limit - zero_point);
         let end = |sum: i64| {
             let output = floor.output(sum) + zero_point;
-            [sum as i32, output.clamp(limits[0], limits[1]) as i32]
+            [
+                (sum * multiple) as i32,
+                output.clamp(limits[0], limits[1]) as i32,
+            ]
         };
         let mut points = Points {
+            multiple: multiple as i32,
             sums: [0; STEPS_MAX],
             outputs: [0; STEPS_MAX],
             count: 0,
@@ -174,7 +185,7 @@ impl Points {
         };
         let mut step = |output: i64, sum: i64| {
             if sum > *sums.start() && sum <= *sums.end() {
-                points.push(sum, output + zero_point);
+                points.push(sum * multiple, output + zero_point);
             }
         };
         floor.steps(low + 1, high.min(0), &mut step);
@@ -197,7 +208,8 @@ impl Points {
         }
     }
 
-    /// Eights of the smallest sums for outputs, and these outputs. One less gives one less.
+    /// Eights of multiples of the smallest sums for outputs, and these outputs. The sum before gives one
+    /// less.
     pub(crate) fn steps(&self) -> impl Iterator<Item = (&[i32; 8], &[i32; 8])> {
         let steps = self.count.next_multiple_of(8).min(STEPS_MAX);
         let (sums, outputs) = (
@@ -211,6 +223,7 @@ impl Points {
     /// every step is taken at its sum, or next to it.
     fn start_of(&self, slope: f32, follows: Follows) -> Option<f32> {
         let wide = f64::from(slope);
+        let step = wide * f64::from(self.multiple);
         let (mut low, mut high) = (f64::MIN, f64::MAX);
         for (&sum, &output) in self.sums.iter().zip(&self.outputs).take(self.count) {
             let start = f64::from(output) - 0.5 - wide * f64::from(sum);
@@ -219,8 +232,8 @@ impl Points {
         }
         let middle = match self.count {
             0 => f64::from(self.ends[0][1]) - wide * f64::from(self.ends[0][0]),
-            _ if low >= high + wide => return None,
-            _ => (low + high + wide) / 2.0,
+            _ if low >= high + step => return None,
+            _ => (low + high + step) / 2.0,
         };
         let starts = neighbours(middle as f32);
         starts
@@ -248,7 +261,7 @@ mod tests {
 
     /// Every output begins at its step.
     fn check(floor: Floor, sum_max: i64, rule: impl Fn(i32) -> i32) {
-        let points = Points::of(&floor, &REQUANTIZE, -sum_max..=sum_max);
+        let points = Points::of(&floor, &REQUANTIZE, -sum_max..=sum_max, 1);
         let output = |sum: i32| (rule(sum) - 3).clamp(-128, 127);
         for (sums, outputs) in points.steps() {
             for (&sum, &expected) in sums.iter().zip(outputs) {

@@ -192,11 +192,20 @@ fn records_of_blocks<T: Tiles>(geometry: &Geometry) -> impl Iterator<Item = Lane
     })
 }
 
-/// Packs the records for inputs that are raised by an offset.
+/// What loops sum up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoopSums {
+    /// What inputs are raised by.
+    pub(crate) offset: i32,
+    /// How many times the sums they are. Lines take them as they are, other rules divided.
+    pub(crate) multiple: i32,
+}
+
+/// Packs the records for such sums.
 pub(crate) fn records_of<T: Tiles>(
     constants: &Conv2dConstants<'_>,
     kind: &Kind,
-    offset: i32,
+    sums: LoopSums,
     records: &mut [u8],
 ) {
     let geometry = &constants.geometry;
@@ -208,7 +217,7 @@ pub(crate) fn records_of<T: Tiles>(
     let mut packer = Packer {
         constants,
         kind,
-        offset,
+        sums,
         common: OnceCell::new(),
         header_words: header_words(block_count::<T>(geometry, kind)),
         records,
@@ -237,7 +246,7 @@ const LINE_PIXELS_MIN_HIGH: usize = 64;
 struct Packer<'a> {
     constants: &'a Conv2dConstants<'a>,
     kind: &'a Kind,
-    offset: i32,
+    sums: LoopSums,
     /// The rule of all blocks of a depthwise convolution without lines, once one asks for it.
     common: OnceCell<Rule>,
     header_words: usize,
@@ -264,7 +273,7 @@ impl Packer<'_> {
                     if line.is_none() {
                         *numbers = record(self.constants, rule, channel);
                     }
-                    let excess = excess(self.constants, self.kind, self.offset, channel);
+                    let excess = excess(self.constants, self.kind, self.sums.offset, channel);
                     numbers[0] = numbers[0].wrapping_sub(excess);
                 }
                 for (part, &number) in numbers.iter().enumerate() {
@@ -314,7 +323,7 @@ impl Packer<'_> {
             numbers[position] = match earlier {
                 Some(at) => numbers[at],
                 None => {
-                    let (ramp, bias) = ramp(self.constants, self.kind, channel, follows)?;
+                    let (ramp, bias) = self.ramp(channel, follows)?;
                     if !ramp.is_straight() {
                         rule = bent;
                     }
@@ -326,22 +335,28 @@ impl Packer<'_> {
         }
         Some(rule)
     }
-}
 
-/// The line and the bias of a channel.
-fn ramp(
-    constants: &Conv2dConstants<'_>,
-    kind: &Kind,
-    channel: usize,
-    follows: Follows,
-) -> Option<(Ramp, i32)> {
-    let requantize = &constants.requantize;
-    let [bias, multiplier, _, shift] = record(constants, Rule::Lanes, channel);
-    let floor = Floor::of(requantize.rounding, multiplier, shift)?;
-    let sum_max = sum_max(constants, kind, channel) + i64::from(bias).abs();
-    let sum_max = sum_max.clamp(1, i64::from(i32::MAX));
-    let ramp = Ramp::of(&floor, requantize, sum_max, follows)?;
-    Some((ramp, bias))
+    /// The line and the bias of a channel.
+    fn ramp(&self, channel: usize, follows: Follows) -> Option<(Ramp, i32)> {
+        let requantize = &self.constants.requantize;
+        let [bias, multiplier, _, shift] = record(self.constants, Rule::Lanes, channel);
+        let floor = Floor::of(requantize.rounding, multiplier, shift)?;
+        let sum_max = sum_max(self.constants, self.kind, channel) + i64::from(bias).abs();
+        let multiple = self.sums.multiple;
+        let sum_max = match multiple {
+            // Sums wrap round until they end.
+            1 => sum_max.min(i64::from(i32::MAX)),
+            _ if sum_max > i64::from(i32::MAX / multiple) => return None,
+            _ => sum_max,
+        };
+        let ramp = Ramp::of(
+            &floor,
+            requantize,
+            [sum_max.max(1), multiple.into()],
+            follows,
+        )?;
+        Some((ramp, bias.wrapping_mul(multiple)))
+    }
 }
 
 /// The word about weights of -128, which those of a depthwise convolution may have in pairs.

@@ -239,6 +239,9 @@ pub(crate) trait Scale {
     /// Whether the zero point is in them already.
     const HAS_ZERO_POINT: bool = false;
 
+    /// Whether it takes multiples of sums as loops have them: see `tiled::i8::LoopSums`.
+    const TAKES_MULTIPLES: bool = false;
+
     /// Whether the sums themselves are the outputs, in the order of the block.
     const IS_RAW: bool = false;
 
@@ -388,6 +391,7 @@ impl Scale for Double {
 /// The zero point is in the start; limits of 8 bits are those of packing.
 impl Scale for Ramp {
     const HAS_ZERO_POINT: bool = true;
+    const TAKES_MULTIPLES: bool = true;
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
@@ -405,6 +409,7 @@ impl Scale for Ramp {
 /// As [`Ramp`].
 impl Scale for Bent {
     const HAS_ZERO_POINT: bool = true;
+    const TAKES_MULTIPLES: bool = true;
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]

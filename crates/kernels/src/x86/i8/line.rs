@@ -1,23 +1,111 @@
 //! Element by element: sums.
 
-use crate::x86::Avx2;
+use crate::x86::{Avx2, Avx512Vnni};
 use crate::{AddI8, scalar};
 use core::arch::x86_64::*;
 
 /// Elements that are added at once.
 const STEP: usize = 32;
 
+/// The same in vectors of 512 bits.
+const WIDE_STEP: usize = 64;
+
 /// See [`crate::i8::add`].
 pub(crate) fn add(_avx2: Avx2, operands: &AddI8<'_>) {
     let [a, b] = operands.inputs;
-    let whole = operands.output.len().min(a.len()).min(b.len()) / STEP * STEP;
-    // SAFETY: `_avx2` proves the features; `whole` is within all three operands.
-    unsafe { add_whole(operands, whole) };
-    scalar::i8::add(&AddI8 {
-        inputs: operands.inputs.map(|input| input.part(whole, input.len())),
-        output: operands.output.get(whole..).unwrap_or(&[]),
+    let elements = operands.output.len().min(a.len()).min(b.len());
+    let wide = match (Avx512Vnni::detect(), narrow_factors(operands.factors)) {
+        (Some(_), Some(factors)) => {
+            let wide = elements / WIDE_STEP * WIDE_STEP;
+            // SAFETY: the features have been detected; `wide` is within all three operands.
+            unsafe { add_wide(operands, factors, wide) };
+            wide
+        }
+        _ => 0,
+    };
+    let rest = behind(operands, wide);
+    let whole = (elements - wide) / STEP * STEP;
+    // SAFETY: `_avx2` proves the features; `whole` is within what is left of the operands.
+    unsafe { add_whole(&rest, whole) };
+    scalar::i8::add(&behind(&rest, whole));
+}
+
+/// The elements from one on.
+fn behind<'a>(operands: &AddI8<'a>, first: usize) -> AddI8<'a> {
+    AddI8 {
+        inputs: operands.inputs.map(|input| input.part(first, input.len())),
+        output: operands.output.get(first..).unwrap_or(&[]),
         ..*operands
-    });
+    }
+}
+
+/// Both factors in a word each, where they fit.
+fn narrow_factors([a, b]: [i32; 2]) -> Option<i32> {
+    let fits = |factor: i32| i16::try_from(factor).is_ok();
+    (fits(a) && fits(b)).then_some(a & 0xFFFF | b << 16)
+}
+
+/// # Safety
+///
+/// `whole` is a multiple of [`WIDE_STEP`] and no more than any operand's length.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vnni")]
+unsafe fn add_wide(operands: &AddI8<'_>, factors: i32, whole: usize) {
+    let [a, b] = operands.inputs.map(|input| input.as_ptr());
+    let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
+    let (factors, offset) = (
+        _mm512_set1_epi32(factors),
+        _mm512_set1_epi32(operands.offset),
+    );
+    let shift = _mm_cvtsi32_si128(i32::from(operands.shift));
+    let [low, high] = operands.limits.map(|limit| _mm512_set1_epi8(limit));
+    let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    for i in (0..whole).step_by(WIDE_STEP) {
+        let mut words = [offset; 2];
+        for (half, words) in words.iter_mut().enumerate() {
+            let i = i + half * WIDE_STEP / 2;
+            // SAFETY: `i + WIDE_STEP / 2 <= whole`.
+            let [a, b] = unsafe { [a, b].map(|from| _mm256_loadu_si256(from.add(i).cast())) };
+            let (a, b) = (_mm512_cvtepi8_epi16(a), _mm512_cvtepi8_epi16(b));
+            // SAFETY: the features are there.
+            let sums = unsafe {
+                [
+                    add_pairs(offset, _mm512_unpacklo_epi16(a, b), factors),
+                    add_pairs(offset, _mm512_unpackhi_epi16(a, b), factors),
+                ]
+            };
+            *words = _mm512_packs_epi32(
+                _mm512_sra_epi32(sums[0], shift),
+                _mm512_sra_epi32(sums[1], shift),
+            );
+        }
+        // Quarters of the two in turns.
+        let bytes = _mm512_permutexvar_epi64(order, _mm512_packs_epi16(words[0], words[1]));
+        let limited = _mm512_min_epi8(_mm512_max_epi8(bytes, low), high);
+        // SAFETY: `i + WIDE_STEP <= whole`. Elements are read before any of them is written, so inputs
+        // that start at or behind the output's start may overlap it, as in plain Rust.
+        unsafe { _mm512_storeu_si512(to.add(i).cast(), limited) };
+    }
+}
+
+/// `vpdpwssd`, of whose standard function the compiler makes two instructions.
+///
+/// # Safety
+///
+/// The machine has AVX512-VNNI.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn add_pairs(mut sums: __m512i, pairs: __m512i, factors: __m512i) -> __m512i {
+    // SAFETY: the caller's promise; the instruction reads and writes these registers alone.
+    unsafe {
+        core::arch::asm!(
+            "vpdpwssd {sums}, {pairs}, {factors}",
+            sums = inout(zmm_reg) sums,
+            pairs = in(zmm_reg) pairs,
+            factors = in(zmm_reg) factors,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
 }
 
 /// # Safety
@@ -62,11 +150,10 @@ impl Sum {
     #[target_feature(enable = "avx2,fma")]
     fn new(operands: &AddI8<'_>) -> Self {
         let [a, b] = operands.factors;
-        let is_narrow = [a, b].iter().all(|&factor| i16::try_from(factor).is_ok());
         Sum {
-            factors: match is_narrow {
-                true => Factors::Pairs(_mm256_set1_epi32(a & 0xFFFF | b << 16)),
-                false => Factors::Wide([_mm256_set1_epi32(a), _mm256_set1_epi32(b)]),
+            factors: match narrow_factors(operands.factors) {
+                Some(factors) => Factors::Pairs(_mm256_set1_epi32(factors)),
+                None => Factors::Wide([_mm256_set1_epi32(a), _mm256_set1_epi32(b)]),
             },
             offset: _mm256_set1_epi32(operands.offset),
             shift: _mm_cvtsi32_si128(i32::from(operands.shift)),

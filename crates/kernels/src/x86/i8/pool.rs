@@ -131,22 +131,27 @@ impl View<'_> {
         };
         for row in rows {
             let row = position(geometry, 0, self.at[0], row) * columns;
-            for column in 0..run {
-                let start = (row + first) * channels + self.channel + column * apart;
-                let left = input.len() - start;
-                // SAFETY: taps inside the image are inside the input, which has `left` elements
-                // from here on.
-                let block = unsafe {
+            let start = (row + first) * channels + self.channel;
+            // All but blocks at the end of the input are whole.
+            let whole = match input.len().checked_sub(start + 16) {
+                Some(left) => run.min(left / apart.max(1) + 1),
+                None => 0,
+            };
+            // SAFETY: taps inside the image are inside the input, and whole blocks are too; of others
+            // only what is there is read.
+            unsafe {
+                let mut from = input.as_ptr().wrapping_add(start);
+                for _ in 0..whole {
+                    visit(_mm_loadu_si128(from.cast()));
+                    from = from.wrapping_add(apart);
+                }
+                for column in whole..run {
+                    let start = start + column * apart;
+                    let mut copy = [0i8; 16];
                     let from = input.as_ptr().add(start);
-                    if left >= 16 {
-                        _mm_loadu_si128(from.cast())
-                    } else {
-                        let mut copy = [0i8; 16];
-                        core::ptr::copy_nonoverlapping(from, copy.as_mut_ptr(), left);
-                        _mm_loadu_si128(copy.as_ptr().cast())
-                    }
-                };
-                visit(block);
+                    core::ptr::copy_nonoverlapping(from, copy.as_mut_ptr(), input.len() - start);
+                    visit(_mm_loadu_si128(copy.as_ptr().cast()));
+                }
             }
         }
     }

@@ -47,7 +47,7 @@ fn follows(slope: f32, start: f32, points: &Points) -> bool {
 fn follows_detected(slope: f32, start: f32, points: &Points) -> bool {
     let (slope, start) = (_mm256_set1_ps(slope), _mm256_set1_ps(start));
     let [min, max] = points.limits.map(|limit| _mm256_set1_epi32(limit));
-    let one = _mm256_set1_epi32(1);
+    let step = _mm256_set1_epi32(points.multiple);
     let [[first, low], [last, high]] = points.ends;
     let ends = _mm256_setr_epi32(first, last, first, last, first, last, first, last);
     let mut wrong = _mm256_xor_si256(
@@ -62,9 +62,10 @@ fn follows_detected(slope: f32, start: f32, points: &Points) -> bool {
                 _mm256_loadu_si256(outputs.as_ptr().cast()),
             )
         };
-        let before = limited(eight(_mm256_sub_epi32(sums, one), slope, start), min, max);
+        let before = limited(eight(_mm256_sub_epi32(sums, step), slope, start), min, max);
         let at = limited(eight(sums, slope, start), min, max);
-        let wrong_before = _mm256_xor_si256(before, _mm256_sub_epi32(outputs, one));
+        let wrong_before =
+            _mm256_xor_si256(before, _mm256_sub_epi32(outputs, _mm256_set1_epi32(1)));
         let wrong_at = _mm256_xor_si256(at, outputs);
         wrong = _mm256_or_si256(wrong, _mm256_or_si256(wrong_before, wrong_at));
     }
@@ -121,9 +122,10 @@ mod tests {
         let counts = Cell::new([0, 0]);
         let sums = prop::collection::vec(-200_000i32..=200_000, 1024);
         let limits = (-128i16..=127, any::<bool>());
+        let times = prop_oneof![Just(1i32), Just(4), Just(576)];
         let outcome = TestRunner::default().run(
-            &(rules(), limits, sums),
-            |((rounding, multiplier, shift), (zero_point, is_rectified), sums)| {
+            &(rules(), limits, times, sums),
+            |((rounding, multiplier, shift), (zero_point, is_rectified), times, sums)| {
                 let requantize = Requantize {
                     rounding,
                     bias_shift: 0,
@@ -141,14 +143,15 @@ mod tests {
                     Rounding::High => Floor::of(rounding, multiplier << shift, 0),
                     _ => Floor::of(rounding, multiplier, shift),
                 };
-                let ramp = floor.and_then(|f| Ramp::of(&f, &requantize, 200_000, follows));
+                let ramp =
+                    floor.and_then(|f| Ramp::of(&f, &requantize, [200_000, times.into()], follows));
                 let [found, all] = counts.get();
                 counts.set([found + i32::from(ramp.is_some()), all + 1]);
                 let Some(ramp) = ramp else { return Ok(()) };
                 let limited = |output: i32| output.clamp(requantize.min.into(), 127);
                 for sums in sums.as_chunks::<8>().0 {
                     // SAFETY: detected above.
-                    let found = unsafe { outputs(&ramp, *sums) }.map(limited);
+                    let found = unsafe { outputs(&ramp, sums.map(|sum| times * sum)) }.map(limited);
                     let expected = sums.map(|sum| limited(rule(sum) + i32::from(zero_point)));
                     prop_assert_eq!(found, expected, "{:?} {:?}", ramp, sums);
                 }

@@ -71,7 +71,11 @@ pub(crate) trait Fours: Multiply + Tiles<Input = Raised, Weight = i8> {
     /// # Safety
     ///
     /// As there.
-    unsafe fn multiply_squares(task: &Task<'_>, squares: usize);
+    unsafe fn multiply_squares<const SIDE: usize, const REACH: usize, F>(
+        task: &Task<'_>,
+        squares: usize,
+    ) where
+        F: Form<SIDE, REACH>;
 
     /// [`squares::write`](super::squares::write), compiled for the set.
     ///

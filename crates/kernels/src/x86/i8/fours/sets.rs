@@ -77,9 +77,14 @@ macro_rules! set {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn multiply_squares(task: &Task<'_>, squares: usize) {
+            unsafe fn multiply_squares<const SIDE: usize, const REACH: usize, F>(
+                task: &Task<'_>,
+                squares: usize,
+            ) where
+                F: Form<SIDE, REACH>,
+            {
                 // SAFETY: the caller's promise.
-                unsafe { squares::multiply::<Self>(task, squares) }
+                unsafe { squares::multiply::<Self, SIDE, REACH, F>(task, squares) }
             }
 
             #[target_feature(enable = $features)]

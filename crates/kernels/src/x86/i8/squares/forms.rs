@@ -115,6 +115,9 @@ pub(crate) trait Form<const SIDE: usize, const REACH: usize> {
     /// As [`Sums`].
     unsafe fn outputs<V: Sums>(sums: [V; REACH]) -> [V; SIDE];
 
+    /// How many times the sums of outputs what becomes of sums of products is.
+    const MULTIPLE: i32;
+
     /// Multiples divided, which leaves no remainder.
     ///
     /// # Safety
@@ -128,6 +131,8 @@ pub(crate) trait Form<const SIDE: usize, const REACH: usize> {
 pub(super) struct Two;
 
 impl Form<2, 4> for Two {
+    const MULTIPLE: i32 = 4;
+
     fn window(taps: [Lanes; 3]) -> [Lanes; 4] {
         line_of_window(taps)
     }
@@ -157,22 +162,30 @@ impl Form<2, 4> for Two {
 }
 
 /// F(4 x 4, 3 x 3), for the points 0, 1, -1, 2, -2 and infinity: numbers of inputs are up to
-/// 100 * 128, those of windows 49 * 128, since every row of `G` has a multiple of its own: 4, -6, -6,
-/// 24, 24 and 1 times the papers'. `A'` makes them equal, 24 times.
+/// 100 * 128, those of windows 144 * 128. Rows of `G` are 24 times the papers', but for the last, which
+/// would be too large: it is 12 times, and `A'` doubles what comes of it.
 pub(super) struct Four;
-
-/// How many times the sums of outputs what becomes of sums of products is with [`Four`].
-pub(super) const FOUR_MULTIPLE: i32 = 24 * 24;
 
 /// What 9 times is 1, in 32 bits.
 const NINTH: i32 = 954_437_177;
 
 impl Form<4, 6> for Four {
+    const MULTIPLE: i32 = 24 * 24;
+
     fn window([a, b, c]: [Lanes; 3]) -> [Lanes; 6] {
-        let (twice_b, twice_c) = (b + b, c + c);
-        let outer = a + twice_c + twice_c;
-        let inner = a + c;
-        [a, inner + b, inner - b, outer + twice_b, outer - twice_b, c]
+        let twice = |number: Lanes| number + number;
+        let thrice = |number: Lanes| number + number + number;
+        let four_times = |number: Lanes| twice(twice(number));
+        let (outer, twice_b) = (a + four_times(c), twice(b));
+        let opposite = Lanes([0; 32]) - a - c;
+        [
+            thrice(twice(a)),
+            four_times(opposite - b),
+            four_times(opposite + b),
+            outer + twice_b,
+            outer - twice_b,
+            thrice(four_times(c)),
+        ]
     }
 
     #[inline]
@@ -197,17 +210,12 @@ impl Form<4, 6> for Four {
         unsafe {
             let (sum, difference) = (b.plus(c), b.minus(c));
             let (far_sum, far_difference) = (d.plus(e), d.minus(e));
-            // Six times the first number and 24 times the last are added as 2 * 3 and 8 * 3 times.
-            let [thrice_a, thrice_f] = [a.plus(a).plus(a), f.plus(f).plus(f)];
-            let near = difference.times_power::<2>();
-            let last = far_difference.plus(thrice_f);
+            let half_of_last = far_difference.times_power::<2>().plus(f);
             [
-                far_sum
-                    .minus(sum.times_power::<2>())
-                    .plus(thrice_a.times_power::<1>()),
-                far_difference.times_power::<1>().minus(near),
-                far_sum.minus(sum).times_power::<2>(),
-                last.times_power::<3>().minus(near),
+                a.plus(sum).plus(far_sum),
+                difference.plus(far_difference.plus(far_difference)),
+                sum.plus(far_sum.times_power::<2>()),
+                difference.plus(half_of_last.plus(half_of_last)),
             ]
         }
     }

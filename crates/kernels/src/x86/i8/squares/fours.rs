@@ -12,10 +12,15 @@ impl<P: Fours> Machine for P {
     const HAS_SMALL: bool = false;
     const INPUTS_MIN: usize = 32;
     const OUTPUTS_MULTIPLE: usize = 16;
+    const JOINS_COLUMNS: bool = P::Lanes::HOLDS_COLUMNS;
 
-    unsafe fn multiply(task: &Task<'_>, _: &Finish, squares: usize) {
+    unsafe fn multiply<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
+        task: &Task<'_>,
+        _: &Finish,
+        squares: usize,
+    ) {
         // SAFETY: the caller's promise.
-        unsafe { P::multiply_squares(task, squares) }
+        unsafe { P::multiply_squares::<SIDE, REACH, F>(task, squares) }
     }
 
     unsafe fn write<const SIDE: usize, const REACH: usize, F, S>(
@@ -37,35 +42,136 @@ impl<P: Fours> Machine for P {
 ///
 /// As there; the machine has what `P` needs.
 #[inline(always)]
-pub(in crate::x86::i8) unsafe fn multiply<P: Fours>(task: &Task<'_>, squares: usize) {
+pub(in crate::x86::i8) unsafe fn multiply<P, const SIDE: usize, const REACH: usize, F>(
+    task: &Task<'_>,
+    squares: usize,
+) where
+    P: Fours,
+    F: Form<SIDE, REACH>,
+{
+    let [input_bytes, output_bytes] = task.squares.apart_bytes();
+    // SAFETY: the caller's promise; whole matrices lie before these.
+    unsafe {
+        if P::JOINS_COLUMNS {
+            return multiply_columns::<P::Lanes, SIDE, REACH, F>(task, squares);
+        }
+        for product in 0..task.squares.products() {
+            let matrix = Matrix {
+                weights: task
+                    .weights
+                    .add(product * task.squares.outputs * task.squares.inputs),
+                numbers: task.transformed.byte_add(product * input_bytes),
+                sums: task.sums.byte_add(product * output_bytes),
+            };
+            matrix.multiply::<P::Lanes>(&task.squares, squares);
+        }
+    }
+}
+
+/// A matrix of weights, whose products with numbers of squares are added up.
+struct Matrix {
+    /// `[blocks][pairs of inputs][16 outputs][2]`.
+    weights: *const i16,
+    /// `[squares][inputs]`.
+    numbers: *const i16,
+    /// `[squares][outputs]`.
+    sums: *mut i32,
+}
+
+impl Matrix {
+    /// # Safety
+    ///
+    /// All is there for so many squares; the machine has the lanes.
+    #[inline(always)]
+    unsafe fn multiply<L: Lanes>(&self, shape: &Squares, squares: usize) {
+        let Squares {
+            inputs, outputs, ..
+        } = *shape;
+        for first in (0..outputs).step_by(16) {
+            for (square, size) in tiles(squares, L::PIXELS_MAX[0]) {
+                // SAFETY: the caller's promise; whole blocks lie before these weights.
+                unsafe {
+                    let weights = self.weights.add(first * inputs);
+                    let from = self.numbers.add(square * inputs);
+                    let to = self.sums.add(square * outputs + first);
+                    match size {
+                        1 => Self::tile::<L, 1>(weights, from, to, shape),
+                        _ => Self::tile::<L, 4>(weights, from, to, shape),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sums of `M` squares and a block.
+    ///
+    /// # Safety
+    ///
+    /// There are as many squares' numbers, room for their sums, and a block of weights.
+    #[inline(always)]
+    unsafe fn tile<L: Lanes, const M: usize>(
+        weights: *const i16,
+        numbers: *const i16,
+        to: *mut i32,
+        shape: &Squares,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sums = [L::zero(); M];
+            for pair in 0..shape.inputs / 2 {
+                let weights = L::load(weights.add(32 * pair));
+                for (m, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.add_pairs(numbers.add(m * shape.inputs + 2 * pair), weights);
+                }
+            }
+            for (m, sum) in sums.into_iter().enumerate() {
+                sum.store(to.add(m * shape.outputs));
+            }
+        }
+    }
+}
+
+/// Products column by column.
+///
+/// # Safety
+///
+/// As [`multiply`]; the machine has the lanes, and registers for four columns of sums.
+#[inline(always)]
+unsafe fn multiply_columns<L, const SIDE: usize, const REACH: usize, F>(
+    task: &Task<'_>,
+    squares: usize,
+) where
+    L: Lanes,
+    F: Form<SIDE, REACH>,
+{
     let Squares {
         inputs, outputs, ..
     } = task.squares;
     let [input_bytes, output_bytes] = task.squares.apart_bytes();
-    for product in 0..task.squares.products() {
-        // SAFETY: the caller's promise; whole matrices and blocks lie before these.
-        unsafe {
-            let numbers = task
-                .transformed
-                .byte_add(product * input_bytes)
-                .cast_const();
-            let sums = task.sums.byte_add(product * output_bytes);
-            for first in (0..outputs).step_by(16 * P::Lanes::BLOCKS) {
-                let matrix = Matrix {
-                    weights: task.weights.add((product * outputs + first) * inputs),
-                    inputs,
-                    outputs,
-                };
-                for (square, size) in tiles(squares, P::Lanes::PIXELS_MAX[P::Lanes::BLOCKS - 1]) {
-                    let from = numbers.add(square * inputs);
-                    let to = sums.add(square * outputs + first);
-                    match (size, P::Lanes::BLOCKS == 2 && first + 16 < outputs) {
-                        (1, false) => matrix.tile::<P::Lanes, 1, 1>(from, to),
-                        (1, true) => matrix.tile::<P::Lanes, 1, 2>(from, to),
-                        (4, false) => matrix.tile::<P::Lanes, 4, 1>(from, to),
-                        (4, true) => matrix.tile::<P::Lanes, 4, 2>(from, to),
-                        (_, false) => matrix.tile::<P::Lanes, 8, 1>(from, to),
-                        (_, true) => matrix.tile::<P::Lanes, 8, 2>(from, to),
+    for block in 0..outputs / 16 {
+        for column in 0..REACH {
+            for (square, size) in tiles(squares, 4) {
+                // SAFETY: the caller's promise; whole columns and squares lie before these.
+                unsafe {
+                    let products = Column {
+                        weights: task
+                            .weights
+                            .add((block * REACH + column) * 16 * REACH * inputs),
+                        numbers: task
+                            .transformed
+                            .byte_add(column * REACH * input_bytes)
+                            .add(square * REACH * inputs),
+                        inputs,
+                        sums: task
+                            .sums
+                            .byte_add(column * output_bytes)
+                            .add(square * outputs + 16 * block),
+                        outputs,
+                        row_bytes: REACH * output_bytes,
+                    };
+                    match size {
+                        1 => products.multiply::<L, 1, SIDE, REACH, F>(),
+                        _ => products.multiply::<L, 4, SIDE, REACH, F>(),
                     }
                 }
             }
@@ -73,49 +179,56 @@ pub(in crate::x86::i8) unsafe fn multiply<P: Fours>(task: &Task<'_>, squares: us
     }
 }
 
-/// A block of a matrix of weights, or two, whose products with numbers of squares are added up.
-struct Matrix {
-    /// `[blocks][pairs of inputs][16 outputs][2]`.
+/// A column of squares' numbers, and of a block's weights.
+struct Column {
+    /// `[pairs of inputs][rows][16 outputs][2]`.
     weights: *const i16,
+    /// `[squares][inputs / 16][rows][16]`.
+    numbers: *const i16,
     inputs: usize,
+    /// `[rows][squares][outputs]`, with so many bytes between rows.
+    sums: *mut i32,
     outputs: usize,
+    row_bytes: usize,
 }
 
-impl Matrix {
-    /// The sums of `M` squares and `N` blocks.
+impl Column {
+    /// What `A'` makes of the sums of `M` squares.
     ///
     /// # Safety
     ///
-    /// There are as many squares' numbers, room for their sums, and blocks of weights.
+    /// There are as many squares' numbers, and room for what becomes of their sums; the machine has the
+    /// lanes.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const M: usize, const N: usize>(
-        &self,
-        numbers: *const i16,
-        to: *mut i32,
-    ) {
+    unsafe fn multiply<L, const M: usize, const SIDE: usize, const REACH: usize, F>(&self)
+    where
+        L: Lanes,
+        F: Form<SIDE, REACH>,
+    {
         // SAFETY: the caller's promise.
         unsafe {
-            let mut sums = [[L::zero(); N]; M];
-            for pair in 0..self.inputs / 2 {
-                let weights = self.weights.add(32 * pair);
-                let first = L::load(weights);
-                let last = match N {
-                    1 => first,
-                    _ => L::load(weights.add(16 * self.inputs)),
-                };
-                for (m, sums) in sums.iter_mut().enumerate() {
-                    let numbers = L::broadcast(numbers.add(m * self.inputs + 2 * pair));
-                    sums[0] = sums[0].add_pairs(numbers, first);
-                    if N == 2 {
-                        sums[N - 1] = sums[N - 1].add_pairs(numbers, last);
+            let mut sums = [[L::zero(); REACH]; M];
+            let mut weights = self.weights;
+            for channels in 0..self.inputs / 16 {
+                let numbers = self.numbers.add(channels * 16 * REACH);
+                for pair in 0..8 {
+                    let mut rows = [L::zero(); REACH];
+                    for (i, row) in rows.iter_mut().enumerate() {
+                        *row = L::load(weights.add(32 * i));
                     }
+                    for (m, sums) in sums.iter_mut().enumerate() {
+                        let numbers = numbers.add(m * REACH * self.inputs + 2 * pair);
+                        for (i, sum) in sums.iter_mut().enumerate() {
+                            *sum = sum.add_pairs(numbers.add(16 * i), rows[i]);
+                        }
+                    }
+                    weights = weights.add(32 * REACH);
                 }
             }
             for (m, sums) in sums.into_iter().enumerate() {
-                let to = to.add(m * self.outputs);
-                sums[0].store(to);
-                if N == 2 {
-                    sums[N - 1].store(to.add(16));
+                let to = self.sums.add(m * self.outputs);
+                for (i, value) in F::outputs(sums).into_iter().enumerate() {
+                    value.store(to.byte_add(i * self.row_bytes));
                 }
             }
         }
@@ -137,11 +250,20 @@ pub(in crate::x86::i8) unsafe fn write<L: Lanes, const SIDE: usize, const REACH:
 {
     // SAFETY: the caller's promise.
     unsafe {
+        let at = |i: usize, j: usize| {
+            L::load(corner.sums.byte_add((i * REACH + j) * corner.apart_bytes))
+        };
         let mut lines = [[L::zero(); REACH]; SIDE];
         for j in 0..REACH {
+            if L::HOLDS_COLUMNS {
+                for (i, line) in lines.iter_mut().enumerate() {
+                    line[j] = at(i, j);
+                }
+                continue;
+            }
             let mut column = [L::zero(); REACH];
             for (i, value) in column.iter_mut().enumerate() {
-                *value = L::load(corner.sums.byte_add((i * REACH + j) * corner.apart_bytes));
+                *value = at(i, j);
             }
             for (line, value) in lines.iter_mut().zip(F::outputs(column)) {
                 line[j] = value;
@@ -152,7 +274,10 @@ pub(in crate::x86::i8) unsafe fn write<L: Lanes, const SIDE: usize, const REACH:
         unrolled!(i in 0..SIDE {
             let mut row = F::outputs(lines[i]);
             for value in &mut row {
-                *value = F::quotient(*value).plus(bias);
+                if !S::TAKES_MULTIPLES {
+                    *value = F::quotient(*value);
+                }
+                *value = value.plus(bias);
             }
             let last = SIDE - 1;
             let four = [row[0], row[last.min(1)], row[last.min(2)], row[last.min(3)]];

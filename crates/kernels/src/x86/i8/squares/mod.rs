@@ -13,7 +13,7 @@ mod pairs;
 
 use super::finish::{Block, Finish, Scale, with_rule};
 use crate::memory::{as_bytes, cells_as, slice_as};
-use crate::tiled::i8::{self, Records, Tiles, record_words, records_of};
+use crate::tiled::i8::{self, LoopSums, Records, Tiles, record_words, records_of};
 use crate::tiled::plan::{Kind, blocks};
 use crate::tiled::squares::pixels;
 use crate::{Binding, Conv2dConstants, Conv2dI8, Geometry};
@@ -33,13 +33,20 @@ pub(crate) trait Machine: Tiles {
     const INPUTS_MIN: usize;
     /// What output channels are a multiple of.
     const OUTPUTS_MULTIPLE: usize;
+    /// Whether the products of a column of a square are summed up together, so that of the sums only what
+    /// `A'` makes of the column is stored.
+    const JOINS_COLUMNS: bool;
 
-    /// The matrix products of so many squares.
+    /// The matrix products of so many squares, or of each column what `A'` makes of it.
     ///
     /// # Safety
     ///
     /// As [`Squares::run`] compared memory.
-    unsafe fn multiply(task: &Task<'_>, finish: &Finish, squares: usize);
+    unsafe fn multiply<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
+        task: &Task<'_>,
+        finish: &Finish,
+        squares: usize,
+    );
 
     /// `A' m A`, divided, the bias, and what the rule makes of the sum, for a block of a square's
     /// outputs. `width` is that of the block.
@@ -72,6 +79,17 @@ const SCRATCH_BYTES_MAX: usize = 1 << 19;
 /// Bytes in front of packed weights, the first of which says which form they are packed for: a line
 /// of the cache.
 const FRONT_BYTES: usize = 64;
+
+/// Where transformed inputs are: 16 bits from each to the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strides {
+    /// From row to row of a square.
+    row: usize,
+    column: usize,
+    /// From 16 channels to the next.
+    channels: usize,
+    square: usize,
+}
 
 /// How the outputs of a convolution are cut into squares, whatever the number of rows.
 #[derive(Clone, Copy, Debug)]
@@ -136,8 +154,28 @@ impl Squares {
         [2 * self.inputs, 4 * self.outputs].map(|bytes| together * bytes + GAP)
     }
 
-    /// `[products][squares][inputs]` of 16 bits, `[products][squares][outputs]` of 32, and a pixel
-    /// of padding.
+    /// `[products][squares][inputs]`, or `[columns][squares][inputs / 16][rows][16]`.
+    fn strides<P: Machine>(&self) -> Strides {
+        let reach = self.side + 2;
+        let matrix = self.apart_bytes()[0] / 2;
+        match P::JOINS_COLUMNS {
+            true => Strides {
+                row: 16,
+                column: reach * matrix,
+                channels: 16 * reach,
+                square: reach * self.inputs,
+            },
+            false => Strides {
+                row: reach * matrix,
+                column: matrix,
+                channels: 16,
+                square: self.inputs,
+            },
+        }
+    }
+
+    /// Transformed inputs of 16 bits, `[products][squares][outputs]` of 32 where `A'` may have
+    /// shortened columns, and a pixel of padding.
     fn own_scratch_bytes(&self) -> usize {
         let [input, output] = self.apart_bytes();
         self.products() * (input + output) + self.inputs
@@ -149,7 +187,8 @@ impl Squares {
             .max(self.small().own_scratch_bytes())
     }
 
-    /// `[products][blocks][pairs of inputs][8 or 16 outputs][2]` of 16 bits.
+    /// `[products][blocks][pairs of inputs][8 or 16 outputs][2]` of 16 bits, or
+    /// `[blocks][columns][pairs of inputs][rows][16 outputs][2]`.
     fn weight_bytes(&self) -> usize {
         self.products() * self.outputs * self.inputs * 2
     }
@@ -181,7 +220,19 @@ impl Squares {
             _ => self.small().pack::<P, 2, 4, Two>(constants, packed),
         }
         if let Some(kind) = Kind::of(&constants.geometry) {
-            records_of::<P>(constants, &kind, 0, records);
+            let multiple = match side {
+                4 => <Four as Form<4, 6>>::MULTIPLE,
+                _ => <Two as Form<2, 4>>::MULTIPLE,
+            };
+            records_of::<P>(
+                constants,
+                &kind,
+                LoopSums {
+                    offset: 0,
+                    multiple,
+                },
+                records,
+            );
         }
     }
 
@@ -192,10 +243,22 @@ impl Squares {
     ) where
         F: Form<SIDE, REACH>,
     {
-        let matrix_bytes = 2 * self.outputs * self.inputs;
-        let mut start = 0;
+        let matrix = self.outputs * self.inputs;
         for (first, width) in blocks(self.outputs, 16) {
+            let line_bytes = 4 * width;
             for pair in 0..self.inputs / 2 {
+                // Of a row and a column of numbers.
+                let place = |row: usize, column: usize| match P::JOINS_COLUMNS {
+                    true => {
+                        let columns = first / 16 * REACH + column;
+                        ((columns * self.inputs / 2 + pair) * REACH + row) * line_bytes
+                    }
+                    false => {
+                        2 * (row * REACH + column) * matrix
+                            + 2 * first * self.inputs
+                            + pair * line_bytes
+                    }
+                };
                 let numbers = transform::<SIDE, REACH, F>(|tap| {
                     let mut lanes = Lanes([0; 32]);
                     for (i, lane) in lanes.0[..2 * width].iter_mut().enumerate() {
@@ -205,13 +268,12 @@ impl Squares {
                     }
                     lanes
                 });
-                let places = packed.get_mut(start..).unwrap_or(&mut []);
-                let lines = numbers.as_flattened();
-                for (matrix, line) in places.chunks_mut(matrix_bytes).zip(lines) {
-                    let bytes = as_bytes(&line.0[..2 * width]);
-                    matrix[..bytes.len()].copy_from_slice(bytes);
+                for (i, line) in numbers.as_flattened().iter().enumerate() {
+                    let start = place(i / REACH, i % REACH);
+                    if let Some(to) = packed.get_mut(start..start + line_bytes) {
+                        to.copy_from_slice(as_bytes(&line.0[..2 * width]));
+                    }
                 }
-                start += 4 * width;
             }
         }
     }
@@ -280,7 +342,7 @@ fn fits_four(constants: &Conv2dConstants<'_>) -> bool {
     let taps = constants.geometry.taps().max(1);
     constants.weights.chunks(taps).all(|weights| {
         let magnitudes: i64 = weights.iter().map(|&weight| i64::from(weight).abs()).sum();
-        magnitudes * 128 * i64::from(forms::FOUR_MULTIPLE) <= i64::from(i32::MAX)
+        magnitudes * 128 * i64::from(<Four as Form<4, 6>>::MULTIPLE) <= i64::from(i32::MAX)
     })
 }
 
@@ -323,23 +385,24 @@ impl Task<'_> {
         F: Form<SIDE, REACH>,
     {
         let (across, together) = (self.squares.across(), self.squares.lines());
-        let inputs = self.squares.inputs;
+        let strides = self.squares.strides::<P>();
         let finish = Finish::new(self.operands);
         let (geometry, input) = (&self.operands.geometry, self.operands.input.as_ptr());
         let lines = geometry.output[0].div_ceil(SIDE);
         // SAFETY: the caller's promise; squares are no more than there is room for.
         unsafe {
-            core::ptr::write_bytes(self.padding, self.operands.input_zero_point as u8, inputs);
+            let zero = self.operands.input_zero_point as u8;
+            core::ptr::write_bytes(self.padding, zero, self.squares.inputs);
             for first in (0..lines).step_by(together) {
                 let squares = together.min(lines - first) * across;
                 for square in 0..squares {
                     let place = [first + square / across, square % across];
-                    let to = self.transformed.add(square * inputs);
+                    let to = self.transformed.add(square * strides.square);
                     let pixels =
                         pixels::<i8, REACH, PRODUCTS>(geometry, input, place, self.padding);
-                    self.transform_inputs::<SIDE, REACH, PRODUCTS, F>(&pixels, to);
+                    self.transform_inputs::<SIDE, REACH, PRODUCTS, F>(&pixels, &strides, to);
                 }
-                P::multiply(self, &finish, squares);
+                P::multiply::<SIDE, REACH, F>(self, &finish, squares);
                 for square in 0..squares {
                     let place = [first + square / across, square % across];
                     self.write::<P, SIDE, REACH, F>(&finish, square, place);
@@ -362,9 +425,9 @@ impl Task<'_> {
     >(
         &self,
         pixels: &[*const i8; PRODUCTS],
-        to: *mut i16,
+        strides: &Strides,
+        mut to: *mut i16,
     ) {
-        let [apart_bytes, _] = self.squares.apart_bytes();
         for channel in (0..self.squares.inputs).step_by(16) {
             let mut lines = [[_mm256_setzero_si256(); REACH]; REACH];
             for j in 0..REACH {
@@ -381,16 +444,16 @@ impl Task<'_> {
                     line[j] = value;
                 }
             }
-            let mut matrix = to.wrapping_add(channel);
-            for line in lines {
-                // SAFETY: as above, in every matrix.
+            for (i, line) in lines.into_iter().enumerate() {
+                // SAFETY: as above, for every row and column.
                 unsafe {
-                    for value in F::inputs(line) {
-                        _mm256_storeu_si256(matrix.cast(), value);
-                        matrix = matrix.wrapping_byte_add(apart_bytes);
+                    for (j, value) in F::inputs(line).into_iter().enumerate() {
+                        let to = to.add(i * strides.row + j * strides.column);
+                        _mm256_storeu_si256(to.cast(), value);
                     }
                 }
             }
+            to = to.wrapping_add(strides.channels);
         }
     }
 

@@ -16,9 +16,14 @@ impl Machine for Avx2 {
     const HAS_SMALL: bool = true;
     const INPUTS_MIN: usize = 32;
     const OUTPUTS_MULTIPLE: usize = 8;
+    const JOINS_COLUMNS: bool = false;
 
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn multiply(task: &Task<'_>, finish: &Finish, squares: usize) {
+    unsafe fn multiply<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
+        task: &Task<'_>,
+        finish: &Finish,
+        squares: usize,
+    ) {
         let Squares {
             inputs, outputs, ..
         } = task.squares;
@@ -114,7 +119,11 @@ impl Corner<'_> {
                 }
                 for (row, line) in square.iter_mut().zip(lines) {
                     for (pixel, value) in row.iter_mut().zip(F::outputs(line)) {
-                        pixel[n] = _mm256_add_epi32(F::quotient(value), bias[n]);
+                        let sum = match S::TAKES_MULTIPLES {
+                            true => value,
+                            false => F::quotient(value),
+                        };
+                        pixel[n] = _mm256_add_epi32(sum, bias[n]);
                     }
                 }
             }

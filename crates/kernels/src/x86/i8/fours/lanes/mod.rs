@@ -21,6 +21,9 @@ pub(crate) trait Lanes: Sums {
     /// Blocks of 16 outputs that are computed together: 1 or 2.
     const BLOCKS: usize;
 
+    /// Whether registers hold the sums of columns of four squares: see `squares::Machine::JOINS_COLUMNS`.
+    const HOLDS_COLUMNS: bool;
+
     /// The most pixels whose sums stay in registers, for one block and for two: 4, 8 or 12.
     const PIXELS_MAX: [usize; 2];
 
@@ -86,12 +89,12 @@ pub(crate) trait Lanes: Sums {
     /// As for [`Lanes::join`]; so below.
     unsafe fn add_products(self, inputs: Self, weights: Self) -> Self;
 
-    /// Adds products of pairs of 16 bits to 16 sums.
+    /// Adds products of a pair of 16 bits and pairs of weights to 16 sums.
     ///
     /// # Safety
     ///
-    /// As above.
-    unsafe fn add_pairs(self, numbers: Self, weights: Self) -> Self;
+    /// Two numbers are readable.
+    unsafe fn add_pairs(self, numbers: *const i16, weights: Self) -> Self;
 
     /// Bytes in turns, in quarters: of the first halves and of the second.
     ///

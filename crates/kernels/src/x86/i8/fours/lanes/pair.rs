@@ -57,6 +57,7 @@ impl<P: Copy> Sums for Pair<P> {
 
 impl<P: Multiply> Lanes for Pair<P> {
     const BLOCKS: usize = 1;
+    const HOLDS_COLUMNS: bool = false;
     const PIXELS_MAX: [usize; 2] = [4, 4];
 
     #[inline(always)]
@@ -125,10 +126,10 @@ impl<P: Multiply> Lanes for Pair<P> {
     }
 
     #[inline(always)]
-    unsafe fn add_pairs(self, numbers: Self, weights: Self) -> Self {
+    unsafe fn add_pairs(self, numbers: *const i16, weights: Self) -> Self {
         // SAFETY: the caller's promise.
         unsafe {
-            let products = numbers.each(weights, |a, b| _mm256_madd_epi16(a, b));
+            let products = Self::broadcast(numbers).each(weights, |a, b| _mm256_madd_epi16(a, b));
             self.plus(products)
         }
     }
