@@ -258,6 +258,14 @@ pub fn conv_2d_double(operands: &Conv2dI8<'_>) {
 
 /// The sum of two tensors.
 pub fn add(operands: &AddI8<'_>) {
+    #[cfg(any(test, feature = "std"))]
+    if crate::threads::add(operands, add_alone) {
+        return;
+    }
+    add_alone(operands);
+}
+
+fn add_alone(operands: &AddI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = x86::Avx2::detect() {
         return x86::i8::add(avx2, operands);

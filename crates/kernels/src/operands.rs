@@ -307,6 +307,8 @@ pub struct AddI8<'a> {
     pub shift: u8,
     /// Smallest and largest output; the output's zero point is in the offset.
     pub limits: [i8; 2],
+    /// The threads that help.
+    pub threads: Threads<'a>,
 }
 
 /// The sum of two int16 tensors of equal shape:

@@ -295,6 +295,7 @@ fn sum(
         offset: (case.seed >> 40) as i32,
         shift: (case.seed % 24) as u8,
         limits: case.limits,
+        threads: Threads::ALONE,
     });
     memory
 }

@@ -2,7 +2,7 @@
 
 use super::{arena, noise};
 use crate::memory::In;
-use crate::{AddI8, LineI8, QuantizeI8, scalar};
+use crate::{AddI8, LineI8, QuantizeI8, Threads, scalar};
 use core::cell::Cell;
 use std::vec;
 use std::vec::Vec;
@@ -26,6 +26,7 @@ pub(super) fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8,
                 offset: 1 << 12,
                 shift,
                 limits: [-100, 101],
+                threads: Threads::ALONE,
             };
             if judge {
                 scalar::i8::add(&operands)

@@ -6,7 +6,7 @@
 
 use super::pool::ThreadPool;
 use crate::memory::{In, Plain, overlaps};
-use crate::{Architecture, Binding, Conv2dF32, Conv2dInteger, Geometry, Integer, Threads};
+use crate::{AddI8, Architecture, Binding, Conv2dF32, Conv2dInteger, Geometry, Integer, Threads};
 use core::cell::Cell;
 use core::ops::Range;
 
@@ -19,6 +19,12 @@ const PARTS_PER_THREAD_MAX: usize = 4;
 
 /// What a multiplication of a depthwise convolution takes, in those of others.
 const DEPTHWISE_COST: usize = 4;
+
+/// What a sum of two elements takes, in multiplications.
+const ELEMENT_COST: usize = 16;
+
+/// Elements of a sum that stay together: a line of the cache.
+const LINE_ELEMENTS: usize = 64;
 
 /// Fully connected layers are cut at multiples of so many outputs: a block of every kernel set.
 const OUTPUTS: usize = 16;
@@ -179,7 +185,7 @@ type ScratchBytes = fn(&Geometry, Architecture) -> usize;
 /// A value that threads share. What makes it sound is said where it is used.
 struct Shared<T>(T);
 
-// SAFETY: only `divide` makes one, and its caller promises that this is sound.
+// SAFETY: `divide` makes one, whose caller promises that this is sound, and `add`, which says why it is.
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
@@ -210,9 +216,10 @@ unsafe fn divide(
     if count < 2 || scratch_bytes(geometry, Architecture::current()) > pool.scratch_bytes() {
         return false;
     }
-    let shared = Shared((compute, *binding));
-    pool.run(count as u16, &|index, scratch| {
-        let (compute, binding) = shared.get();
+    // All in one place: it comes to the other threads from this one's cache.
+    let shared = Shared((compute, *binding, *geometry));
+    pool.run(count as u16, &move |index, scratch| {
+        let (compute, binding, geometry) = shared.get();
         let binding = Binding {
             prepared: binding.prepared,
             // The calling thread alone, which is given none, uses the session's.
@@ -252,6 +259,7 @@ pub(crate) fn integer<T: Integer>(
     if axis == Axis::Outputs || !is_apart(geometry, &operands.input, operands.output, scratch) {
         return false;
     }
+    let operands = *operands;
     // SAFETY: kernels write their output and their scratch memory, read besides them the input and
     // constants, and keep nothing. Parts of the output are disjoint, and neither they nor scratch
     // memory share a byte with the input; that of other threads is their own.
@@ -261,17 +269,46 @@ pub(crate) fn integer<T: Integer>(
             axis,
             &operands.binding,
             scratch_bytes,
-            |part, binding| {
+            move |part, binding| {
                 kernel(&Conv2dInteger {
                     geometry: part.geometry,
                     input: operands.input.part(part.input.start, part.input.len()),
                     output: operands.output.get(part.output.clone()).unwrap_or(&[]),
                     binding,
-                    ..*operands
+                    ..operands
                 });
             },
         )
     }
+}
+
+/// Computes a sum with `kernel` on several threads, as [`integer`] does.
+pub(crate) fn add(operands: &AddI8<'_>, kernel: fn(&AddI8<'_>)) -> bool {
+    let Some(pool) = operands.threads.pool else {
+        return false;
+    };
+    let elements = operands.output.len();
+    let most = elements.saturating_mul(ELEMENT_COST) / pool.part_multiplications_min();
+    let lines = elements.div_ceil(LINE_ELEMENTS);
+    let parts = pool.threads().min(most).min(lines);
+    let [a, b] = &operands.inputs;
+    if parts < 2 || overlaps(a, operands.output) || overlaps(b, operands.output) {
+        return false;
+    }
+    // SAFETY (`Shared`): kernels write their output, read the inputs, which share no byte with it, and
+    // keep nothing; parts of the output are disjoint.
+    let shared = Shared(*operands);
+    pool.run(parts as u16, &move |index, _| {
+        let operands = shared.get();
+        let lines = share(lines, index, parts);
+        let [start, end] = [lines.start, lines.end].map(|line| elements.min(line * LINE_ELEMENTS));
+        kernel(&AddI8 {
+            inputs: operands.inputs.map(|input| input.part(start, end - start)),
+            output: operands.output.get(start..end).unwrap_or(&[]),
+            threads: Threads::ALONE,
+            ..*operands
+        });
+    })
 }
 
 /// Computes a float convolution with `kernel` on several threads, as [`integer`] does.

@@ -12,7 +12,7 @@ mod pool;
 use core::marker::PhantomData;
 
 #[cfg(any(test, feature = "std"))]
-pub(crate) use divide::{float, integer};
+pub(crate) use divide::{add, float, integer};
 #[cfg(any(test, feature = "std"))]
 pub use pool::{Body, ThreadPool};
 

@@ -5,8 +5,8 @@
 //! that follow each other, handing over a job costs less than a microsecond. The caller never waits
 //! for a thread that has not begun: it computes the parts that nobody has taken.
 
-use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use core::cell::{Cell, UnsafeCell};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::any::Any;
 use std::boxed::Box;
 use std::io;
@@ -32,21 +32,41 @@ const LINE_BYTES: usize = 64;
 /// thread.
 pub type Body<'a> = dyn Fn(usize, Option<&[Cell<u8>]>) + Sync + 'a;
 
-struct Job<'a> {
-    body: &'a Body<'a>,
+/// How far a job is: 16 bits each of its parts, of those that are taken, and of those that the threads
+/// have finished.
+#[derive(Clone, Copy)]
+struct Progress(u64);
+
+impl Progress {
+    const ONE_TAKEN: u64 = 1;
+    const ONE_FINISHED: u64 = 1 << 16;
+
+    /// A job whose first part is its caller's.
+    fn start(parts: u16) -> Self {
+        Progress(u64::from(parts) << 32 | u64::from(parts.min(1)))
+    }
+
+    fn taken(self) -> u16 {
+        self.0 as u16
+    }
+
+    fn finished(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    fn has_parts(self) -> bool {
+        self.taken() < (self.0 >> 32) as u16
+    }
 }
 
-/// Keeps what several threads write on a line of its own, neighbours that are fetched along included.
+/// What the caller and the threads share. All that a thread needs to begin is on one line of the cache,
+/// neighbours that are fetched along included: it comes from another processor.
 #[repr(align(128))]
-struct OwnLine<T>(T);
-
-/// What the caller and the threads share.
 struct Shared {
-    /// Parts of the job in the upper half, parts that are taken in the lower one.
-    taken: OwnLine<AtomicU32>,
-    /// Parts that the threads have finished.
-    finished: OwnLine<AtomicU32>,
-    job: AtomicPtr<Job<'static>>,
+    /// See [`Progress`].
+    progress: AtomicU64,
+    /// What computes the parts that `progress` tells of.
+    body: UnsafeCell<Option<*const Body<'static>>>,
     /// Threads that sleep, or are about to.
     asleep: AtomicU32,
     stops: AtomicBool,
@@ -54,21 +74,34 @@ struct Shared {
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
+// SAFETY: `body` is written by one caller at a time (`ThreadPool::busy`), while there are no parts to
+// take and none that are not finished. Threads read it after they have taken a part, which comes after
+// the caller has stored `progress`, and before they count the part as finished. What it points to is
+// `Sync`.
+unsafe impl Sync for Shared {}
+
+// SAFETY: as above: the pointer belongs to no thread.
+unsafe impl Send for Shared {}
+
 impl Shared {
+    fn progress(&self, ordering: Ordering) -> Progress {
+        Progress(self.progress.load(ordering))
+    }
+
     /// Takes a part of the job, where one is left.
     fn take(&self) -> Option<usize> {
-        let mut taken = self.taken.0.load(Ordering::Relaxed);
-        while taken & 0xffff < taken >> 16 {
-            // Whoever succeeds sees the job that was stored before the counter.
-            let next = self.taken.0.compare_exchange_weak(
-                taken,
-                taken + 1,
+        let mut progress = self.progress(Ordering::Relaxed);
+        while progress.has_parts() {
+            // Whoever succeeds sees the body that was stored before.
+            let next = self.progress.compare_exchange_weak(
+                progress.0,
+                progress.0 + Progress::ONE_TAKEN,
                 Ordering::Acquire,
                 Ordering::Relaxed,
             );
             match next {
-                Ok(_) => return Some((taken & 0xffff) as usize),
-                Err(now) => taken = now,
+                Ok(_) => return Some(progress.taken().into()),
+                Err(now) => progress = Progress(now),
             }
         }
         None
@@ -76,8 +109,7 @@ impl Shared {
 
     /// Whether there is something to do, in one order with `asleep`.
     fn calls(&self) -> bool {
-        let taken = self.taken.0.load(Ordering::SeqCst);
-        taken & 0xffff < taken >> 16 || self.stops.load(Ordering::SeqCst)
+        self.progress(Ordering::SeqCst).has_parts() || self.stops.load(Ordering::SeqCst)
     }
 
     /// What a thread does from its start to its end.
@@ -96,18 +128,19 @@ impl Shared {
 
     /// Computes a part that was taken.
     fn compute(&self, part: usize, scratch: &[Cell<u8>]) {
-        let job = self.job.load(Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the part was taken, so the caller is in `ThreadPool::run`, which stored this
-            // pointer to its own job before there were parts to take, and which does not end,
-            // not even by a panic, before `finished` counts this part.
-            let job = unsafe { &*job };
-            (job.body)(part, Some(scratch));
+            // pointer to its own body before there were parts to take, and which does not end,
+            // not even by a panic, before this part is counted as finished.
+            if let Some(body) = unsafe { (*self.body.get()).map(|body| &*body) } {
+                body(part, Some(scratch));
+            }
         }));
         if let (Err(cause), Ok(mut panic)) = (outcome, self.panic.lock()) {
             *panic = Some(cause);
         }
-        self.finished.0.fetch_add(1, Ordering::Release);
+        self.progress
+            .fetch_add(Progress::ONE_FINISHED, Ordering::Release);
     }
 
     /// Looks for a job for a while, then sleeps until there is one.
@@ -159,9 +192,8 @@ impl ThreadPool {
     /// The system has no more threads to give.
     pub fn new(threads: usize, scratch_bytes: usize) -> io::Result<Self> {
         let shared = Shared {
-            taken: OwnLine(AtomicU32::new(0)),
-            finished: OwnLine(AtomicU32::new(0)),
-            job: AtomicPtr::default(),
+            progress: AtomicU64::new(0),
+            body: UnsafeCell::new(None),
             asleep: AtomicU32::new(0),
             stops: AtomicBool::new(false),
             panic: Mutex::new(None),
@@ -212,23 +244,23 @@ impl ThreadPool {
         if self.busy.swap(true, Ordering::Acquire) {
             return false;
         }
-        let job = Job { body };
         let mut turn = Turn {
             pool: self,
-            parts: u32::from(parts),
-            own: 0,
+            parts,
+            own: parts.min(1),
         };
         let shared = &*self.shared;
         // What is pointed to lives shorter than the type says: `compute` tells why that is enough.
-        shared
-            .job
-            .store((&raw const job).cast_mut().cast(), Ordering::Relaxed);
-        shared.finished.0.store(0, Ordering::Relaxed);
-        shared
-            .taken
-            .0
-            .store(u32::from(parts) << 16, Ordering::SeqCst);
+        // SAFETY: both are pointers to the same.
+        let forever: *const Body<'static> = unsafe { core::mem::transmute(&raw const *body) };
+        // SAFETY: `Shared` says who else reads it, and when: nobody now.
+        unsafe { *shared.body.get() = Some(forever) };
+        let progress = Progress::start(parts);
+        shared.progress.store(progress.0, Ordering::SeqCst);
         self.wake();
+        if parts > 0 {
+            body(0, None);
+        }
         while let Some(part) = shared.take() {
             turn.own += 1;
             body(part, None);
@@ -264,9 +296,9 @@ impl Drop for ThreadPool {
 /// A caller's turn, which lasts until every part is done, whatever happens.
 struct Turn<'a> {
     pool: &'a ThreadPool,
-    parts: u32,
+    parts: u16,
     /// Parts that the caller took.
-    own: u32,
+    own: u16,
 }
 
 impl Drop for Turn<'_> {
@@ -277,7 +309,7 @@ impl Drop for Turn<'_> {
             self.own += 1;
         }
         let mut looks = 0u32;
-        while shared.finished.0.load(Ordering::Acquire) != self.parts - self.own {
+        while shared.progress(Ordering::Acquire).finished() != self.parts - self.own {
             core::hint::spin_loop();
             looks += 1;
             if looks.is_multiple_of(16 * LOOKS) {

@@ -97,6 +97,7 @@ fn run_add(run: &Run<'_>) {
         offset,
         shift,
         limits,
+        threads: run.binding().threads,
     });
 }
 

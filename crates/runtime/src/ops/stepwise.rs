@@ -122,6 +122,7 @@ fn add(
         offset: whole as i32,
         shift: shift as u8,
         limits: [low, high],
+        threads: run.binding().threads,
     });
     Some(())
 }

@@ -148,9 +148,10 @@ unsafe fn multiply_columns<L, const SIDE: usize, const REACH: usize, F>(
         inputs, outputs, ..
     } = task.squares;
     let [input_bytes, output_bytes] = task.squares.apart_bytes();
+    let most = if squares >= 4 { 4 } else { 2 };
     for block in 0..outputs / 16 {
         for column in 0..REACH {
-            for (square, size) in tiles(squares, 4) {
+            for (square, size) in tiles(squares, most) {
                 // SAFETY: the caller's promise; whole columns and squares lie before these.
                 unsafe {
                     let products = Column {
@@ -171,6 +172,7 @@ unsafe fn multiply_columns<L, const SIDE: usize, const REACH: usize, F>(
                     };
                     match size {
                         1 => products.multiply::<L, 1, SIDE, REACH, F>(),
+                        2 => products.multiply::<L, 2, SIDE, REACH, F>(),
                         _ => products.multiply::<L, 4, SIDE, REACH, F>(),
                     }
                 }
