@@ -302,14 +302,17 @@ pub fn average_pool_2d(operands: &PoolI8<'_>) {
     scalar::i8::average_pool_2d(operands);
 }
 
-/// The sums of channels `first` to `first + 8` under the window of output pixel `at`; those of
+/// Channels that [`window_sums`] sums up at a time: as many as vectors make worth while.
+pub const WINDOW_SUMS: usize = if cfg!(target_arch = "x86_64") { 64 } else { 8 };
+
+/// The sums of as many channels from `first` on under the window of output pixel `at`; those of
 /// channels that there are not are of no use.
 pub fn window_sums(
     geometry: &Geometry,
     input: &In<'_, i8>,
     at: [usize; 2],
     first: usize,
-) -> [i32; 8] {
+) -> [i32; WINDOW_SUMS] {
     #[cfg(all(target_arch = "arm", feature = "helium"))]
     if let Some(sums) = helium::window_sums(geometry, input, at, first) {
         return sums;
@@ -324,7 +327,13 @@ pub fn window_sums(
     if let Some(sums) = aarch64::i8::window_sums(geometry, input, at, first) {
         return sums;
     }
-    pool_taps(geometry, at[0], at[1]).sums_i8(input, first)
+    let taps = pool_taps(geometry, at[0], at[1]);
+    let mut sums = [0; WINDOW_SUMS];
+    let (eights, _) = sums.as_chunks_mut::<8>();
+    for (block, eight) in eights.iter_mut().enumerate() {
+        *eight = taps.sums_i8(input, first + 8 * block);
+    }
+    sums
 }
 
 /// The largest element of each window.

@@ -16,6 +16,7 @@ use super::window;
 use crate::{Op, Run};
 use format::fixed::requantize_single;
 use format::{DType, Node, Params};
+use kernels::i8::WINDOW_SUMS;
 use kernels::memory::In;
 use kernels::{Geometry, Integer, PoolInteger, Taps};
 
@@ -121,8 +122,8 @@ fn run_divided(run: &Run<'_>, round: impl Fn(&Mean<'_>) -> i32) {
         for (at, pixel) in cells.chunks(channels).enumerate() {
             let at = [at / columns, at % columns];
             let taps = &kernels::pool_taps(&geometry, at[0], at[1]);
-            for (block, cells) in pixel.chunks(8).enumerate() {
-                let sums = kernels::i8::window_sums(&geometry, &image, at, block * 8);
+            for (block, cells) in pixel.chunks(WINDOW_SUMS).enumerate() {
+                let sums = kernels::i8::window_sums(&geometry, &image, at, block * WINDOW_SUMS);
                 for (i, (cell, sum)) in cells.iter().zip(sums).enumerate() {
                     let mean = Mean { image: &image, taps, channel: block * 8 + i, sum };
                     cell.set(round(&mean).clamp(low, high) as i8);
@@ -170,8 +171,8 @@ fn run_scaled(run: &Run<'_>) {
             let taps = kernels::pool_taps(&geometry, at[0], at[1]).count();
             let offset = taps as i32 * from.zero_point;
             let pixel = cells.get(start..start + channels).unwrap_or(&[]);
-            for (block, cells) in pixel.chunks(8).enumerate() {
-                let sums = kernels::i8::window_sums(&geometry, &image, at, block * 8);
+            for (block, cells) in pixel.chunks(WINDOW_SUMS).enumerate() {
+                let sums = kernels::i8::window_sums(&geometry, &image, at, block * WINDOW_SUMS);
                 for (cell, sum) in cells.iter().zip(sums) {
                     let scaled = requantize_single(sum - offset, multiplier, shift);
                     cell.set(scaled.saturating_add(to.zero_point).clamp(low, high) as i8);

@@ -1,6 +1,7 @@
 //! Pools: 16 channels at a time.
 
 use super::line::narrow;
+use crate::i8::WINDOW_SUMS;
 use crate::memory::In;
 use crate::scalar::{self, position, taps_inside};
 use crate::x86::Avx2;
@@ -35,8 +36,8 @@ pub(crate) fn window_sums(
     input: &In<'_, i8>,
     at: [usize; 2],
     first: usize,
-) -> Option<[i32; 8]> {
-    let view = View {
+) -> Option<[i32; WINDOW_SUMS]> {
+    let mut view = View {
         geometry,
         input: *input,
         at,
@@ -46,11 +47,18 @@ pub(crate) fn window_sums(
         ],
         channel: first,
     };
-    let elements = elements(geometry.input)?;
-    // SAFETY: `_avx2` proves the features, and the sizes were compared. A vector and an array of
-    // 32 bytes have the same values.
-    (input.len() >= elements && first < geometry.input[2])
-        .then(|| unsafe { core::mem::transmute(view.first_sums()) })
+    if input.len() < elements(geometry.input)? {
+        return None;
+    }
+    let mut sums = [0; WINDOW_SUMS];
+    let blocks = sums.as_chunks_mut::<16>().0.iter_mut();
+    for (sums, channel) in blocks.zip((first..geometry.input[2]).step_by(16)) {
+        view.channel = channel;
+        // SAFETY: `_avx2` proves the features, and the sizes were compared. Vectors and an array of
+        // as many bytes have the same values.
+        *sums = unsafe { core::mem::transmute::<[__m256i; 2], [i32; 16]>(view.sums()) };
+    }
+    Some(sums)
 }
 
 fn elements(shape: [usize; 3]) -> Option<usize> {
@@ -64,6 +72,9 @@ fn fits(operands: &PoolI8<'_>) -> bool {
         && elements(input).is_some_and(|count| operands.input.len() >= count)
         && elements(output).is_some_and(|count| operands.output.len() >= count)
 }
+
+/// Bytes whose sum fits 16 bits.
+const WORD_TAPS_MAX: usize = 255;
 
 /// The window of one output pixel and 16 channels of it.
 struct View<'a> {
@@ -178,19 +189,6 @@ impl View<'_> {
         narrow(quotient(sums[0], count), quotient(sums[1], count))
     }
 
-    /// The sums of the first 8 channels.
-    ///
-    /// # Safety
-    ///
-    /// As [`run`].
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn first_sums(&self) -> __m256i {
-        let mut sums = _mm256_setzero_si256();
-        // SAFETY: the caller's promise.
-        unsafe { self.each(|block| sums = _mm256_add_epi32(sums, _mm256_cvtepi8_epi32(block))) };
-        sums
-    }
-
     /// # Safety
     ///
     /// As [`run`].
@@ -199,6 +197,13 @@ impl View<'_> {
         let mut sums = [_mm256_setzero_si256(); 2];
         // SAFETY: the caller's promise.
         unsafe {
+            if self.taps[0].len() * self.taps[1].len() <= WORD_TAPS_MAX {
+                let mut words = sums[0];
+                self.each(|block| words = _mm256_add_epi16(words, _mm256_cvtepi8_epi16(block)));
+                let low = _mm256_castsi256_si128(words);
+                let high = _mm256_extracti128_si256::<1>(words);
+                return [_mm256_cvtepi16_epi32(low), _mm256_cvtepi16_epi32(high)];
+            }
             self.each(|block| {
                 let high = _mm_unpackhi_epi64(block, block);
                 sums[0] = _mm256_add_epi32(sums[0], _mm256_cvtepi8_epi32(block));
