@@ -339,7 +339,7 @@ fn product(operands: &Conv2dI8<'_>) -> Product {
     Product {
         begin: [core::ptr::null(); 5],
         to: core::ptr::null_mut(),
-        bias_shift: i32::from(requantize.bias_shift),
+        bias_unit: 1 << requantize.bias_shift,
         multiplier_shift: i32::from(requantize.multiplier_shift) - 20,
         zero_point: i32::from(requantize.zero_point),
         behind: taps.next_multiple_of(VECTOR_BYTES) - taps,
@@ -368,7 +368,7 @@ impl<'a, const RULES: u8> Group<'a, RULES> {
             begin: [core::ptr::null(); 9],
             channels,
             to: [core::ptr::null_mut(); PIXELS],
-            bias_shift: product.bias_shift,
+            bias_shift: i32::from(operands.requantize.bias_shift),
             multiplier_shift: product.multiplier_shift,
             zero_point: product.zero_point,
             behind: product.behind,
