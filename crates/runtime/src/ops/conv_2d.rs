@@ -16,6 +16,7 @@
 mod kept;
 mod narrow;
 pub mod packed;
+mod vector;
 
 pub use narrow::{NARROW_F32, NARROW_I8};
 
