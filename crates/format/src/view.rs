@@ -456,6 +456,7 @@ impl<'a> Node<'a> {
     /// Where operand `index` is, outputs being counted behind inputs, if it is a row in working memory.
     /// `None` elsewhere, and for nodes of programs: for operators that are fast enough to notice what
     /// decoding takes.
+    #[inline(always)]
     pub fn row(&self, index: usize) -> Option<Row> {
         let reference = u16_at(self.record(), NODE_HEADER_BYTES + index * 2);
         let (header, rest) = self.model.record_at(reference)?;
@@ -470,6 +471,7 @@ impl<'a> Node<'a> {
 
     /// The constants from the first byte of input operand `index` on, for those who know its size; empty
     /// where it is absent or no constant, and for nodes of programs.
+    #[inline(always)]
     pub fn constants_from(&self, index: usize) -> &'a [u8] {
         let reference = u16_at(self.record(), NODE_HEADER_BYTES + index * 2);
         match self.model.record_at(reference) {

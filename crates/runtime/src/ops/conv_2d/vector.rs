@@ -27,19 +27,18 @@ impl Vector {
     /// `None` for other convolutions, and for other rules than that of the high word.
     #[inline(always)]
     fn of(node: &Node<'_>) -> Option<Vector> {
-        let (input, output) = (node.row(0)?, node.row(node.input_count())?);
         let mut params = node.params();
         let window: &[u8; WINDOW.len()] = params.array()?;
         let [1, 0, rule @ ..] = params.array::<RULE_BYTES>()? else { return None };
         // Compared as arrays, these would be a call of `memcmp`.
-        if u128::from_le_bytes(*window) != u128::from_le_bytes(WINDOW) {
+        let is_product = u128::from_le_bytes(*window) == u128::from_le_bytes(WINDOW);
+        if !is_product || Rounding::from_code(rule[0]) != Some(Rounding::High) {
             return None;
         }
-        let requantize = decode_requantize(&mut Params::new(rule), DType::I8);
-        (requantize.rounding == Rounding::High).then_some(Vector {
-            input,
-            output,
-            requantize,
+        Some(Vector {
+            input: node.row(0)?,
+            output: node.row(node.input_count())?,
+            requantize: decode_requantize(&mut Params::new(rule), DType::I8),
         })
     }
 }
