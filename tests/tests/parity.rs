@@ -3,6 +3,8 @@
 
 #[path = "parity/arm64.rs"]
 mod arm64;
+#[path = "parity/layers.rs"]
+mod layers;
 
 use device::{Device, Images, node};
 use evaluate::{Host, Predict, Prediction};
@@ -58,9 +60,12 @@ fn check(subject: &Subject, activations: Activations) {
 }
 
 fn check_file(subject: &Subject, model: Vec<u8>) {
-    let samples = subject.samples(None).unwrap();
-    let mut host = Host::new(&model).unwrap();
-    let expected = answers(&mut host, &samples);
+    check_samples(&model, &subject.samples(None).unwrap());
+}
+
+fn check_samples(model: &[u8], samples: &[Vec<f32>]) {
+    let mut host = Host::new(model).unwrap();
+    let expected = answers(&mut host, samples);
     let distinct = expected
         .iter()
         .filter(|answer| answer.raw != expected[0].raw)
@@ -73,12 +78,12 @@ fn check_file(subject: &Subject, model: Vec<u8>) {
         Some(missing) => println!("skipped: WebAssembly: {missing}"),
         None => {
             for is_scalar in [false, true] {
-                let mut wasm = node::Node::open(&model, is_scalar).unwrap();
-                assert_same("wasm", &expected, &mut wasm, &samples);
+                let mut wasm = node::Node::open(model, is_scalar).unwrap();
+                assert_same("wasm", &expected, &mut wasm, samples);
             }
         }
     }
-    check_arm64(&model, &expected, &samples);
+    check_arm64(model, &expected, samples);
     let images = Images::locate();
     for name in ["qemu:mps2-an386", "qemu:mps3-an547"] {
         let board = device::find(name).unwrap();
@@ -86,7 +91,7 @@ fn check_file(subject: &Subject, model: Vec<u8>) {
             println!("skipped: {name}: no image, or no QEMU");
             continue;
         }
-        let mut board = Device::open(name, &model, &images).unwrap();
+        let mut board = Device::open(name, model, &images).unwrap();
         let count = samples.len().min(BOARD_INPUTS);
         assert_same(name, &expected[..count], &mut board, &samples[..count]);
     }
@@ -121,4 +126,9 @@ fn a_thousand_keywords_are_the_same_everywhere() {
         assert_eq!(subject.samples(None).unwrap().len(), 1000);
         check(&subject, Activations::Int8);
     }
+}
+
+#[test]
+fn fully_connected_layers_of_many_sizes_are_the_same_everywhere() {
+    check_samples(&layers::file(), &layers::samples());
 }

@@ -24,7 +24,7 @@ mod writer;
 pub use checksum::crc32;
 pub use error::{Error, Reason};
 pub use types::{DType, MAX_RANK, Place, Shape};
-pub use view::{Model, Node, Params, ProgramNode, Tensor};
+pub use view::{Model, Node, Params, ProgramNode, Row, Tensor};
 #[cfg(feature = "write")]
 pub use writer::{NodeRecord, ParamsWriter, TensorRecord, Writer, with_meta};
 

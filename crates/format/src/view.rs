@@ -60,6 +60,15 @@ impl Tensor {
     }
 }
 
+/// A tensor in working memory of which all dimensions but the last are 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Byte offset in the arena.
+    pub offset: usize,
+    /// The last dimension.
+    pub elements: usize,
+}
+
 /// One node of the plan: an operator's code, its operands and its parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
@@ -290,12 +299,17 @@ impl<'a> Model<'a> {
         })
     }
 
+    /// The tensor record at word `reference` of the tensor section, and what follows its header.
+    fn record_at(&self, reference: u16) -> Option<(&'a [u8; TENSOR_HEADER_BYTES], &'a [u8])> {
+        let record = self.tensors.get(usize::from(reference) * 4..)?;
+        record.split_first_chunk()
+    }
+
     /// The bytes of the constant whose record is at word `reference` of the tensor section.
     fn constant_at(&self, reference: u16) -> Option<&'a [u8]> {
-        let record = self.tensors.get(usize::from(reference) * 4..)?;
-        let (header, rest) = record.split_at_checked(12)?;
+        let (header, rest) = self.record_at(reference)?;
         let rank = usize::from(header[1] & 15);
-        if header[1] >> 4 != 1 {
+        if header[1] >> 4 != CONSTANT {
             return None;
         }
         let mut elements = 1usize;
@@ -309,11 +323,10 @@ impl<'a> Model<'a> {
 
     /// Decodes the tensor record at word `reference` of the tensor section.
     fn tensor(&self, reference: u16) -> Option<Tensor> {
-        let record = self.tensors.get(usize::from(reference) * 4..)?;
-        let (header, rest) = record.split_at_checked(12)?;
+        let (header, rest) = self.record_at(reference)?;
         let place = match header[1] >> 4 {
             0 => Place::Arena,
-            1 => Place::Constant,
+            CONSTANT => Place::Constant,
             2 => Place::State,
             _ => return None,
         };
@@ -339,6 +352,12 @@ impl<'a> Model<'a> {
             && tensor.end().is_some_and(|end| end <= limit)
     }
 }
+
+/// Bytes before a tensor's dimensions.
+const TENSOR_HEADER_BYTES: usize = 12;
+
+/// The code of [`Place::Constant`].
+const CONSTANT: u8 = 1;
 
 /// Bytes before a node's operand references.
 pub(crate) const NODE_HEADER_BYTES: usize = 16;
@@ -434,6 +453,36 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Where operand `index` is, outputs being counted behind inputs, if it is a row in working memory.
+    /// `None` elsewhere, and for nodes of programs: for operators that are fast enough to notice what
+    /// decoding takes.
+    #[inline(always)]
+    pub fn row(&self, index: usize) -> Option<Row> {
+        let reference = u16_at(self.record(), NODE_HEADER_BYTES + index * 2);
+        let (header, rest) = self.model.record_at(reference)?;
+        let (dims, _) = rest.as_chunks::<4>();
+        let (last, others) = dims.get(..usize::from(header[1] & 15))?.split_last()?;
+        let is_row = others.iter().all(|dim| *dim == 1u32.to_le_bytes());
+        (is_row && header[1] >> 4 != CONSTANT).then_some(Row {
+            offset: u32_at(header, 4) as usize,
+            elements: u32::from_le_bytes(*last) as usize,
+        })
+    }
+
+    /// The constants from the first byte of input operand `index` on, for those who know its size; empty
+    /// where it is absent or no constant, and for nodes of programs.
+    #[inline(always)]
+    pub fn constants_from(&self, index: usize) -> &'a [u8] {
+        let reference = u16_at(self.record(), NODE_HEADER_BYTES + index * 2);
+        match self.model.record_at(reference) {
+            Some((header, _)) if header[1] >> 4 == CONSTANT => {
+                let start = u32_at(header, 4) as usize;
+                self.model.constants.get(start..).unwrap_or(&[])
+            }
+            _ => &[],
+        }
+    }
+
     /// Output operand `index`.
     pub fn output(&self, index: usize) -> Option<Tensor> {
         if index < self.output_count() {
@@ -526,6 +575,13 @@ impl<'a> Params<'a> {
     /// The next four bytes as a float.
     pub fn f32(&mut self) -> f32 {
         f32::from_bits(self.u32())
+    }
+
+    /// The next `N` bytes; `None` where there are fewer.
+    pub fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let array = self.bytes.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(array)
     }
 
     /// Bytes not read.

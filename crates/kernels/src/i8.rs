@@ -9,8 +9,8 @@ use crate::rules;
 #[cfg(not(neon))]
 use crate::scalar;
 use crate::{
-    AddI8, Architecture, Conv2dConstants, Conv2dI8, Geometry, LineI8, PoolI8, QuantizeI8, armv7em,
-    helium, pool_taps,
+    AddI8, Architecture, Conv2dConstants, Conv2dI8, Geometry, LineI8, PoolI8, QuantizeI8, VectorI8,
+    armv7em, helium, pool_taps,
 };
 #[cfg(neon)]
 use crate::{
@@ -160,6 +160,15 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
         return;
     }
     conv_2d_alone(operands);
+}
+
+/// The product of a vector and a matrix: what [`conv_2d`] makes of it, with less to find out.
+pub fn vector(operands: &VectorI8<'_>) {
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    if helium::vector(operands) {
+        return;
+    }
+    conv_2d(&operands.convolution());
 }
 
 fn conv_2d_alone(operands: &Conv2dI8<'_>) {

@@ -209,6 +209,52 @@ impl Integer for i16 {
     }
 }
 
+/// The product of a vector and a matrix whose rows are the weights of one output each: a convolution of
+/// one pixel, with outputs that are high words. The bias already holds
+/// `-input_zero_point * sum(weights)`.
+#[derive(Clone, Copy, Debug)]
+pub struct VectorI8<'a> {
+    /// `[I]`.
+    pub input: In<'a, i8>,
+    /// `[O]`.
+    pub output: &'a [Cell<i8>],
+    /// `[O, I]`, and what follows.
+    pub weights: &'a [i8],
+    /// [`Channels::High`]: one per output, and what follows.
+    pub channels: &'a [u32],
+    /// How accumulators become outputs, by [`Rounding::High`].
+    pub requantize: Requantize,
+    /// Memory besides.
+    pub binding: Binding<'a>,
+}
+
+impl<'a> VectorI8<'a> {
+    /// The same as a convolution.
+    pub(crate) fn convolution(&self) -> Conv2dI8<'a> {
+        let window = Window {
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [0, 0],
+        };
+        Conv2dInteger {
+            geometry: Geometry {
+                input: [1, 1, self.input.len()],
+                output: [1, 1, self.output.len()],
+                window,
+                groups: 1,
+            },
+            input: self.input,
+            output: self.output,
+            weights: self.weights,
+            channels: Channels::High(self.channels),
+            requantize: self.requantize,
+            input_zero_point: 0,
+            binding: self.binding,
+        }
+    }
+}
+
 /// A convolution of one image with int8 weights. Weights are `[O, KH, KW, I / groups]`; for a
 /// depthwise convolution (`groups == I`) they are `[KH, KW, O]`. The bias already holds
 /// `-input_zero_point * sum(weights)`, and padded taps count as `input_zero_point`.

@@ -56,8 +56,13 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn cells(&self, tensor: &Tensor) -> &'a [Cell<u8>] {
-        let end = tensor.offset.saturating_add(tensor.bytes());
-        self.arena.get(tensor.offset..end).unwrap_or(&[])
+        self.span(tensor.offset, tensor.bytes())
+    }
+
+    /// A part of the arena; empty where it has none.
+    pub(crate) fn span(&self, offset: usize, bytes: usize) -> &'a [Cell<u8>] {
+        let end = offset.saturating_add(bytes);
+        self.arena.get(offset..end).unwrap_or(&[])
     }
 
     /// Input operand `index`; empty where it is absent.

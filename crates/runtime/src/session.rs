@@ -205,7 +205,10 @@ impl<'a> Session<'a> {
     /// Runs the plan once and calls `after` behind each node: for profiles and for calibration.
     pub fn run_with(&mut self, after: &mut dyn FnMut(&Session<'_>, &Node<'_>)) {
         // Empty on microcontrollers, where weights are used in place.
-        let ends: &[u32] = slice_as(self.prepared).unwrap_or(&[]);
+        let ends: &[u32] = match cfg!(target_os = "none") {
+            true => &[],
+            false => slice_as(self.prepared).unwrap_or(&[]),
+        };
         let extra = self
             .memory
             .get(self.model.arena_bytes().next_multiple_of(LINE_BYTES)..)
@@ -218,9 +221,12 @@ impl<'a> Session<'a> {
             let Some(op) = find(self.ops, node.code()) else {
                 continue;
             };
-            let end = ends.get(node.index).map_or(start, |&end| end as usize);
-            let prepared = self.prepared.get(start..end).unwrap_or(&[]);
-            start = end.next_multiple_of(LINE_BYTES);
+            let mut prepared: &[u8] = &[];
+            if let Some(&end) = ends.get(node.index) {
+                let end = end as usize;
+                prepared = self.prepared.get(start..end).unwrap_or(&[]);
+                start = end.next_multiple_of(LINE_BYTES);
+            }
             // What is behind the arena is enough for every node whose scratch in the plan is not:
             // the larger of the two is enough for any.
             let scratch = if extra.len() > node.scratch_bytes() {

@@ -9,9 +9,9 @@ use super::product::{
 };
 use crate::memory::overlaps;
 use crate::scalar::{position, taps_inside};
-use crate::{Channels, Conv2dI8, Geometry, rules, scalar};
+use crate::{Channels, Conv2dI8, Geometry, VectorI8, rules, scalar};
 use core::ops::Range;
-use format::fixed::Rounding;
+use format::fixed::{Requantize, Rounding};
 
 /// Channels whose sums are on the stack at a time, where a rule is not that of the high word.
 const SUMS: usize = 32;
@@ -53,7 +53,7 @@ impl<'a> Checked<'a> {
 
 /// See [`crate::i8::conv_2d`]; for outputs by one of `RULES` (see [`rules`]), without loops for others.
 pub(crate) fn conv_2d<const RULES: u8>(operands: &Conv2dI8<'_>) {
-    if !vector(operands) {
+    if !single(operands).is_some_and(|operands| vector(&operands)) {
         images::<RULES>(operands);
     }
 }
@@ -79,7 +79,7 @@ fn images<const RULES: u8>(operands: &Conv2dI8<'_>) {
 }
 
 /// The product of one vector and a matrix, if this is one and its outputs are high words.
-fn vector(operands: &Conv2dI8<'_>) -> bool {
+fn single<'a>(operands: &Conv2dI8<'a>) -> Option<VectorI8<'a>> {
     let Geometry {
         input: [1, 1, taps],
         output: [1, 1, outputs],
@@ -87,29 +87,42 @@ fn vector(operands: &Conv2dI8<'_>) -> bool {
         window,
     } = operands.geometry
     else {
-        return false;
+        return None;
     };
-    let (Channels::High(words), [1, 1], [0, 0]) =
+    let (Channels::High(channels), [1, 1], [0, 0]) =
         (operands.channels, window.kernel, window.padding)
     else {
-        return false;
+        return None;
     };
+    (operands.input.len() >= taps).then_some(VectorI8 {
+        input: operands.input.part(0, taps),
+        output: operands.output.get(..outputs)?,
+        weights: operands.weights,
+        channels,
+        requantize: operands.requantize,
+        binding: operands.binding,
+    })
+}
+
+/// See [`crate::i8::vector`]. Nothing is computed where sizes do not fit: then it is `false`.
+#[inline(always)]
+pub(crate) fn vector(operands: &VectorI8<'_>) -> bool {
+    let (taps, outputs) = (operands.input.len(), operands.output.len());
     let requantize = &operands.requantize;
-    let fits = operands.input.len() >= taps
-        && operands.output.len() >= outputs
-        && taps
-            .checked_mul(outputs)
-            .is_some_and(|n| (1..=operands.weights.len()).contains(&n))
-        && words.len() >= outputs
+    let fits = taps
+        .checked_mul(outputs)
+        .is_some_and(|n| (1..=operands.weights.len()).contains(&n))
+        && operands.channels.len() >= outputs
         && requantize.bias_shift <= 11
         && requantize.multiplier_shift <= 19;
     if !fits {
         return false;
     }
-    let mut product = product(operands);
+    let (weights, channels) = (operands.weights.as_ptr(), operands.channels.as_ptr());
+    let mut product = product(requantize, [taps, outputs], weights, channels);
     product.begin[1] = operands.input.as_ptr();
     product.to = operands.output.as_ptr().cast_mut().cast();
-    let is_aligned = product.weights.addr().is_multiple_of(align_of::<u32>());
+    let is_aligned = weights.addr().is_multiple_of(align_of::<u32>());
     // SAFETY: neither `taps` nor `outputs` is 0; the vector, its outputs, their weights and their
     // channels are there.
     unsafe {
@@ -332,24 +345,25 @@ impl Roundings {
     }
 }
 
-/// What one window is multiplied by.
-fn product(operands: &Conv2dI8<'_>) -> Product {
-    let taps = operands.geometry.taps();
-    let requantize = &operands.requantize;
+/// What one window of so many taps is multiplied by for so many outputs. Without records of one word,
+/// `channels` is null.
+fn product(
+    requantize: &Requantize,
+    [taps, outputs]: [usize; 2],
+    weights: *const i8,
+    channels: *const u32,
+) -> Product {
     Product {
         begin: [core::ptr::null(); 5],
         to: core::ptr::null_mut(),
-        bias_shift: i32::from(requantize.bias_shift),
+        bias_unit: 1 << requantize.bias_shift,
         multiplier_shift: i32::from(requantize.multiplier_shift) - 20,
         zero_point: i32::from(requantize.zero_point),
         behind: taps.next_multiple_of(VECTOR_BYTES) - taps,
-        weights: operands.weights.as_ptr(),
+        weights,
         taps,
-        channels: match operands.channels {
-            Channels::High(words) => words.as_ptr(),
-            Channels::Wide(_) => core::ptr::null(),
-        },
-        outputs: operands.geometry.output[2],
+        channels,
+        outputs,
         min: i32::from(requantize.min),
         max: i32::from(requantize.max),
     }
@@ -357,18 +371,19 @@ fn product(operands: &Conv2dI8<'_>) -> Product {
 
 impl<'a, const RULES: u8> Group<'a, RULES> {
     fn new(operands: &'a Conv2dI8<'a>) -> Self {
-        let product = product(operands);
-        let Product { outputs, taps, .. } = product;
+        let (taps, outputs) = (operands.geometry.taps(), operands.geometry.output[2]);
         let roundings = Roundings::of::<RULES>(operands);
-        let (channels, record_words) = match operands.channels {
-            Channels::High(words) => (words.as_ptr(), 1),
-            Channels::Wide(words) => (words.as_ptr().cast(), 3),
+        let (channels, high, record_words) = match operands.channels {
+            Channels::High(words) => (words.as_ptr(), words.as_ptr(), 1),
+            Channels::Wide(words) => (words.as_ptr().cast(), core::ptr::null(), 3),
         };
+        let weights = operands.weights.as_ptr();
+        let product = product(&operands.requantize, [taps, outputs], weights, high);
         let pixels = Pixels {
             begin: [core::ptr::null(); 9],
             channels,
             to: [core::ptr::null_mut(); PIXELS],
-            bias_shift: product.bias_shift,
+            bias_shift: i32::from(operands.requantize.bias_shift),
             multiplier_shift: product.multiplier_shift,
             zero_point: product.zero_point,
             behind: product.behind,

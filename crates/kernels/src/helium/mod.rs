@@ -22,7 +22,7 @@ mod product;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 pub(crate) use add::add;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
-pub(crate) use convolve::conv_2d;
+pub(crate) use convolve::{conv_2d, vector};
 pub(crate) use plan::conv_2d_scratch_bytes;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 pub(crate) use pool::{average_pool_2d, window_sums};

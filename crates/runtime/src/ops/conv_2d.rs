@@ -16,6 +16,7 @@
 mod kept;
 mod narrow;
 pub mod packed;
+mod vector;
 
 pub use narrow::{NARROW_F32, NARROW_I8};
 
@@ -164,6 +165,7 @@ fn requantize(node: &Node<'_>, dtype: DType) -> Requantize {
 }
 
 /// Reads what [`host::encode_requantize`] wrote for outputs of a type.
+#[inline(always)]
 pub(crate) fn decode_requantize(params: &mut Params<'_>, dtype: DType) -> Requantize {
     let rounding = Rounding::from_code(params.u8()).unwrap_or(Rounding::High);
     let (bias_shift, multiplier_shift) = (params.u8().min(11), params.u8().min(19));

@@ -1,7 +1,7 @@
 //! What a node says of an int8 convolution, decoded when a session is made and kept in front of the
 //! packed weights: on hosts small layers would spend a tenth of their time on decoding it.
 
-use super::{Convolution, Elements, constants, geometry, run_integer};
+use super::{Convolution, Elements, constants, geometry, run_integer, vector};
 use crate::{Architecture, Run};
 use format::fixed::{Requantize, Rounding};
 use format::{Node, Place, Tensor};
@@ -35,7 +35,8 @@ pub(super) fn prepare(node: &Node<'_>, prepared: &mut [u8]) {
 pub(super) fn run(run: &Run<'_>) {
     // Microcontrollers keep nothing, and need no code for it.
     if cfg!(target_os = "none") || run.binding.prepared.is_empty() {
-        return run_integer(run, run.binding, kernels::i8::conv_2d);
+        return vector::run(run)
+            .unwrap_or_else(|| run_integer(run, run.binding, kernels::i8::conv_2d));
     }
     let (front, packed) = run.binding.prepared.split_at(BYTES.min(run.binding.prepared.len()));
     let binding = Binding {
