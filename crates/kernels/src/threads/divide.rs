@@ -206,7 +206,7 @@ unsafe fn divide(
     axis: Axis,
     binding: &Binding<'_>,
     scratch_bytes: ScratchBytes,
-    compute: impl Fn(&Part, Binding<'_>),
+    compute: impl Fn(&Part, Binding<'_>) + Copy,
 ) -> bool {
     let Some(pool) = binding.threads.pool else {
         return false;
@@ -219,14 +219,16 @@ unsafe fn divide(
     // All in one place: it comes to the other threads from this one's cache.
     let shared = Shared((compute, *binding, *geometry));
     pool.run(count as u16, &move |index, scratch| {
-        let (compute, binding, geometry) = shared.get();
+        // Copied at once, so that its lines are fetched side by side.
+        let (compute, binding, geometry) = *core::hint::black_box(shared.get());
+        let (compute, binding, geometry) = core::hint::black_box((compute, binding, geometry));
         let binding = Binding {
             prepared: binding.prepared,
             // The calling thread alone, which is given none, uses the session's.
             scratch: scratch.unwrap_or(binding.scratch),
             threads: Threads::ALONE,
         };
-        compute(&Part::of(geometry, axis, index, count), binding);
+        compute(&Part::of(&geometry, axis, index, count), binding);
     })
 }
 
