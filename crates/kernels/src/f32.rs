@@ -88,7 +88,7 @@ pub(crate) fn row_multiple(_geometry: &Geometry) -> usize {
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dF32<'_>) {
     #[cfg(any(test, feature = "std"))]
-    if crate::threads::float(operands, conv_2d_scratch_bytes, conv_2d_alone) {
+    if crate::threads::float(operands, conv_2d_alone) {
         return;
     }
     conv_2d_alone(operands);

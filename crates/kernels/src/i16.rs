@@ -6,7 +6,7 @@ use crate::{AddI16, Conv2dI16, Conv2dLong, LineI16, PoolI16, scalar};
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dI16<'_>) {
     #[cfg(any(test, feature = "std"))]
-    if crate::threads::integer(operands, |_, _| 0, scalar::i16::conv_2d) {
+    if crate::threads::integer(operands, scalar::i16::conv_2d) {
         return;
     }
     scalar::i16::conv_2d(operands);

@@ -156,7 +156,7 @@ pub fn conv_2d_squares(operands: &Conv2dI8<'_>) {
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dI8<'_>) {
     #[cfg(any(test, feature = "std"))]
-    if crate::threads::integer(operands, conv_2d_scratch_bytes, conv_2d_alone) {
+    if crate::threads::integer(operands, conv_2d_alone) {
         return;
     }
     conv_2d_alone(operands);

@@ -6,7 +6,7 @@
 
 use super::pool::ThreadPool;
 use crate::memory::{In, Plain, overlaps};
-use crate::{AddI8, Architecture, Binding, Conv2dF32, Conv2dInteger, Geometry, Integer, Threads};
+use crate::{AddI8, Binding, Conv2dF32, Conv2dInteger, Geometry, Integer, Threads};
 use core::cell::Cell;
 use core::ops::Range;
 
@@ -179,9 +179,6 @@ fn parts(geometry: &Geometry, axis: Axis, pool: &ThreadPool) -> usize {
         .min(usize::from(u16::MAX))
 }
 
-/// What says how much scratch memory a convolution needs.
-type ScratchBytes = fn(&Geometry, Architecture) -> usize;
-
 /// A value that threads share. What makes it sound is said where it is used.
 struct Shared<T>(T);
 
@@ -205,15 +202,13 @@ unsafe fn divide(
     geometry: &Geometry,
     axis: Axis,
     binding: &Binding<'_>,
-    scratch_bytes: ScratchBytes,
     compute: impl Fn(&Part, Binding<'_>) + Copy,
 ) -> bool {
     let Some(pool) = binding.threads.pool else {
         return false;
     };
     let count = parts(geometry, axis, pool);
-    // A part needs no more than the whole.
-    if count < 2 || scratch_bytes(geometry, Architecture::current()) > pool.scratch_bytes() {
+    if count < 2 {
         return false;
     }
     // All in one place: it comes to the other threads from this one's cache.
@@ -252,7 +247,6 @@ fn is_apart<T: Plain>(
 /// it, or not possible: then nothing is computed.
 pub(crate) fn integer<T: Integer>(
     operands: &Conv2dInteger<'_, T>,
-    scratch_bytes: ScratchBytes,
     kernel: fn(&Conv2dInteger<'_, T>),
 ) -> bool {
     let geometry = &operands.geometry;
@@ -266,21 +260,15 @@ pub(crate) fn integer<T: Integer>(
     // constants, and keep nothing. Parts of the output are disjoint, and neither they nor scratch
     // memory share a byte with the input; that of other threads is their own.
     unsafe {
-        divide(
-            geometry,
-            axis,
-            &operands.binding,
-            scratch_bytes,
-            move |part, binding| {
-                kernel(&Conv2dInteger {
-                    geometry: part.geometry,
-                    input: operands.input.part(part.input.start, part.input.len()),
-                    output: operands.output.get(part.output.clone()).unwrap_or(&[]),
-                    binding,
-                    ..operands
-                });
-            },
-        )
+        divide(geometry, axis, &operands.binding, move |part, binding| {
+            kernel(&Conv2dInteger {
+                geometry: part.geometry,
+                input: operands.input.part(part.input.start, part.input.len()),
+                output: operands.output.get(part.output.clone()).unwrap_or(&[]),
+                binding,
+                ..operands
+            });
+        })
     }
 }
 
@@ -314,11 +302,7 @@ pub(crate) fn add(operands: &AddI8<'_>, kernel: fn(&AddI8<'_>)) -> bool {
 }
 
 /// Computes a float convolution with `kernel` on several threads, as [`integer`] does.
-pub(crate) fn float(
-    operands: &Conv2dF32<'_>,
-    scratch_bytes: ScratchBytes,
-    kernel: fn(&Conv2dF32<'_>),
-) -> bool {
+pub(crate) fn float(operands: &Conv2dF32<'_>, kernel: fn(&Conv2dF32<'_>)) -> bool {
     let geometry = &operands.geometry;
     let scratch = operands.binding.scratch;
     if !is_apart(geometry, &operands.input, operands.output, scratch) {
@@ -327,26 +311,20 @@ pub(crate) fn float(
     // SAFETY: as in `integer`.
     unsafe {
         let axis = Axis::of(geometry, crate::f32::row_multiple(geometry));
-        divide(
-            geometry,
-            axis,
-            &operands.binding,
-            scratch_bytes,
-            |part, binding| {
-                let channels = &part.channels;
-                let first = channels.start * geometry.taps();
-                kernel(&Conv2dF32 {
-                    geometry: part.geometry,
-                    input: operands.input.part(part.input.start, part.input.len()),
-                    output: operands.output.get(part.output.clone()).unwrap_or(&[]),
-                    // Those of other layers are packed as a whole.
-                    weights: operands.weights.get(first..).unwrap_or(&[]),
-                    bias: operands.bias.get(channels.start..).unwrap_or(&[]),
-                    binding,
-                    ..*operands
-                });
-            },
-        )
+        divide(geometry, axis, &operands.binding, |part, binding| {
+            let channels = &part.channels;
+            let first = channels.start * geometry.taps();
+            kernel(&Conv2dF32 {
+                geometry: part.geometry,
+                input: operands.input.part(part.input.start, part.input.len()),
+                output: operands.output.get(part.output.clone()).unwrap_or(&[]),
+                // Those of other layers are packed as a whole.
+                weights: operands.weights.get(first..).unwrap_or(&[]),
+                bias: operands.bias.get(channels.start..).unwrap_or(&[]),
+                binding,
+                ..*operands
+            });
+        })
     }
 }
 
@@ -434,7 +412,7 @@ mod tests {
         };
         let compute = |operands: &Conv2dF32<'_>| {
             operands.output.iter().for_each(|cell| cell.set(-1.0));
-            if !float(operands, |_, _| 0, scalar::f32::conv_2d) {
+            if !float(operands, scalar::f32::conv_2d) {
                 scalar::f32::conv_2d(operands);
             }
             operands.output.iter().map(Cell::get).collect::<Vec<_>>()
@@ -447,12 +425,7 @@ mod tests {
             output: &cells[..84],
             ..operands(Threads::of(&pool))
         };
-        assert!(!float(&near, |_, _| 0, scalar::f32::conv_2d));
-        assert!(!float(
-            &operands(Threads::of(&pool)),
-            |_, _| 1,
-            scalar::f32::conv_2d
-        ));
+        assert!(!float(&near, scalar::f32::conv_2d));
     }
 
     /// Windows of 1 x 1 with a row of padding above: without that row, weights would be packed in

@@ -185,7 +185,9 @@ impl core::fmt::Debug for ThreadPool {
 
 impl ThreadPool {
     /// `threads` threads, of which the caller is one. Each of the others has scratch memory of its
-    /// own: as many bytes as the largest of the layers that they will compute needs.
+    /// own: as many bytes as the largest of the layers that they will compute needs, of which a part
+    /// needs no more than the whole. With less they compute parts by plain
+    /// loops.
     ///
     /// # Errors
     ///
@@ -218,11 +220,6 @@ impl ThreadPool {
     /// How many threads compute, the calling one included.
     pub fn threads(&self) -> usize {
         self.threads.len() + 1
-    }
-
-    /// Bytes of scratch memory of each thread but the calling one.
-    pub(super) fn scratch_bytes(&self) -> usize {
-        self.scratch_bytes
     }
 
     /// The same threads for layers however small, to test them.
