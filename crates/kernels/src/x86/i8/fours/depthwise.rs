@@ -15,6 +15,9 @@ pub(in crate::x86::i8) const CHANNELS: usize = BYTES;
 /// Taps of a step.
 const TAPS: usize = 4;
 
+/// The most steps whose weights stay in registers.
+const HELD_STEPS_MAX: usize = 3;
+
 /// Pieces that a vector of inputs may be loaded in.
 const PIECES: [usize; 2] = [2, 4];
 
@@ -79,8 +82,10 @@ pub(crate) unsafe fn strip<P: Fours>(weights: &Weights<'_, i8>, strip: &Strip<'_
             each_batch(strip, [channels, first], across, |places| {
                 let block = Channels { places, ..block };
                 match count {
-                    9 => with_rule!(rule, S => P::channels::<true, S>(&block)),
-                    _ => with_rule!(rule, S => P::channels::<false, S>(&block)),
+                    5..=8 => with_rule!(rule, S => P::channels::<8, S>(&block)),
+                    9 => with_rule!(rule, S => P::channels::<9, S>(&block)),
+                    10..=12 => with_rule!(rule, S => P::channels::<12, S>(&block)),
+                    _ => with_rule!(rule, S => P::channels::<0, S>(&block)),
                 }
             });
         }
@@ -155,21 +160,21 @@ pub(crate) struct Channels<'a> {
 }
 
 impl Channels<'_> {
-    /// Writes the outputs at all places; `NINE` where a window has nine taps, whose weights then stay
-    /// in registers.
+    /// Writes the outputs at all places. Weights of `HELD` taps stay in registers: 8, 9 or 12; 0 stands for
+    /// any number of steps.
     ///
     /// # Safety
     ///
     /// As [`strip`]; the machine has what `P` needs.
     #[inline(always)]
-    pub(super) unsafe fn run<P: Fours, const NINE: bool, S: Scale>(&self) {
+    pub(super) unsafe fn run<P: Fours, const HELD: usize, S: Scale>(&self) {
         // SAFETY: the caller's promise.
         unsafe {
             match (self.pieces, self.width) {
-                (2, _) if NINE => self.elements::<P::Lanes, 2, true, S>(),
-                (4, _) if NINE => self.elements::<P::Lanes, 4, true, S>(),
-                (_, BYTES) => self.elements::<P::Lanes, 1, NINE, S>(),
-                _ => self.elements::<P::Lanes, 0, NINE, S>(),
+                (2, _) if HELD == 9 => self.elements::<P::Lanes, 2, 9, S>(),
+                (4, _) if HELD == 9 => self.elements::<P::Lanes, 4, 9, S>(),
+                (_, BYTES) => self.elements::<P::Lanes, 1, HELD, S>(),
+                _ => self.elements::<P::Lanes, 0, HELD, S>(),
             }
         }
     }
@@ -179,50 +184,49 @@ impl Channels<'_> {
     /// As [`Channels::run`]; 64 elements at a place are in so many pieces, or there are fewer elements
     /// and no whole pieces.
     #[inline(always)]
-    unsafe fn elements<L: Lanes, const WHOLE: usize, const NINE: bool, S: Scale>(&self) {
+    unsafe fn elements<L: Lanes, const WHOLE: usize, const HELD: usize, S: Scale>(&self) {
         let [one, two, three] = [1, 2, 3].map(|i| self.record.wrapping_add(64 * i));
         let taps = self.taps.as_ptr();
         // SAFETY: the caller's promise: there are four records, weights for all steps, and as many
         // elements at every place of every tap and of the output.
         unsafe {
-            // Those of nine taps stay in registers where these are enough.
-            let nine = match NINE {
-                true => [
-                    self.weights::<L>(0),
-                    self.weights::<L>(1),
-                    self.weights::<L>(2),
-                ],
-                false => [[L::load(self.record); 4]; 3],
-            };
+            let mut held = [[L::zero(); 4]; HELD_STEPS_MAX];
+            for (step, weights) in held.iter_mut().enumerate() {
+                if step * TAPS < HELD {
+                    *weights = self.weights::<L>(step);
+                }
+            }
+            let bias = [
+                L::load(self.record),
+                L::load(one),
+                L::load(two),
+                L::load(three),
+            ];
+            let parts = [
+                parts::<L>(self.record),
+                parts::<L>(one),
+                parts::<L>(two),
+                parts::<L>(three),
+            ];
             for place in self.places {
-                let mut sums = [
-                    L::load(self.record),
-                    L::load(one),
-                    L::load(two),
-                    L::load(three),
-                ];
-                if NINE {
-                    add(&mut sums, self.inputs::<L, WHOLE>(taps, place), nine[0]);
-                    add(
-                        &mut sums,
-                        self.inputs::<L, WHOLE>(taps.add(4), place),
-                        nine[1],
-                    );
-                    // The other three taps are multiplied by zeros.
-                    let last = self.load::<L, WHOLE>(taps.add(8), place);
-                    add(&mut sums, beside(last, last, last, last), nine[2]);
+                let mut sums = bias;
+                if HELD > 0 {
+                    for (step, &weights) in held.iter().enumerate() {
+                        let taps = taps.add(TAPS * step);
+                        if step * TAPS + 1 == HELD {
+                            // The other three taps are multiplied by zeros.
+                            let last = self.load::<L, WHOLE>(taps, place);
+                            add(&mut sums, beside(last, last, last, last), weights);
+                        } else if step * TAPS < HELD {
+                            add(&mut sums, self.inputs::<L, WHOLE>(taps, place), weights);
+                        }
+                    }
                 } else {
                     for step in 0..self.taps.len() / TAPS {
                         let inputs = self.inputs::<L, WHOLE>(taps.add(TAPS * step), place);
                         add(&mut sums, inputs, self.weights::<L>(step));
                     }
                 }
-                let parts = [
-                    parts::<L>(self.record),
-                    parts::<L>(one),
-                    parts::<L>(two),
-                    parts::<L>(three),
-                ];
                 let outputs = bytes::<L, S>(self.finish, sums, parts);
                 let count = if WHOLE > 0 { BYTES } else { self.width };
                 outputs.store_first(self.output.add(place.output), count);

@@ -64,7 +64,7 @@ pub(crate) trait Fours: Multiply + Tiles<Input = Raised, Weight = i8> {
     /// # Safety
     ///
     /// As there.
-    unsafe fn channels<const NINE: bool, S: Scale>(channels: &Channels<'_>);
+    unsafe fn channels<const HELD: usize, S: Scale>(channels: &Channels<'_>);
 
     /// [`squares::multiply`](super::squares::multiply), compiled for the set.
     ///

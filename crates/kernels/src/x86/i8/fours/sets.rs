@@ -100,9 +100,9 @@ macro_rules! set {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn channels<const NINE: bool, S: Scale>(channels: &Channels<'_>) {
+            unsafe fn channels<const HELD: usize, S: Scale>(channels: &Channels<'_>) {
                 // SAFETY: the caller's promise.
-                unsafe { channels.run::<Self, NINE, S>() }
+                unsafe { channels.run::<Self, HELD, S>() }
             }
         }
 
