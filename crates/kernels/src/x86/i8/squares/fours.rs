@@ -12,7 +12,7 @@ impl<P: Fours> Machine for P {
     const HAS_SMALL: bool = false;
     const INPUTS_MIN: usize = 32;
     const OUTPUTS_MULTIPLE: usize = 16;
-    const JOINS_COLUMNS: bool = P::Lanes::HOLDS_COLUMNS;
+    const JOINS_COLUMNS: bool = true;
 
     unsafe fn multiply<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
         task: &Task<'_>,
@@ -49,106 +49,14 @@ pub(in crate::x86::i8) unsafe fn multiply<P, const SIDE: usize, const REACH: usi
     P: Fours,
     F: Form<SIDE, REACH>,
 {
-    let [input_bytes, output_bytes] = task.squares.apart_bytes();
-    // SAFETY: the caller's promise; whole matrices lie before these.
-    unsafe {
-        if P::JOINS_COLUMNS {
-            return multiply_columns::<P::Lanes, SIDE, REACH, F>(task, squares);
-        }
-        for product in 0..task.squares.products() {
-            let matrix = Matrix {
-                weights: task
-                    .weights
-                    .add(product * task.squares.outputs * task.squares.inputs),
-                numbers: task.transformed.byte_add(product * input_bytes),
-                sums: task.sums.byte_add(product * output_bytes),
-            };
-            matrix.multiply::<P::Lanes>(&task.squares, squares);
-        }
-    }
-}
-
-/// A matrix of weights, whose products with numbers of squares are added up.
-struct Matrix {
-    /// `[blocks][pairs of inputs][16 outputs][2]`.
-    weights: *const i16,
-    /// `[squares][inputs]`.
-    numbers: *const i16,
-    /// `[squares][outputs]`.
-    sums: *mut i32,
-}
-
-impl Matrix {
-    /// # Safety
-    ///
-    /// All is there for so many squares; the machine has the lanes.
-    #[inline(always)]
-    unsafe fn multiply<L: Lanes>(&self, shape: &Squares, squares: usize) {
-        let Squares {
-            inputs, outputs, ..
-        } = *shape;
-        for first in (0..outputs).step_by(16) {
-            for (square, size) in tiles(squares, L::PIXELS_MAX[0]) {
-                // SAFETY: the caller's promise; whole blocks lie before these weights.
-                unsafe {
-                    let weights = self.weights.add(first * inputs);
-                    let from = self.numbers.add(square * inputs);
-                    let to = self.sums.add(square * outputs + first);
-                    match size {
-                        1 => Self::tile::<L, 1>(weights, from, to, shape),
-                        _ => Self::tile::<L, 4>(weights, from, to, shape),
-                    }
-                }
-            }
-        }
-    }
-
-    /// The sums of `M` squares and a block.
-    ///
-    /// # Safety
-    ///
-    /// There are as many squares' numbers, room for their sums, and a block of weights.
-    #[inline(always)]
-    unsafe fn tile<L: Lanes, const M: usize>(
-        weights: *const i16,
-        numbers: *const i16,
-        to: *mut i32,
-        shape: &Squares,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut sums = [L::zero(); M];
-            for pair in 0..shape.inputs / 2 {
-                let weights = L::load(weights.add(32 * pair));
-                for (m, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.add_pairs(numbers.add(m * shape.inputs + 2 * pair), weights);
-                }
-            }
-            for (m, sum) in sums.into_iter().enumerate() {
-                sum.store(to.add(m * shape.outputs));
-            }
-        }
-    }
-}
-
-/// Products column by column.
-///
-/// # Safety
-///
-/// As [`multiply`]; the machine has the lanes, and registers for four columns of sums.
-#[inline(always)]
-unsafe fn multiply_columns<L, const SIDE: usize, const REACH: usize, F>(
-    task: &Task<'_>,
-    squares: usize,
-) where
-    L: Lanes,
-    F: Form<SIDE, REACH>,
-{
     let Squares {
         inputs, outputs, ..
     } = task.squares;
     let [input_bytes, output_bytes] = task.squares.apart_bytes();
-    let most = if squares >= 4 { 4 } else { 2 };
+    let most = match squares {
+        4.. => P::Lanes::SQUARES_MAX,
+        _ => P::Lanes::SQUARES_MAX.min(2),
+    };
     for block in 0..outputs / 16 {
         for column in 0..REACH {
             for (square, size) in tiles(squares, most) {
@@ -171,9 +79,9 @@ unsafe fn multiply_columns<L, const SIDE: usize, const REACH: usize, F>(
                         row_bytes: REACH * output_bytes,
                     };
                     match size {
-                        1 => products.multiply::<L, 1, SIDE, REACH, F>(),
-                        2 => products.multiply::<L, 2, SIDE, REACH, F>(),
-                        _ => products.multiply::<L, 4, SIDE, REACH, F>(),
+                        1 => products.multiply::<P::Lanes, 1, SIDE, REACH, F>(),
+                        2 => products.multiply::<P::Lanes, 2, SIDE, REACH, F>(),
+                        _ => products.multiply::<P::Lanes, 4, SIDE, REACH, F>(),
                     }
                 }
             }
@@ -252,29 +160,14 @@ pub(in crate::x86::i8) unsafe fn write<L: Lanes, const SIDE: usize, const REACH:
 {
     // SAFETY: the caller's promise.
     unsafe {
-        let at = |i: usize, j: usize| {
-            L::load(corner.sums.byte_add((i * REACH + j) * corner.apart_bytes))
-        };
-        let mut lines = [[L::zero(); REACH]; SIDE];
-        for j in 0..REACH {
-            if L::HOLDS_COLUMNS {
-                for (i, line) in lines.iter_mut().enumerate() {
-                    line[j] = at(i, j);
-                }
-                continue;
-            }
-            let mut column = [L::zero(); REACH];
-            for (i, value) in column.iter_mut().enumerate() {
-                *value = at(i, j);
-            }
-            for (line, value) in lines.iter_mut().zip(F::outputs(column)) {
-                line[j] = value;
-            }
-        }
         let bias = L::load(corner.block.record);
         let parts = parts::<L>(corner.block.record);
         unrolled!(i in 0..SIDE {
-            let mut row = F::outputs(lines[i]);
+            let mut line = [L::zero(); REACH];
+            for (j, value) in line.iter_mut().enumerate() {
+                *value = L::load(corner.sums.byte_add((i * REACH + j) * corner.apart_bytes));
+            }
+            let mut row = F::outputs(line);
             for value in &mut row {
                 if !S::TAKES_MULTIPLES {
                     *value = F::quotient(*value);

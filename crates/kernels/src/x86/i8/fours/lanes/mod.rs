@@ -21,8 +21,8 @@ pub(crate) trait Lanes: Sums {
     /// Blocks of 16 outputs that are computed together: 1 or 2.
     const BLOCKS: usize;
 
-    /// Whether registers hold the sums of columns of four squares: see `squares::Machine::JOINS_COLUMNS`.
-    const HOLDS_COLUMNS: bool;
+    /// The most squares whose columns' sums stay in registers: 1 or 4. See `squares::Machine::JOINS_COLUMNS`.
+    const SQUARES_MAX: usize;
 
     /// The most pixels whose sums stay in registers, for one block and for two: 4, 8 or 12.
     const PIXELS_MAX: [usize; 2];

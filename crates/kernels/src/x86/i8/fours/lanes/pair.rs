@@ -57,7 +57,7 @@ impl<P: Copy> Sums for Pair<P> {
 
 impl<P: Multiply> Lanes for Pair<P> {
     const BLOCKS: usize = 1;
-    const HOLDS_COLUMNS: bool = false;
+    const SQUARES_MAX: usize = 1;
     const PIXELS_MAX: [usize; 2] = [4, 4];
 
     #[inline(always)]

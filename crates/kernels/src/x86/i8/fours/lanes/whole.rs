@@ -71,7 +71,7 @@ impl Sums for Whole {
 
 impl Lanes for Whole {
     const BLOCKS: usize = 2;
-    const HOLDS_COLUMNS: bool = true;
+    const SQUARES_MAX: usize = 4;
     const PIXELS_MAX: [usize; 2] = [12, 8];
 
     #[inline(always)]
