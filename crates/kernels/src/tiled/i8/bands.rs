@@ -121,11 +121,11 @@ impl Bands {
     /// The input row in a staged one of the band that begins with an output row; `None` in the padding.
     fn input_row(&self, geometry: &Geometry, first: usize, staged: usize) -> Option<usize> {
         let window = &geometry.window;
-        let line = staged / self.advance;
-        // Rows that windows skip are not staged.
-        let padded = match window.stride[0] > self.reach {
-            true => (first + line) * window.stride[0] + staged % self.advance,
-            false => first * window.stride[0] + staged,
+        let padded = if window.stride[0] > self.reach {
+            // Rows that windows skip are not staged.
+            (first + staged / self.advance) * window.stride[0] + staged % self.advance
+        } else {
+            first * window.stride[0] + staged
         };
         let row = padded.checked_sub(window.padding[0]);
         row.filter(|&row| row < geometry.input[0])

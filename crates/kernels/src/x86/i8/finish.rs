@@ -12,6 +12,8 @@ pub(crate) struct Finish {
     pub(super) zero_point: __m256i,
     pub(super) min: __m128i,
     pub(super) max: __m128i,
+    /// Whether these are not what packing to bytes limits to.
+    pub(super) limits: bool,
     /// Half of an output of the rule `Near`, and its zero point.
     near_start: __m256i,
     near_shift: __m128i,
@@ -34,6 +36,7 @@ impl Finish {
             zero_point: _mm256_set1_epi16(zero_point),
             min: _mm_set1_epi8(min as i8),
             max: _mm_set1_epi8(max as i8),
+            limits: min > i16::from(i8::MIN) || max < i16::from(i8::MAX),
             near_start: _mm256_set1_epi32(
                 1i32.wrapping_shl(near_shift as u32 - 1)
                     .wrapping_add(i32::from(zero_point).wrapping_shl(near_shift as u32)),

@@ -43,9 +43,10 @@ pub(in crate::x86::i8) unsafe fn bytes<L: Lanes, S: Scale>(
             low = low.with_zero_point(finish);
             high = high.with_zero_point(finish);
         }
-        match S::IS_LIMITED {
-            true => low.bytes(high),
-            false => low.bytes(high).limited(finish),
+        let outputs = low.bytes(high);
+        match !S::IS_LIMITED && finish.limits {
+            true => outputs.limited(finish),
+            false => outputs,
         }
     }
 }
