@@ -1,6 +1,9 @@
 //! `modelopt`: from a trained model to one that runs on the smallest machines, with its accuracy
 //! known at every step.
 
+// What is printed goes through `say`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod check;
 mod commands;
 mod dataset;
@@ -13,6 +16,7 @@ mod output;
 mod patches;
 mod place;
 mod progress;
+mod say;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -58,28 +62,23 @@ fn tool() -> String {
     concat!("modelopt ", env!("CARGO_PKG_VERSION")).to_string()
 }
 
-/// Says what went wrong in a line. Where the reader of the output has left, as `head` does, there is
-/// nothing to say.
+/// Says what went wrong in a line.
 fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    let text = panic.to_string();
-    if text.contains("failed printing to stdout") {
-        std::process::exit(0);
-    }
-    eprintln!(
-        "error: {}; this is a mistake in modelopt: please report it with the files that led to it",
-        text.replace('\n', " ")
-    );
+    say::error(&format!(
+        "{}; this is a mistake in modelopt: please report it with the files that led to it",
+        panic.to_string().replace('\n', " ")
+    ));
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     std::panic::set_hook(Box::new(tell_panic));
     // A panic is a mistake of this program: it has its documented code.
-    let outcome = std::panic::catch_unwind(|| run(&arguments));
+    let outcome = std::panic::catch_unwind(|| run(&arguments).and_then(|()| say::finish()));
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => {
-            eprintln!("error: {}", failure.message);
+            say::error(&failure.message);
             ExitCode::from(failure.code as u8)
         }
         Err(_) => ExitCode::from(failure::Code::Internal as u8),

@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
 use crate::place::{self, Device};
 use crate::progress;
+use crate::say::say;
 use crate::table::{self, grouped};
 use format::Node;
 use runtime::host::{Batch, Runner, node_macs};
@@ -86,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let model = runner.model().map_err(Failure::usage)?;
     let nodes: Vec<Node<'_>> = model.nodes().collect();
     match json {
-        true => println!("{}", as_json(arguments, &measured, &nodes)),
+        true => say!("{}", as_json(arguments, &measured, &nodes)),
         false => print(arguments, &measured, &nodes),
     }
     Ok(())
@@ -272,7 +273,7 @@ fn print(arguments: &Arguments, measured: &Measured, nodes: &[Node<'_>]) {
         1 => String::new(),
         batch => format!(", {batch} samples at a time"),
     };
-    println!(
+    say!(
         "{} on {} ({}{threads}{batch}): {} {}{}{}; {} MACs, RAM {} bytes",
         arguments.model.display(),
         arguments.device,
@@ -332,7 +333,7 @@ fn print_nodes(measured: &Measured, nodes: &[Node<'_>]) {
     }
     table::print(&rows);
     if let Some(limit) = measured.cost_per_mac_min() {
-        println!("limit: {limit} instructions a MAC, and none for what has no MACs");
+        say!("limit: {limit} instructions a MAC, and none for what has no MACs");
     }
-    println!();
+    say!("");
 }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::model::ImportArguments;
 use crate::output::Output;
 use crate::place::{self, Device};
+use crate::say::say;
 use evaluate::{Gate, Verdict};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -57,9 +58,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     if json {
         let mut value = evaluation.to_json();
         value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
-        println!("{value}");
+        say!("{value}");
     } else {
-        println!("{}", evaluate::table::one(&evaluation));
+        say!("{}", evaluate::table::one(&evaluation));
         place::print_verdicts(&verdicts);
     }
     if let Some(report) = report {

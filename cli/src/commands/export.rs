@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
 use crate::output::{Output, OutputFolder};
+use crate::say::say;
 use compile::rust::{Dependency, Library, arena_bytes, is_package_name, rust};
 use export::Exported;
 use format::Model;
@@ -79,17 +80,17 @@ fn to_file(
     output.write(&exported.bytes)?;
     let bytes = exported.bytes.len();
     if json {
-        println!(
+        say!(
             "{}",
             json!({ "output": output.path(), "bytes": bytes, "notes": exported.notes })
         );
         return Ok(());
     }
     for note in &exported.notes {
-        println!("note: {note}");
+        say!("note: {note}");
     }
     let size = crate::table::grouped(bytes as u64);
-    println!("wrote {}: {size} bytes", output.path().display());
+    say!("wrote {}: {size} bytes", output.path().display());
     Ok(())
 }
 
@@ -129,7 +130,7 @@ fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     output.write(&files)?;
     let (ram, constants) = (arena_bytes(&model), model.constants().len());
     if json {
-        println!(
+        say!(
             "{}",
             json!({
                 "folder": folder,
@@ -140,7 +141,7 @@ fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
             })
         );
     } else {
-        println!(
+        say!(
             "{}: package '{}' with {} calls, {} bytes of constants, {} bytes of RAM",
             folder.display(),
             library.name,

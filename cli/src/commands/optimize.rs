@@ -9,6 +9,7 @@ use crate::goal::GoalArguments;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
 use crate::patches::{PatchArguments, Patches};
+use crate::say::say;
 use crate::table::{self, grouped};
 use clap::ValueEnum;
 use evaluate::Input;
@@ -97,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let made = make(arguments, source)?;
     output.write(&made.compiled.bytes)?;
     match json {
-        true => println!("{}", made.as_json(output.path())),
+        true => say!("{}", made.as_json(output.path())),
         false => made.print(&arguments.goal, output.path()),
     }
     Ok(())
@@ -201,16 +202,16 @@ impl Made {
 
     fn print(&self, goal: &GoalArguments, path: &Path) {
         print_passes(&self.applied, self.check.as_ref());
-        println!();
+        say!("");
         float::print(&self.float);
-        println!(
+        say!(
             "nodes {} -> {}, RAM {} bytes",
             self.nodes_before,
             self.compiled.plan.len(),
             grouped(self.compiled.arena_bytes as u64)
         );
         if let Some(runs) = self.priming_runs {
-            println!(
+            say!(
                 "streaming: {} -> {} MACs a run, {} bytes of state, full after {runs} runs",
                 grouped(self.macs_before),
                 grouped(self.macs),
@@ -221,7 +222,7 @@ impl Made {
             patches.print();
         }
         goal.print(self.compiled.packed_bytes);
-        println!(
+        say!(
             "wrote {}: {} bytes, {}",
             path.display(),
             grouped(self.compiled.bytes.len() as u64),
@@ -274,7 +275,7 @@ fn print_passes(applied: &[optimize::Applied], check: Option<&Check>) {
     }
     table::print(&rows);
     if let Some(check) = check {
-        println!("checked on {} samples", check.samples());
+        say!("checked on {} samples", check.samples());
     }
 }
 

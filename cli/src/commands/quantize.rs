@@ -13,6 +13,7 @@ use crate::output::{Output, default_path};
 use crate::patches::{PatchArguments, Patches};
 use crate::place;
 use crate::progress;
+use crate::say::say;
 use evaluate::{Evaluation, Gate, Input, Verdict};
 use format::Model;
 use format::meta::{Manifest, Meta, Preprocess};
@@ -169,7 +170,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     }
     let source_bytes = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
     if json {
-        println!(
+        say!(
             "{}",
             summary::as_json(&product, judged.as_ref(), output.path(), source_bytes)
         );
@@ -189,7 +190,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     }
     output.write(&product.bytes)?;
     if !json {
-        println!("wrote {}", output.path().display());
+        say!("wrote {}", output.path().display());
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::float;
 use crate::goal::GoalArguments;
 use crate::patches::Patches;
 use crate::place;
+use crate::say::say;
 use crate::table::{self, grouped, shortened};
 use evaluate::Verdict;
 use serde_json::{Value, json};
@@ -80,10 +81,10 @@ pub(super) fn print(
         ]);
     }
     table::print(&rows);
-    println!();
+    say!("");
     float::print(&quantized.float);
     let [kept, rolled_back] = quantized.corrections;
-    println!(
+    say!(
         "{} samples, {:.2} s; biases corrected in {kept} layers, rolled back in {rolled_back}; {} inputs of sums aligned{}",
         quantized.samples,
         product.seconds,
@@ -96,7 +97,7 @@ pub(super) fn print(
     );
     print_sizes(product, goal, source_bytes);
     if let Some(judged) = judged {
-        println!(
+        say!(
             "\n{}",
             evaluate::table::side_by_side(&judged.baseline, &judged.evaluation)
         );
@@ -115,12 +116,12 @@ fn print_sizes(product: &Product, goal: &GoalArguments, source_bytes: u64) {
         .filter(|layer| layer.narrow)
         .count();
     if narrow > 0 {
-        println!("int4 weights in {narrow} layers");
+        say!("int4 weights in {narrow} layers");
     }
     goal.print(product.packed_bytes);
     let bytes = product.bytes.len() as u64;
     let ratio = source_bytes as f64 / bytes.max(1) as f64;
-    println!(
+    say!(
         "size {} -> {} bytes ({ratio:.2}x smaller), RAM {} bytes",
         grouped(source_bytes),
         grouped(bytes),
