@@ -67,6 +67,12 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = dataset::open(&arguments.data, b.inputs(), &arguments.read)?;
     let comparison = place::compare(a.as_mut(), b.as_mut(), &source)?;
     let verdicts = evaluate::judge(&arguments.gates, &comparison.b, Some(&comparison.a));
+    if let Some(report) = report {
+        let name = format!("{} and {}", arguments.a.display(), arguments.b.display());
+        report.write(
+            evaluate::report(&name, &[&comparison.a, &comparison.b], &verdicts).as_bytes(),
+        )?;
+    }
     if json {
         let mut value = comparison.to_json();
         value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
@@ -77,12 +83,6 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
             evaluate::table::side_by_side(&comparison.a, &comparison.b)
         );
         place::print_verdicts(&verdicts);
-    }
-    if let Some(report) = report {
-        let name = format!("{} and {}", arguments.a.display(), arguments.b.display());
-        report.write(
-            evaluate::report(&name, &[&comparison.a, &comparison.b], &verdicts).as_bytes(),
-        )?;
     }
     place::check(&verdicts)
 }

@@ -55,6 +55,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = dataset::open(&arguments.data, predict.inputs(), &arguments.read)?;
     let evaluation = place::evaluate(predict.as_mut(), &source)?;
     let verdicts = evaluate::judge(&arguments.gates, &evaluation, None);
+    if let Some(report) = report {
+        let name = arguments.model.display().to_string();
+        report.write(evaluate::report(&name, &[&evaluation], &verdicts).as_bytes())?;
+    }
     if json {
         let mut value = evaluation.to_json();
         value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
@@ -62,10 +66,6 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     } else {
         say!("{}", evaluate::table::one(&evaluation));
         place::print_verdicts(&verdicts);
-    }
-    if let Some(report) = report {
-        let name = arguments.model.display().to_string();
-        report.write(evaluate::report(&name, &[&evaluation], &verdicts).as_bytes())?;
     }
     place::check(&verdicts)
 }

@@ -168,15 +168,6 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     if let Some(front_end) = &arguments.front_end {
         product.take_sound(front_end)?;
     }
-    let source_bytes = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
-    if json {
-        say!(
-            "{}",
-            summary::as_json(&product, judged.as_ref(), output.path(), source_bytes)
-        );
-    } else {
-        summary::print(&product, &arguments.goal, judged.as_ref(), source_bytes);
-    }
     if let (Some(report), Some(judged)) = (&report, &judged) {
         let html = evaluate::report(
             &judged.name,
@@ -185,14 +176,28 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         );
         report.write(html.as_bytes())?;
     }
-    if let Some(judged) = &judged {
-        place::check(&judged.verdicts)?;
+    let verdict = match &judged {
+        Some(judged) => place::check(&judged.verdicts),
+        None => Ok(()),
+    };
+    // What is printed tells of files that are there.
+    if verdict.is_ok() {
+        output.write(&product.bytes)?;
     }
-    output.write(&product.bytes)?;
-    if !json {
-        say!("wrote {}", output.path().display());
+    let written = verdict.is_ok().then(|| output.path());
+    let source_bytes = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
+    if json {
+        say!(
+            "{}",
+            summary::as_json(&product, judged.as_ref(), written, source_bytes)
+        );
+    } else {
+        summary::print(&product, &arguments.goal, judged.as_ref(), source_bytes);
+        if let Some(path) = written {
+            say!("wrote {}", path.display());
+        }
     }
-    Ok(())
+    verdict
 }
 
 /// The files to be written, checked before any work.

@@ -10,10 +10,11 @@ use crate::table::{self, grouped, shortened};
 use evaluate::Verdict;
 use serde_json::{Value, json};
 
+/// All figures of the product; `output` is the file that was written, and null where a gate did not hold.
 pub(super) fn as_json(
     product: &Product,
     judged: Option<&Judged>,
-    path: &std::path::Path,
+    output: Option<&std::path::Path>,
     source_bytes: u64,
 ) -> Value {
     let layers: Vec<Value> = product.quantized.layers.iter().map(|layer| json!({
@@ -23,7 +24,7 @@ pub(super) fn as_json(
     })).collect();
     let float = float::as_json(&product.quantized.float);
     let mut value = json!({
-        "output": path, "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
+        "output": output, "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
         "packed_bytes": product.packed_bytes,
         "samples": product.quantized.samples, "seconds": product.seconds, "equalized": product.quantized.equalized,
         "biases_corrected": product.quantized.corrections[0], "sums_aligned": product.quantized.aligned,
