@@ -150,6 +150,39 @@ fn inputs_are_never_overwritten() {
     );
 }
 
+/// With `--json` there is one value on the standard output, which tells of nothing that is not there.
+#[test]
+fn failures_are_values_for_programs() {
+    let folder = Folder::new();
+    let value = |code: i32, command: &str| {
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--json"]).collect();
+        let (found, output, errors) = run(folder.path(), &arguments);
+        assert_eq!(found, code, "{command}: {errors}");
+        serde_json::from_str::<serde_json::Value>(&output).unwrap()
+    };
+    let quantize = "quantize digits.onnx --calib test.npy --limit 8 -o";
+    // The name is too long for a file, which shows when it is written.
+    let long = format!("{quantize} {}.mopt", "a".repeat(300));
+    let commands = [
+        (3, "inspect gone.onnx", "gone.onnx: "),
+        (2, "quantize digits.onnx", "--calib"),
+        (2, "frobnicate", "frobnicate"),
+        (3, &long, "aaa.mopt: "),
+    ];
+    for (code, command, word) in commands {
+        let error = value(code, command)["error"].clone();
+        assert_eq!(error["code"], code, "{command}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(word), "{command}: {message}");
+    }
+    let gate = value(
+        1,
+        &format!("{quantize} x.mopt --eval test.npy --gate samples<=1"),
+    );
+    assert!(gate["output"].is_null() && gate["verdicts"][0]["passed"] == false);
+    assert!(!folder.path().join("x.mopt").exists());
+}
+
 /// Sound of two channels needs to be told which, and is taken as asked.
 #[test]
 fn sound_of_several_channels_is_chosen_from() {
