@@ -2,13 +2,13 @@
 
 use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
-use crate::model::ImportArguments;
+use crate::model::{self, ImportArguments};
 use crate::output::Output;
 use crate::place::{self, Device};
 use crate::say::say;
 use evaluate::{Gate, Verdict};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compare two models on the same data: agreement, error, and each one's metrics.
 #[derive(clap::Args)]
@@ -41,6 +41,16 @@ pub(crate) struct Arguments {
     preprocess: PreprocessArguments,
 }
 
+impl Arguments {
+    /// What is said of a model's source is for the other one where this one is compact.
+    fn import_of(&self, model: &Path, other: &Path) -> ImportArguments {
+        match model::is_compact(model) && !model::is_compact(other) {
+            true => ImportArguments::default(),
+            false => self.import.clone(),
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let mut inputs = vec![
         arguments.a.as_path(),
@@ -54,13 +64,13 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     };
     let mut b = place::open(
         &arguments.b,
-        &arguments.import,
+        &arguments.import_of(&arguments.b, &arguments.a),
         &arguments.preprocess,
         &arguments.device,
     )?;
     let mut a = place::open_beside(
         &arguments.a,
-        &arguments.import,
+        &arguments.import_of(&arguments.a, &arguments.b),
         &arguments.preprocess,
         b.as_ref(),
     )?;

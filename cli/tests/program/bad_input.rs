@@ -65,6 +65,13 @@ fn models_that_cannot_be_read() {
     };
     inspect(2, &["half.onnx", "truncated"], "half.onnx");
     inspect(2, &["noise.mopt", "explain M"], "noise.mopt");
+    for (name, words) in [
+        ("empty.mopt", "explain M"),
+        ("empty.tflite", "TensorFlow Lite"),
+    ] {
+        folder.write(name, b"");
+        inspect(2, &[name, words], name);
+    }
     inspect(2, &["old.tflite", "TensorFlow Lite"], "old.tflite");
     inspect(3, &["missing.onnx"], "missing.onnx");
     inspect(2, &["folder"], ".");
@@ -123,6 +130,22 @@ fn options_that_contradict_the_model() {
         &["leave out --dim"],
         "inspect signed.tflite --dim batch=2",
     );
+    folder.write("x.mopt", b"");
+    let compact = "optimize digits.onnx --dim batch=1 -o x.mopt";
+    let made = run(folder.path(), &compact.split(' ').collect::<Vec<_>>());
+    assert_eq!(made.0, 0, "{}", made.2);
+    for option in [
+        "--dim batch=1",
+        "--shape image=1,1,8,8",
+        "--constant image=1",
+    ] {
+        let command = format!("inspect x.mopt {option}");
+        folder.refuses(2, &["x.mopt", "leave out --dim"], &command);
+    }
+    // Where there is a source model besides, the option is for that one.
+    let both = "compare digits.onnx x.mopt --data test.npy --limit 2 --dim batch=1";
+    let compared = run(folder.path(), &both.split(' ').collect::<Vec<_>>());
+    assert_eq!(compared.0, 0, "{}", compared.2);
     folder.refuses(2, &["source model"], "export signed.tflite --to onnx");
     let evaluate = |code, words: &[&str], options: &str| {
         let command = format!("evaluate digits.onnx --data test.npy --limit 2 {options}");
