@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     ];
     inputs.extend(arguments.read.labels.as_deref());
     let report = match &arguments.report {
-        Some(path) => Some(Output::new(path, &inputs)?),
+        Some(path) => Some(Output::new(path, "--report", &inputs)?),
         None => None,
     };
     let mut b = place::open(

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let mut inputs = vec![arguments.model.as_path(), arguments.data.as_path()];
     inputs.extend(arguments.read.labels.as_deref());
     let report = match &arguments.report {
-        Some(path) => Some(Output::new(path, &inputs)?),
+        Some(path) => Some(Output::new(path, "--report", &inputs)?),
         None => None,
     };
     let mut predict = place::open(

@@ -71,7 +71,7 @@ fn to_file(
     }
     let output = arguments.output.clone();
     let output = output.unwrap_or_else(|| crate::output::default_path(path, extension));
-    let output = Output::new(&output, &[path])?;
+    let output = Output::new(&output, "-o", &[path])?;
     let runner = compact(path)?;
     let model = runner
         .model()

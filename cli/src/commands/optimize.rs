@@ -93,7 +93,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         .output
         .clone()
         .unwrap_or_else(|| default_path(&arguments.model, "mopt"));
-    let output = Output::new(&path, &[&arguments.model])?;
+    let mut inputs = vec![arguments.model.as_path()];
+    inputs.extend(arguments.check.as_deref());
+    let output = Output::new(&path, "-o", &inputs)?;
     let source = model::source(&arguments.model, &arguments.import)?;
     let made = make(arguments, source)?;
     output.write(&made.compiled.bytes)?;

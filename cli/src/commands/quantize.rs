@@ -210,10 +210,13 @@ fn outputs(arguments: &Arguments) -> Result<(Output, Option<Output>), Failure> {
     inputs.extend(arguments.eval.as_deref());
     inputs.extend(arguments.labels.as_deref());
     inputs.extend(arguments.class_names.as_deref());
-    let output = Output::new(&path, &inputs)?;
-    inputs.push(&path);
+    let output = Output::new(&path, "-o", &inputs)?;
     let report = match &arguments.report {
-        Some(report) => Some(Output::new(report, &inputs)?),
+        Some(report) if *report == path => {
+            let message = "is named by -o and by --report; name another file with one of them";
+            return Err(Failure::usage(message).of(report));
+        }
+        Some(report) => Some(Output::new(report, "--report", &inputs)?),
         None => None,
     };
     Ok((output, report))

@@ -167,10 +167,38 @@ fn inputs_are_never_overwritten() {
     quantize(2, &["it is an input"], "test.npy");
     quantize(2, &["it is an input"], "./digits.onnx");
     quantize(3, &["does not exist"], "no/such/x.mopt");
+    let unwritable = ["the folder /proc cannot be written to", "with -o"];
+    quantize(3, &unwritable, "/proc/x.mopt");
+    quantize(2, &["is a folder"], "x.mopt/");
+    let checked = "optimize digits.onnx --check test.npy -o test.npy";
+    folder.refuses(2, &["it is an input"], checked);
+    let evaluated = "evaluate digits.onnx --data test.npy --report test.npy";
+    folder.refuses(2, &["another file with --report"], evaluated);
+    let both = "--eval test.npy --report x.html -o x.html";
+    let both = format!("quantize digits.onnx --calib test.npy {both}");
+    folder.refuses(2, &["by -o and by --report"], &both);
     assert_eq!(
         std::fs::read(folder.path().join("test.npy")).unwrap(),
         std::fs::read(demo("test.npy")).unwrap()
     );
+}
+
+/// A pipe gets the bytes and stays a pipe.
+#[test]
+fn pipes_are_written_to() {
+    let folder = Folder::new();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).unwrap()
+    });
+    let command = ["optimize", "digits.onnx", "-o", "pipe"];
+    assert_eq!(run(folder.path(), &command).0, 0);
+    let left = std::fs::symlink_metadata(&pipe).unwrap();
+    assert!(!left.is_file());
+    assert!(reader.join().unwrap().starts_with(b"MOPT"));
 }
 
 /// With `--json` there is one value on the standard output, which tells of nothing that is not there.
