@@ -238,7 +238,7 @@ fn describe(node: &Node<'_>) -> (&'static str, String, u64) {
 
 fn as_json(arguments: &Arguments, measured: &Measured, nodes: &[Node<'_>]) -> Value {
     let mut value = json!({
-        "model": arguments.model, "device": arguments.device.to_string(), "kernels": measured.kernels,
+        "model": arguments.model.display().to_string(), "device": arguments.device.to_string(), "kernels": measured.kernels,
         "ram_bytes": measured.ram_bytes, "unit": measured.unit, "min": measured.least, "median": measured.median,
         "first": measured.first, "threads": arguments.threads, "batch": arguments.batch,
         "macs": nodes.iter().map(node_macs).sum::<u64>(),

@@ -82,7 +82,7 @@ fn to_file(
     if json {
         say!(
             "{}",
-            json!({ "output": output.path(), "bytes": bytes, "notes": exported.notes })
+            json!({ "output": output.path().display().to_string(), "bytes": bytes, "notes": exported.notes })
         );
         return Ok(());
     }
@@ -133,7 +133,7 @@ fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         say!(
             "{}",
             json!({
-                "folder": folder,
+                "folder": folder.display().to_string(),
                 "package": library.name,
                 "ram_bytes": ram,
                 "constant_bytes": constants,

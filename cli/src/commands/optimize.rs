@@ -191,7 +191,7 @@ impl Made {
             json!({ "name": pass.name, "changes": pass.count, "difference": difference(pass.name) })
         });
         json!({
-            "output": path, "passes": passes.collect::<Vec<Value>>(),
+            "output": path.display().to_string(), "passes": passes.collect::<Vec<Value>>(),
             "nodes_before": self.nodes_before, "nodes": self.compiled.plan.len(),
             "bytes": self.compiled.bytes.len(), "ram_bytes": self.compiled.arena_bytes,
             "state_bytes": self.compiled.state_bytes, "macs": self.macs,

@@ -183,6 +183,36 @@ fn inputs_are_never_overwritten() {
     );
 }
 
+/// A name that is no UTF-8 is printed as far as it can be.
+#[test]
+fn any_name_is_one_of_a_file() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let named = |ending: &[u8]| {
+        let name = [b"\xff odd", ending].concat();
+        folder.path().join(std::ffi::OsStr::from_bytes(&name))
+    };
+    let (onnx, mopt) = (named(b".onnx"), named(b".mopt"));
+    std::fs::copy(demo("digits.onnx"), &onnx).unwrap();
+    let quantize: [&std::ffi::OsStr; 4] =
+        ["quantize", "--calib", "test.npy", "--limit=8"].map(|text| text.as_ref());
+    let commands = [
+        vec!["optimize".as_ref(), onnx.as_os_str()],
+        [&quantize[..], &[onnx.as_os_str()]].concat(),
+        vec!["bench".as_ref(), mopt.as_os_str(), "--runs=1".as_ref()],
+        vec!["export".as_ref(), mopt.as_os_str(), "--to=tflite".as_ref()],
+    ];
+    for command in commands {
+        let mut program = assert_cmd::Command::cargo_bin("modelopt").unwrap();
+        let program = program.current_dir(folder.path()).args(&command);
+        let output = program.arg("--json").output().unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let file = value.get("output").or(value.get("model")).unwrap();
+        assert!(file.as_str().unwrap().contains(" odd."), "{value}");
+    }
+}
+
 /// A pipe gets the bytes and stays a pipe.
 #[test]
 fn pipes_are_written_to() {

@@ -24,7 +24,7 @@ pub(super) fn as_json(
     })).collect();
     let float = float::as_json(&product.quantized.float);
     let mut value = json!({
-        "output": output, "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
+        "output": output.map(|path| path.display().to_string()), "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
         "packed_bytes": product.packed_bytes,
         "samples": product.quantized.samples, "seconds": product.seconds, "equalized": product.quantized.equalized,
         "biases_corrected": product.quantized.corrections[0], "sums_aligned": product.quantized.aligned,
