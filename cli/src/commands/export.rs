@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FORM")]
     to: Form,
     /// The file to write, or the folder of a Rust library, which must not exist yet [default: the
-    /// model's name]
+    /// model's name, if there is nothing of that name]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// The name of the Rust package [default: the folder's]
@@ -69,8 +69,10 @@ fn to_file(
         let message = format!("--name and --runtime are for --to rust, not for --to {extension}");
         return Err(Failure::usage(message));
     }
-    let output = arguments.output.clone();
-    let output = output.unwrap_or_else(|| crate::output::default_path(path, extension));
+    let output = match &arguments.output {
+        Some(output) => output.clone(),
+        None => unused_path(path, extension)?,
+    };
     let output = Output::new(&output, "-o", &[path])?;
     let runner = compact(path)?;
     let model = runner
@@ -92,6 +94,16 @@ fn to_file(
     let size = crate::table::grouped(bytes as u64);
     say!("wrote {}: {size} bytes", output.path().display());
     Ok(())
+}
+
+/// The default path. A file that is there is likely to be the one that the model was made from.
+fn unused_path(model: &Path, extension: &str) -> Result<PathBuf, Failure> {
+    let path = crate::output::default_path(model, extension);
+    if path.symlink_metadata().is_err() {
+        return Ok(path);
+    }
+    let message = "exists already, and may be what the model was made from; name the file with -o";
+    Err(Failure::usage(message).of(&path))
 }
 
 /// The compact model at a path.

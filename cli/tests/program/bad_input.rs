@@ -174,6 +174,14 @@ fn inputs_are_never_overwritten() {
     folder.refuses(2, &["it is an input"], checked);
     let evaluated = "evaluate digits.onnx --data test.npy --report test.npy";
     folder.refuses(2, &["another file with --report"], evaluated);
+    // The name that an exported model has by default is that of its source.
+    let command = "quantize digits.onnx --calib test.npy --limit 8";
+    let command: Vec<&str> = command.split(' ').collect();
+    assert_eq!(run(folder.path(), &command).0, 0);
+    let exported = "export digits.mopt --to onnx";
+    folder.refuses(2, &["digits.onnx", "name the file with -o"], exported);
+    let named = ["export", "digits.mopt", "--to", "onnx", "-o", "other.onnx"];
+    assert_eq!(run(folder.path(), &named).0, 0);
     let both = "--eval test.npy --report x.html -o x.html";
     let both = format!("quantize digits.onnx --calib test.npy {both}");
     folder.refuses(2, &["by -o and by --report"], &both);
