@@ -114,6 +114,7 @@ fn options_that_contradict_the_model() {
         folder.refuses(2, words, &command);
     };
     quantize(&["3 values", "1 channels"], "--mean 1,2,3");
+    quantize(&["--std has 2 values"], "--scale -1 --std -1,-2");
     quantize(&["there is no node 'nothing'"], "--keep-float nothing");
     quantize(&["no dynamic dimension 'nothing'"], "--dim nothing=1");
     quantize(&["is none of minmax"], "--method guess");
