@@ -247,7 +247,7 @@ pub(crate) fn check(verdicts: &[Verdict]) -> Result<(), Failure> {
     let failed: Vec<String> = verdicts
         .iter()
         .filter(|verdict| !verdict.passed)
-        .map(Verdict::to_string)
+        .map(Verdict::finding)
         .collect();
     if failed.is_empty() {
         return Ok(());
