@@ -166,6 +166,20 @@ impl ReadArguments {
         }
     }
 
+    /// The same without what is for data of the other one's kind, where a command reads two of different kinds.
+    pub(crate) fn beside(mut self, path: &Path, other: Option<&Path>) -> Self {
+        let is_for = |ending: &str| {
+            let has = |path: &Path| {
+                let found = path.extension().unwrap_or_default();
+                found.eq_ignore_ascii_case(ending)
+            };
+            has(path) || !other.is_some_and(has)
+        };
+        self.window = self.window.filter(|_| is_for("bin"));
+        self.sound.channel = self.sound.channel.filter(|_| is_for("wav"));
+        self
+    }
+
     /// The same with sound read in this way.
     pub(crate) fn with_sound(self, sound: SoundArguments) -> Self {
         ReadArguments { sound, ..self }

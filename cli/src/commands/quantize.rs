@@ -237,7 +237,8 @@ fn quantized(
         &arguments.calib,
         inputs,
         &ReadArguments::new(None, Some(arguments.limit), arguments.window)
-            .with_sound(arguments.sound),
+            .with_sound(arguments.sound)
+            .beside(&arguments.calib, arguments.eval.as_deref()),
     )?;
     let bar = progress::bar("calibrating", calibration.len());
     let axes: Vec<Vec<u8>> = graph.inputs.iter().map(|port| port.axes.clone()).collect();
@@ -413,7 +414,9 @@ fn recipe(arguments: &Arguments) -> String {
 }
 
 fn class_names(path: &std::path::Path) -> Result<Vec<String>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+    let bytes = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::usage("is no text; write one name a line").of(path))?;
     Ok(text
         .lines()
         .map(str::trim)
@@ -440,7 +443,8 @@ fn reference(
     data: &std::path::Path,
 ) -> Result<Reference, Failure> {
     let how = ReadArguments::new(arguments.labels.clone(), None, arguments.window)
-        .with_sound(arguments.sound);
+        .with_sound(arguments.sound)
+        .beside(data, Some(&arguments.calib));
     let samples = dataset::open(data, inputs, &how)?;
     let oracle = place::oracle(&arguments.model, source, inputs)?;
     Ok((oracle, samples))

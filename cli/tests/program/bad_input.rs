@@ -98,6 +98,21 @@ fn data_that_does_not_fit() {
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     quantize(2, &["empty", "no samples"], "empty");
     quantize(3, &["gone.npy"], "gone.npy");
+    for (option, kind) in [("--window 2", ".bin"), ("--channel 0", ".wav")] {
+        let command = format!("evaluate digits.onnx --data test.npy {option}");
+        folder.refuses(2, &["test.npy", kind, "leave it out"], &command);
+    }
+    // Of two kinds of data, the one that an option is for takes it.
+    let plain: Vec<u8> = (0..128u8)
+        .flat_map(|value| f32::from(value).to_le_bytes())
+        .collect();
+    folder.write("plain.bin", &plain);
+    let both = "quantize digits.onnx --calib plain.bin --window 8 --eval test.npy -o both.mopt";
+    let (code, _, errors) = run(folder.path(), &both.split(' ').collect::<Vec<_>>());
+    assert_eq!(code, 0, "{errors}");
+    folder.write("latin.txt", b"caf\xe9\n");
+    let names = "quantize digits.onnx --calib test.npy --class-names latin.txt";
+    folder.refuses(2, &["latin.txt", "one name a line"], names);
     folder.write("short.txt", b"1\n2\n");
     folder.refuses(
         2,

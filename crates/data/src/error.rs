@@ -64,6 +64,9 @@ pub enum Problem {
     /// Labels do not fit the samples.
     #[error("{0}")]
     Labels(String),
+    /// An option is for data of another kind.
+    #[error("{0}; leave it out for this data")]
+    Option(&'static str),
     /// A model of several inputs needs other data.
     #[error(
         "the model has {0} inputs; pass an .npz with one array for each, under the inputs' names"
