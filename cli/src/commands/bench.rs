@@ -18,7 +18,8 @@ use std::time::Instant;
 /// Times are of one thread, or of `--threads` of them, which divide each layer among them, or with `--batch`
 /// the samples. They are those of one sample in any case. A machine does other things too: the least of
 /// many runs is the figure to compare, the median says how quiet it was. "First" is the time from a
-/// file in memory to its first answer. Boards count instructions, which never differ.
+/// file in memory to its first answer. Boards count instructions by their timer: counts of the same work
+/// differ by one of its ticks at most, which is 31 to 63 instructions.
 ///
 /// `--per-op` lists what every node takes. On boards whose fastest multiplication is known (1.1
 /// instructions a MAC on cores with DSP instructions, 0.16 with Helium), the list begins with the node

@@ -84,8 +84,8 @@ struct Made {
     patches: Option<Patches>,
     /// What stays in float of a model that is quantized already.
     float: Vec<optimize::quantize::FloatNode>,
-    /// The rounding of integers, or what the numbers are instead.
-    numbers: &'static str,
+    /// What the numbers are, and how integers are rounded.
+    numbers: String,
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
@@ -164,8 +164,8 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
         priming_runs,
         patches,
         numbers: match graph.is_quantized() {
-            true => source.rounding.name(),
-            false => "float",
+            true => format!("integers, rounding {}", source.rounding.name()),
+            false => "float".into(),
         },
         float,
     })
@@ -283,6 +283,12 @@ fn print_passes(applied: &[optimize::Applied], check: Option<&Check>) {
 
 fn manifest(source_hash: &[u8], arguments: &Arguments) -> Manifest {
     let mut recipe = String::from("optimize");
+    for pass in &arguments.without {
+        recipe.push_str(&format!(" --without {pass}"));
+    }
+    if arguments.front_end.is_some() {
+        recipe.push_str(", a front end before it");
+    }
     if let Some(axis) = arguments.streaming {
         recipe.push_str(&format!(", streaming along axis {axis}"));
     }

@@ -1,4 +1,4 @@
-//! `modelopt quantize`: an ONNX model to int8, judged before it is written.
+//! `modelopt quantize`: a float model to int8, judged before it is written.
 
 mod summary;
 
@@ -24,7 +24,7 @@ use runtime::ops::log_mel::LogMel;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Quantize an ONNX model to int8 with calibration data.
+/// Quantize an ONNX or TFLite model to int8 with calibration data.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     modelopt quantize kws.onnx --calib inputs.npy --limit 200 -o kws.mopt\n  \
@@ -34,7 +34,7 @@ use std::time::Instant;
     modelopt quantize ic.onnx --calib images/ --goal latency --target cortex-m4\n\n\
     Data: .npy, .npz, .csv, idx (.gz), .bin (f32), .wav, an image, a folder or .tar(.gz) of class folders with images.")]
 pub(crate) struct Arguments {
-    /// The ONNX model, in float
+    /// The model, in float: ONNX or TFLite
     model: PathBuf,
     /// Calibration data: what the model will see, a few hundred samples
     #[arg(long, value_name = "DATA")]
