@@ -28,7 +28,7 @@ impl Output {
         }
         let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if !is_stream(&target) {
-            check_folder(&target, option)?;
+            check_folder(path, folder(&target), option)?;
         }
         Ok(Output {
             path: path.to_path_buf(),
@@ -78,7 +78,7 @@ impl OutputFolder {
             let message = "exists already, and is left as it is; name another folder with -o";
             return Err(Failure::usage(message).of(path));
         }
-        check_folder(path, "-o")?;
+        check_folder(path, folder(path), "-o")?;
         Ok(OutputFolder {
             path: path.to_path_buf(),
         })
@@ -118,8 +118,7 @@ fn folder_permissions() -> std::fs::Permissions {
     std::fs::Permissions::from_mode(0o777)
 }
 
-fn check_folder(path: &Path, option: &str) -> Result<(), Failure> {
-    let folder = folder(path);
+fn check_folder(path: &Path, folder: &Path, option: &str) -> Result<(), Failure> {
     if !folder.is_dir() {
         let message = format!(
             "the folder {} does not exist; create it first",
