@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PreprocessArguments {
     /// Factor of raw values, such as 0.00392157 for pixels of a model that takes 0..1
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
     scale: Option<f32>,
     /// Subtracted after scaling: one value, or one per channel
     #[arg(
@@ -23,7 +23,12 @@ pub(crate) struct PreprocessArguments {
     )]
     mean: Vec<f32>,
     /// Divisor after that: one value, or one per channel
-    #[arg(long, value_name = "S,…", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "S,…",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
     std: Vec<f32>,
     /// Where an image model wants its channels
     #[arg(long, value_enum, default_value_t = ImageLayout::Auto)]
@@ -159,6 +164,20 @@ impl ReadArguments {
             window,
             ..ReadArguments::default()
         }
+    }
+
+    /// The same without what is for data of the other one's kind, where a command reads two of different kinds.
+    pub(crate) fn beside(mut self, path: &Path, other: Option<&Path>) -> Self {
+        let is_for = |ending: &str| {
+            let has = |path: &Path| {
+                let found = path.extension().unwrap_or_default();
+                found.eq_ignore_ascii_case(ending)
+            };
+            has(path) || !other.is_some_and(has)
+        };
+        self.window = self.window.filter(|_| is_for("bin"));
+        self.sound.channel = self.sound.channel.filter(|_| is_for("wav"));
+        self
     }
 
     /// The same with sound read in this way.

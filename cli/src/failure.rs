@@ -1,5 +1,6 @@
 //! How a command ends when it does not succeed: an exit code and a message.
 
+use serde_json::{Value, json};
 use std::fmt::Display;
 use std::path::Path;
 
@@ -48,6 +49,11 @@ impl Failure {
     /// A file that cannot be read or written.
     pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
         Failure::device(format!("{}: {error}", path.display()))
+    }
+
+    /// What programs read of it.
+    pub(crate) fn as_json(&self) -> Value {
+        json!({ "error": { "code": self.code as u8, "message": self.message } })
     }
 
     /// The same failure of a file that the message does not name.

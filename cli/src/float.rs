@@ -1,15 +1,18 @@
 //! Nodes that stay in float: what is said of them, and their refusal.
 
 use crate::failure::Failure;
+use crate::say::say;
 use optimize::quantize::FloatNode;
 use serde_json::{Value, json};
 
 /// Prints each node with the reason.
 pub(crate) fn print(nodes: &[FloatNode]) {
     for node in nodes {
-        println!(
+        say!(
             "in float: {} ({}): {}",
-            node.node, node.operator, node.reason
+            node.node,
+            node.operator,
+            node.reason
         );
     }
 }

@@ -1,6 +1,7 @@
 //! `--goal` and `--target`: what flash may be spent for.
 
 use crate::failure::Failure;
+use crate::say::say;
 use crate::table::grouped;
 use clap::ValueEnum;
 
@@ -75,12 +76,12 @@ impl GoalArguments {
     /// Tells what packed weights take.
     pub(crate) fn print(&self, packed_bytes: usize) {
         match (self.core(), packed_bytes) {
-            (Ok(Some(target)), 0) => println!(
+            (Ok(Some(target)), 0) => say!(
                 "no weights packed for {}: they would be those of int8 convolutions of 3 x 3 without \
                  stride, from a multiple of 8 channels to one of 4",
                 target.name()
             ),
-            (Ok(Some(target)), bytes) => println!(
+            (Ok(Some(target)), bytes) => say!(
                 "weights packed for {}: {} bytes",
                 target.name(),
                 grouped(bytes as u64)

@@ -1,6 +1,9 @@
 //! `modelopt`: from a trained model to one that runs on the smallest machines, with its accuracy
 //! known at every step.
 
+// What is printed goes through `say`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod check;
 mod commands;
 mod dataset;
@@ -13,10 +16,12 @@ mod output;
 mod patches;
 mod place;
 mod progress;
+mod say;
 mod table;
 
 use clap::{Parser, Subcommand};
-use failure::Failure;
+use failure::{Code, Failure};
+use say::say;
 use std::process::ExitCode;
 
 /// Quantize, inspect, evaluate, compare and run models for edge devices
@@ -27,7 +32,7 @@ use std::process::ExitCode;
                   3  a file or a device cannot be read, written or reached\n  4  a mistake in modelopt"
 )]
 struct Arguments {
-    /// Print one JSON value on the standard output instead of text
+    /// Print one JSON value on the standard output instead of text: of a failure, {"error": {"code", "message"}}
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -58,32 +63,48 @@ fn tool() -> String {
     concat!("modelopt ", env!("CARGO_PKG_VERSION")).to_string()
 }
 
-/// Says what went wrong in a line. Where the reader of the output has left, as `head` does, there is
-/// nothing to say.
+/// Says what went wrong in a line.
 fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    let text = panic.to_string();
-    if text.contains("failed printing to stdout") {
-        std::process::exit(0);
-    }
-    eprintln!(
-        "error: {}; this is a mistake in modelopt: please report it with the files that led to it",
-        text.replace('\n', " ")
-    );
+    say::error(&format!(
+        "{}; this is a mistake in modelopt: please report it with the files that led to it",
+        panic.to_string().replace('\n', " ")
+    ));
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_understood(&error),
+    };
     std::panic::set_hook(Box::new(tell_panic));
     // A panic is a mistake of this program: it has its documented code.
-    let outcome = std::panic::catch_unwind(|| run(&arguments));
-    match outcome {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+    let outcome = std::panic::catch_unwind(|| run(&arguments).and_then(|()| say::finish()));
+    let failure = match outcome {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(failure)) => {
-            eprintln!("error: {}", failure.message);
-            ExitCode::from(failure.code as u8)
+            say::error(&failure.message);
+            failure
         }
-        Err(_) => ExitCode::from(failure::Code::Internal as u8),
+        Err(_) => Failure::internal("a mistake in modelopt, which the standard error stream tells"),
+    };
+    // Of a gate that does not hold, the value with all figures is there already.
+    if arguments.json && failure.code != Code::NotPassed {
+        say!("{}", failure.as_json());
     }
+    ExitCode::from(failure.code as u8)
+}
+
+/// Prints help where it is asked for, or what is wrong with the arguments.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let _nobody_listens = error.print();
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if wants_json && error.use_stderr() {
+        let text = error.render().to_string();
+        let message = text.split("\n\n").next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ");
+        say!("{}", Failure::usage(message).as_json());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Code::Usage as u8))
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {

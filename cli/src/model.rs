@@ -6,6 +6,7 @@ use format::fixed::Rounding;
 use import::{Format, Imported, Options};
 use runtime::host::Runner;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 /// Values for what a source model leaves open.
@@ -27,6 +28,20 @@ pub(crate) struct ImportArguments {
 }
 
 impl ImportArguments {
+    /// Fails where anything is given: a compact model leaves nothing open.
+    fn check_unused(&self, path: &Path) -> Result<(), Failure> {
+        if self.rounding.is_some() {
+            return Err(unrounded(path));
+        }
+        let is_fixed = self.dims.is_empty() && self.shapes.is_empty() && self.constants.is_empty();
+        if is_fixed {
+            return Ok(());
+        }
+        let message =
+            "is a compact model, whose shapes are fixed; leave out --dim, --shape and --constant";
+        Err(Failure::usage(message).of(path))
+    }
+
     fn options(&self) -> Options {
         Options {
             dims: BTreeMap::from_iter(self.dims.iter().cloned()),
@@ -82,25 +97,20 @@ pub(crate) enum ModelFile {
 /// Reads a model file.
 pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile, Failure> {
     let bytes = read(path)?;
-    let unrounded = || {
-        let message = "has no integers of its own to round; leave out --rounding";
-        Failure::usage(message).of(path)
-    };
-    if arguments.rounding.is_some() && bytes.starts_with(&MAGIC) {
-        return Err(unrounded());
-    }
     if bytes.starts_with(&MAGIC) {
+        arguments.check_unused(path)?;
         let runner = Runner::new(&bytes).map_err(|error| refused(path, error))?;
         return Ok(ModelFile::Compact(Box::new(runner)));
     }
-    let imported = if import::is_tflite(&bytes) {
-        import::tflite(path, &arguments.options())?
-    } else {
-        import::onnx(path, &arguments.options())?
+    let options = arguments.options();
+    let imported = match import::is_tflite(&bytes) {
+        true => import::tflite(path, &options),
+        false => import::onnx(path, &options),
     };
+    let imported = imported.map_err(|error| unreadable(path, &bytes, error))?;
     let is_float = imported.format == Format::Onnx && !imported.graph.simulates_integers;
     if arguments.rounding.is_some() && is_float {
-        return Err(unrounded());
+        return Err(unrounded(path));
     }
     Ok(ModelFile::Source(Box::new(imported), bytes.len()))
 }
@@ -135,6 +145,33 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(Failure::usage("is a folder; name a model file").of(path));
     }
     std::fs::read(path).map_err(|error| Failure::file(path, &error))
+}
+
+/// Whether a file is a compact model; one that cannot be read is none.
+pub(crate) fn is_compact(path: &Path) -> bool {
+    let mut start = [0; MAGIC.len()];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == MAGIC
+}
+
+/// Of a file that is nothing known, what the kind that its name promises has to say.
+fn unreadable(path: &Path, bytes: &[u8], error: import::Error) -> Failure {
+    let is_unknown = matches!(error.problem, import::Problem::Malformed(_));
+    let ending = path.extension().filter(|_| is_unknown);
+    match ending.and_then(|ending| ending.to_str()) {
+        Some("mopt") => {
+            Runner::new(bytes).map_or_else(|error| refused(path, error), |_| error.into())
+        }
+        Some("tflite") => {
+            import::tflite(path, &Options::default()).map_or_else(Failure::from, |_| error.into())
+        }
+        _ => error.into(),
+    }
+}
+
+fn unrounded(path: &Path) -> Failure {
+    let message = "has no integers of its own to round; leave out --rounding";
+    Failure::usage(message).of(path)
 }
 
 fn refused(path: &Path, error: runtime::Error) -> Failure {

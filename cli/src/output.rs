@@ -8,24 +8,31 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Output {
     path: PathBuf,
+    /// The same, or what it is a link to.
+    target: PathBuf,
 }
 
 impl Output {
-    /// Refuses a path that is one of the inputs, or whose folder does not exist.
-    pub(crate) fn new(path: &Path, inputs: &[&Path]) -> Result<Self, Failure> {
-        if path.is_dir() {
-            let message = "is a folder; name a file with -o";
+    /// Refuses a path that is one of the inputs or in a folder of them, or that cannot be written.
+    /// `option` is the one that names it.
+    pub(crate) fn new(path: &Path, option: &str, inputs: &[&Path]) -> Result<Self, Failure> {
+        if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            let message = format!("is a folder; name a file with {option}");
             return Err(Failure::usage(message).of(path));
         }
-        for input in inputs {
-            if is_same(path, input) {
-                let message = "would be overwritten, but it is an input; name another file with -o";
-                return Err(Failure::usage(message).of(path));
-            }
+        if inputs.iter().any(|input| is_within(path, input)) {
+            let message = format!(
+                "would be overwritten, but it is an input; name another file with {option}"
+            );
+            return Err(Failure::usage(message).of(path));
         }
-        check_folder(path)?;
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        if !is_stream(&target) {
+            check_folder(path, folder(&target), option)?;
+        }
         Ok(Output {
             path: path.to_path_buf(),
+            target,
         })
     }
 
@@ -36,17 +43,26 @@ impl Output {
     /// Writes beside the path, then renames: a reader sees the old file or the new one.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let write = || -> std::io::Result<()> {
+            if is_stream(&self.target) {
+                return std::fs::write(&self.target, bytes);
+            }
             let mut file = tempfile::Builder::new()
                 .prefix(".modelopt-")
                 .permissions(permissions())
-                .tempfile_in(folder(&self.path))?;
+                .tempfile_in(folder(&self.target))?;
             file.write_all(bytes)?;
             file.as_file().sync_all()?;
-            file.persist(&self.path)?;
+            file.persist(&self.target)?;
             Ok(())
         };
         write().map_err(|error| Failure::file(&self.path, &error))
     }
+}
+
+/// Whether a path is of a pipe or a device, which take bytes and are not replaced by a file.
+fn is_stream(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// A folder to be written, which is not there before.
@@ -62,7 +78,7 @@ impl OutputFolder {
             let message = "exists already, and is left as it is; name another folder with -o";
             return Err(Failure::usage(message).of(path));
         }
-        check_folder(path)?;
+        check_folder(path, folder(path), "-o")?;
         Ok(OutputFolder {
             path: path.to_path_buf(),
         })
@@ -102,16 +118,23 @@ fn folder_permissions() -> std::fs::Permissions {
     std::fs::Permissions::from_mode(0o777)
 }
 
-fn check_folder(path: &Path) -> Result<(), Failure> {
-    let folder = folder(path);
-    if folder.is_dir() {
-        return Ok(());
+fn check_folder(path: &Path, folder: &Path, option: &str) -> Result<(), Failure> {
+    if !folder.is_dir() {
+        let message = format!(
+            "the folder {} does not exist; create it first",
+            folder.display()
+        );
+        return Err(Failure::device(message).of(path));
     }
-    let message = format!(
-        "the folder {} does not exist; create it first",
-        folder.display()
-    );
-    Err(Failure::device(message).of(path))
+    // A file without a name tells whether there can be one.
+    let tried = tempfile::tempfile_in(folder);
+    tried.map(|_| ()).map_err(|error| {
+        let (folder, reason) = (folder.display(), error.kind());
+        let message = format!(
+            "the folder {folder} cannot be written to: {reason}; name another place with {option}"
+        );
+        Failure::device(message).of(path)
+    })
 }
 
 fn folder(path: &Path) -> &Path {
@@ -121,10 +144,11 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-fn is_same(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
+/// Whether a path is an input, or an existing file in a folder that is one.
+fn is_within(path: &Path, input: &Path) -> bool {
+    match (path.canonicalize(), input.canonicalize()) {
+        (Ok(path), Ok(input)) => path.starts_with(input),
+        _ => path == input,
     }
 }
 
@@ -144,21 +168,36 @@ mod tests {
         let input = folder.path().join("model.onnx");
         std::fs::write(&input, b"model").unwrap();
         let detour = folder.path().join(".").join("model.onnx");
-        let failure = Output::new(&detour, &[&input]).unwrap_err();
+        let failure = Output::new(&detour, "-o", &[&input]).unwrap_err();
         assert!(
             failure.message.contains("it is an input"),
             "{}",
             failure.message
         );
-        let other = Output::new(&folder.path().join("model.mopt"), &[&input]).unwrap();
+        let other = Output::new(&folder.path().join("model.mopt"), "-o", &[&input]).unwrap();
         other.write(b"new").unwrap();
         assert_eq!(std::fs::read(other.path()).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        let within = Output::new(&input, "--report", &[folder.path()]).unwrap_err();
+        assert!(within.message.ends_with("name another file with --report"));
+        assert!(Output::new(&folder.path().join("new"), "-o", &[folder.path()]).is_ok());
+    }
+
+    #[test]
+    fn a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["v2.mopt", "latest.mopt"].map(|name| folder.path().join(name));
+        std::fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink("v2.mopt", &link).unwrap();
+        let output = Output::new(&link, "-o", &[]).unwrap();
+        output.write(b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(file).unwrap(), b"new");
     }
 
     #[test]
     fn a_missing_folder_is_named() {
-        let failure = Output::new(Path::new("no/such/folder/x.mopt"), &[]).unwrap_err();
+        let failure = Output::new(Path::new("no/such/folder/x.mopt"), "-o", &[]).unwrap_err();
         assert!(
             failure.message.contains("no/such/folder does not exist"),
             "{}",

@@ -1,6 +1,7 @@
 //! `--patches`: the first layers in stripes of rows, where that saves working memory.
 
 use crate::failure::Failure;
+use crate::say::say;
 use crate::table::{grouped, shortened};
 use compile::Options;
 use graph::Graph;
@@ -69,14 +70,14 @@ impl Patches {
 
     pub(crate) fn print(&self) {
         let Some(last) = &self.last else {
-            println!(
+            say!(
                 "patches: {} stripes save no RAM, whichever layers are in them; nothing was changed",
                 self.stripes
             );
             return;
         };
         let [[ram_before, ram], macs] = [self.ram_bytes.map(|bytes| bytes as u64), self.macs];
-        println!(
+        say!(
             "patches: all up to '{}' in {} stripes, RAM {} -> {} bytes, MACs {} -> {} ({:+.1} %)",
             shortened(last),
             self.stripes,

@@ -4,6 +4,7 @@ use crate::dataset::{self, PreprocessArguments};
 use crate::failure::{Code, Failure};
 use crate::model::{self, ImportArguments, ModelFile};
 use crate::progress;
+use crate::say::say;
 use ::evaluate::{Case, Comparison, Evaluation, Host, Input, Predict, PredictError, Verdict};
 use data::Source;
 use import::{Format, Imported};
@@ -237,7 +238,7 @@ fn refused(error: ::evaluate::Error<Failure>) -> Failure {
 /// Prints gates and whether they hold.
 pub(crate) fn print_verdicts(verdicts: &[Verdict]) {
     for verdict in verdicts {
-        println!("{verdict}");
+        say!("{verdict}");
     }
 }
 
@@ -246,7 +247,7 @@ pub(crate) fn check(verdicts: &[Verdict]) -> Result<(), Failure> {
     let failed: Vec<String> = verdicts
         .iter()
         .filter(|verdict| !verdict.passed)
-        .map(Verdict::to_string)
+        .map(Verdict::finding)
         .collect();
     if failed.is_empty() {
         return Ok(());

@@ -1,5 +1,6 @@
 //! Tables for people: aligned columns on a terminal and in a file alike.
 
+use crate::say::say;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A table whose columns after the first `left` are numbers.
@@ -23,7 +24,7 @@ pub(crate) fn table(header: &[&str], left: usize) -> Table {
 /// Prints a table without the spaces at the ends of its lines.
 pub(crate) fn print(table: &Table) {
     for line in table.lines() {
-        println!("{}", line.trim_end());
+        say!("{}", line.trim_end());
     }
 }
 

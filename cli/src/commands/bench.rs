@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
 use crate::place::{self, Device};
 use crate::progress;
+use crate::say::say;
 use crate::table::{self, grouped};
 use format::Node;
 use runtime::host::{Batch, Runner, node_macs};
@@ -17,7 +18,8 @@ use std::time::Instant;
 /// Times are of one thread, or of `--threads` of them, which divide each layer among them, or with `--batch`
 /// the samples. They are those of one sample in any case. A machine does other things too: the least of
 /// many runs is the figure to compare, the median says how quiet it was. "First" is the time from a
-/// file in memory to its first answer. Boards count instructions, which never differ.
+/// file in memory to its first answer. Boards count instructions by their timer: counts of the same work
+/// differ by one of its ticks at most, which is 31 to 63 instructions.
 ///
 /// `--per-op` lists what every node takes. On boards whose fastest multiplication is known (1.1
 /// instructions a MAC on cores with DSP instructions, 0.16 with Helium), the list begins with the node
@@ -86,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let model = runner.model().map_err(Failure::usage)?;
     let nodes: Vec<Node<'_>> = model.nodes().collect();
     match json {
-        true => println!("{}", as_json(arguments, &measured, &nodes)),
+        true => say!("{}", as_json(arguments, &measured, &nodes)),
         false => print(arguments, &measured, &nodes),
     }
     Ok(())
@@ -237,7 +239,7 @@ fn describe(node: &Node<'_>) -> (&'static str, String, u64) {
 
 fn as_json(arguments: &Arguments, measured: &Measured, nodes: &[Node<'_>]) -> Value {
     let mut value = json!({
-        "model": arguments.model, "device": arguments.device.to_string(), "kernels": measured.kernels,
+        "model": arguments.model.display().to_string(), "device": arguments.device.to_string(), "kernels": measured.kernels,
         "ram_bytes": measured.ram_bytes, "unit": measured.unit, "min": measured.least, "median": measured.median,
         "first": measured.first, "threads": arguments.threads, "batch": arguments.batch,
         "macs": nodes.iter().map(node_macs).sum::<u64>(),
@@ -272,7 +274,7 @@ fn print(arguments: &Arguments, measured: &Measured, nodes: &[Node<'_>]) {
         1 => String::new(),
         batch => format!(", {batch} samples at a time"),
     };
-    println!(
+    say!(
         "{} on {} ({}{threads}{batch}): {} {}{}{}; {} MACs, RAM {} bytes",
         arguments.model.display(),
         arguments.device,
@@ -332,7 +334,7 @@ fn print_nodes(measured: &Measured, nodes: &[Node<'_>]) {
     }
     table::print(&rows);
     if let Some(limit) = measured.cost_per_mac_min() {
-        println!("limit: {limit} instructions a MAC, and none for what has no MACs");
+        say!("limit: {limit} instructions a MAC, and none for what has no MACs");
     }
-    println!();
+    say!("");
 }

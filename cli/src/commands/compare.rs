@@ -2,12 +2,13 @@
 
 use crate::dataset::{self, PreprocessArguments, ReadArguments};
 use crate::failure::Failure;
-use crate::model::ImportArguments;
+use crate::model::{self, ImportArguments};
 use crate::output::Output;
 use crate::place::{self, Device};
+use crate::say::say;
 use evaluate::{Gate, Verdict};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compare two models on the same data: agreement, error, and each one's metrics.
 #[derive(clap::Args)]
@@ -40,6 +41,16 @@ pub(crate) struct Arguments {
     preprocess: PreprocessArguments,
 }
 
+impl Arguments {
+    /// What is said of a model's source is for the other one where this one is compact.
+    fn import_of(&self, model: &Path, other: &Path) -> ImportArguments {
+        match model::is_compact(model) && !model::is_compact(other) {
+            true => ImportArguments::default(),
+            false => self.import.clone(),
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let mut inputs = vec![
         arguments.a.as_path(),
@@ -48,40 +59,40 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     ];
     inputs.extend(arguments.read.labels.as_deref());
     let report = match &arguments.report {
-        Some(path) => Some(Output::new(path, &inputs)?),
+        Some(path) => Some(Output::new(path, "--report", &inputs)?),
         None => None,
     };
     let mut b = place::open(
         &arguments.b,
-        &arguments.import,
+        &arguments.import_of(&arguments.b, &arguments.a),
         &arguments.preprocess,
         &arguments.device,
     )?;
     let mut a = place::open_beside(
         &arguments.a,
-        &arguments.import,
+        &arguments.import_of(&arguments.a, &arguments.b),
         &arguments.preprocess,
         b.as_ref(),
     )?;
     let source = dataset::open(&arguments.data, b.inputs(), &arguments.read)?;
     let comparison = place::compare(a.as_mut(), b.as_mut(), &source)?;
     let verdicts = evaluate::judge(&arguments.gates, &comparison.b, Some(&comparison.a));
-    if json {
-        let mut value = comparison.to_json();
-        value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
-        println!("{value}");
-    } else {
-        println!(
-            "{}",
-            evaluate::table::side_by_side(&comparison.a, &comparison.b)
-        );
-        place::print_verdicts(&verdicts);
-    }
     if let Some(report) = report {
         let name = format!("{} and {}", arguments.a.display(), arguments.b.display());
         report.write(
             evaluate::report(&name, &[&comparison.a, &comparison.b], &verdicts).as_bytes(),
         )?;
+    }
+    if json {
+        let mut value = comparison.to_json();
+        value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
+        say!("{value}");
+    } else {
+        say!(
+            "{}",
+            evaluate::table::side_by_side(&comparison.a, &comparison.b)
+        );
+        place::print_verdicts(&verdicts);
     }
     place::check(&verdicts)
 }

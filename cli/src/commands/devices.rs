@@ -1,6 +1,7 @@
 //! `modelopt devices`: the places where models can run, and what is missing for the others.
 
 use crate::failure::Failure;
+use crate::say::say;
 use crate::table;
 use serde_json::{Value, json};
 
@@ -55,7 +56,7 @@ pub(crate) fn run(json: bool) -> Result<(), Failure> {
     let rows = rows()?;
     if json {
         let row = |row: &Row| json!({ "device": row.device, "about": row.about, "ready": row.missing.is_none(), "missing": row.missing });
-        println!("{}", Value::from(rows.iter().map(row).collect::<Vec<_>>()));
+        say!("{}", Value::from(rows.iter().map(row).collect::<Vec<_>>()));
         return Ok(());
     }
     let mut lines = table::table(&["device", "what it is", "ready"], 3);

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::model::ImportArguments;
 use crate::output::Output;
 use crate::place::{self, Device};
+use crate::say::say;
 use evaluate::{Gate, Verdict};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let mut inputs = vec![arguments.model.as_path(), arguments.data.as_path()];
     inputs.extend(arguments.read.labels.as_deref());
     let report = match &arguments.report {
-        Some(path) => Some(Output::new(path, &inputs)?),
+        Some(path) => Some(Output::new(path, "--report", &inputs)?),
         None => None,
     };
     let mut predict = place::open(
@@ -54,17 +55,17 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = dataset::open(&arguments.data, predict.inputs(), &arguments.read)?;
     let evaluation = place::evaluate(predict.as_mut(), &source)?;
     let verdicts = evaluate::judge(&arguments.gates, &evaluation, None);
-    if json {
-        let mut value = evaluation.to_json();
-        value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
-        println!("{value}");
-    } else {
-        println!("{}", evaluate::table::one(&evaluation));
-        place::print_verdicts(&verdicts);
-    }
     if let Some(report) = report {
         let name = arguments.model.display().to_string();
         report.write(evaluate::report(&name, &[&evaluation], &verdicts).as_bytes())?;
+    }
+    if json {
+        let mut value = evaluation.to_json();
+        value["verdicts"] = Value::from(verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>());
+        say!("{value}");
+    } else {
+        say!("{}", evaluate::table::one(&evaluation));
+        place::print_verdicts(&verdicts);
     }
     place::check(&verdicts)
 }

@@ -1,6 +1,7 @@
 //! `modelopt explain`: what a code means and what helps.
 
 use crate::failure::Failure;
+use crate::say::say;
 use serde_json::{Value, json};
 
 /// What a code of a message means.
@@ -108,11 +109,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     if json {
         let entry = |(code, meaning, remedy): &(&str, &str, &str)| json!({ "code": code, "meaning": meaning, "remedy": remedy });
         let entries: Vec<Value> = found.into_iter().map(entry).collect();
-        println!("{}", Value::from(entries));
+        say!("{}", Value::from(entries));
         return Ok(());
     }
     for (code, meaning, remedy) in found {
-        println!("{code:4} {meaning} {remedy}");
+        say!("{code:4} {meaning} {remedy}");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
 use crate::output::{Output, OutputFolder};
+use crate::say::say;
 use compile::rust::{Dependency, Library, arena_bytes, is_package_name, rust};
 use export::Exported;
 use format::Model;
@@ -23,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FORM")]
     to: Form,
     /// The file to write, or the folder of a Rust library, which must not exist yet [default: the
-    /// model's name]
+    /// model's name, if there is nothing of that name]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// The name of the Rust package [default: the folder's]
@@ -68,9 +69,11 @@ fn to_file(
         let message = format!("--name and --runtime are for --to rust, not for --to {extension}");
         return Err(Failure::usage(message));
     }
-    let output = arguments.output.clone();
-    let output = output.unwrap_or_else(|| crate::output::default_path(path, extension));
-    let output = Output::new(&output, &[path])?;
+    let output = match &arguments.output {
+        Some(output) => output.clone(),
+        None => unused_path(path, extension)?,
+    };
+    let output = Output::new(&output, "-o", &[path])?;
     let runner = compact(path)?;
     let model = runner
         .model()
@@ -79,18 +82,28 @@ fn to_file(
     output.write(&exported.bytes)?;
     let bytes = exported.bytes.len();
     if json {
-        println!(
+        say!(
             "{}",
-            json!({ "output": output.path(), "bytes": bytes, "notes": exported.notes })
+            json!({ "output": output.path().display().to_string(), "bytes": bytes, "notes": exported.notes })
         );
         return Ok(());
     }
     for note in &exported.notes {
-        println!("note: {note}");
+        say!("note: {note}");
     }
     let size = crate::table::grouped(bytes as u64);
-    println!("wrote {}: {size} bytes", output.path().display());
+    say!("wrote {}: {size} bytes", output.path().display());
     Ok(())
+}
+
+/// The default path. A file that is there is likely to be the one that the model was made from.
+fn unused_path(model: &Path, extension: &str) -> Result<PathBuf, Failure> {
+    let path = crate::output::default_path(model, extension);
+    if path.symlink_metadata().is_err() {
+        return Ok(path);
+    }
+    let message = "exists already, and may be what the model was made from; name the file with -o";
+    Err(Failure::usage(message).of(&path))
 }
 
 /// The compact model at a path.
@@ -129,10 +142,10 @@ fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     output.write(&files)?;
     let (ram, constants) = (arena_bytes(&model), model.constants().len());
     if json {
-        println!(
+        say!(
             "{}",
             json!({
-                "folder": folder,
+                "folder": folder.display().to_string(),
                 "package": library.name,
                 "ram_bytes": ram,
                 "constant_bytes": constants,
@@ -140,7 +153,7 @@ fn to_rust(arguments: &Arguments, json: bool) -> Result<(), Failure> {
             })
         );
     } else {
-        println!(
+        say!(
             "{}: package '{}' with {} calls, {} bytes of constants, {} bytes of RAM",
             folder.display(),
             library.name,

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
+use crate::say::say;
 use crate::table::{self, grouped, shortened};
 use format::meta::{Meta, Port};
 use format::{Model, Node, Place};
@@ -48,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         ModelFile::Compact(runner) => compact(&runner)?,
     };
     if json {
-        println!("{}", as_json(&summary));
+        say!("{}", as_json(&summary));
     } else {
         print(&summary);
     }
@@ -295,15 +296,15 @@ fn print(summary: &Summary) {
             other => other.to_string(),
         };
         if !text.is_empty() {
-            println!("{name:14} {text}");
+            say!("{name:14} {text}");
         }
     }
     for (what, ports) in [("input", &summary.inputs), ("output", &summary.outputs)] {
         for port in ports {
-            println!("{what:14} {}", describe(port));
+            say!("{what:14} {}", describe(port));
         }
     }
-    println!();
+    say!("");
     let has_live = summary.rows.iter().any(|row| row.live_bytes.is_some());
     let mut header = vec!["node", "operator", "output", "MACs", "constant bytes"];
     if has_live {

@@ -1,6 +1,7 @@
 //! `modelopt ops`: the operators of the runtime by type and kernel set, and those of the source formats
 //! that become them, from the declarations. `crates/runtime/OPERATORS.md` is what it prints.
 
+use crate::say::say;
 use comfy_table::{ContentArrangement, Table, presets};
 use format::DType;
 use runtime::host::{Support, support};
@@ -18,20 +19,20 @@ included. Fully connected layers run as `conv_2d`, and a reshape moves nothing."
 /// Prints the operators of the runtime.
 pub(crate) fn run(json: bool) {
     if json {
-        println!("{}", as_json());
+        say!("{}", as_json());
         return;
     }
-    println!("# Operators\n\n{ABOUT}\n");
-    println!("{}", table());
-    println!(
+    say!("# Operators\n\n{ABOUT}\n");
+    say!("{}", table());
+    say!(
         "\nONNX operators that import turns into these:\n\n{}",
         wrapped(import::onnx_operators())
     );
-    println!(
+    say!(
         "\nOperators of com.microsoft, which ONNX Runtime's quantization writes:\n\n{}",
         wrapped(import::microsoft_operators())
     );
-    println!(
+    say!(
         "\nTensorFlow Lite operators that import turns into these:\n\n{}",
         wrapped(import::tflite_operators())
     );

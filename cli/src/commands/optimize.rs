@@ -9,6 +9,7 @@ use crate::goal::GoalArguments;
 use crate::model::{self, ImportArguments};
 use crate::output::{Output, default_path};
 use crate::patches::{PatchArguments, Patches};
+use crate::say::say;
 use crate::table::{self, grouped};
 use clap::ValueEnum;
 use evaluate::Input;
@@ -83,8 +84,8 @@ struct Made {
     patches: Option<Patches>,
     /// What stays in float of a model that is quantized already.
     float: Vec<optimize::quantize::FloatNode>,
-    /// The rounding of integers, or what the numbers are instead.
-    numbers: &'static str,
+    /// What the numbers are, and how integers are rounded.
+    numbers: String,
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
@@ -92,12 +93,14 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         .output
         .clone()
         .unwrap_or_else(|| default_path(&arguments.model, "mopt"));
-    let output = Output::new(&path, &[&arguments.model])?;
+    let mut inputs = vec![arguments.model.as_path()];
+    inputs.extend(arguments.check.as_deref());
+    let output = Output::new(&path, "-o", &inputs)?;
     let source = model::source(&arguments.model, &arguments.import)?;
     let made = make(arguments, source)?;
     output.write(&made.compiled.bytes)?;
     match json {
-        true => println!("{}", made.as_json(output.path())),
+        true => say!("{}", made.as_json(output.path())),
         false => made.print(&arguments.goal, output.path()),
     }
     Ok(())
@@ -161,8 +164,8 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
         priming_runs,
         patches,
         numbers: match graph.is_quantized() {
-            true => source.rounding.name(),
-            false => "float",
+            true => format!("integers, rounding {}", source.rounding.name()),
+            false => "float".into(),
         },
         float,
     })
@@ -188,7 +191,7 @@ impl Made {
             json!({ "name": pass.name, "changes": pass.count, "difference": difference(pass.name) })
         });
         json!({
-            "output": path, "passes": passes.collect::<Vec<Value>>(),
+            "output": path.display().to_string(), "passes": passes.collect::<Vec<Value>>(),
             "nodes_before": self.nodes_before, "nodes": self.compiled.plan.len(),
             "bytes": self.compiled.bytes.len(), "ram_bytes": self.compiled.arena_bytes,
             "state_bytes": self.compiled.state_bytes, "macs": self.macs,
@@ -201,16 +204,16 @@ impl Made {
 
     fn print(&self, goal: &GoalArguments, path: &Path) {
         print_passes(&self.applied, self.check.as_ref());
-        println!();
+        say!("");
         float::print(&self.float);
-        println!(
+        say!(
             "nodes {} -> {}, RAM {} bytes",
             self.nodes_before,
             self.compiled.plan.len(),
             grouped(self.compiled.arena_bytes as u64)
         );
         if let Some(runs) = self.priming_runs {
-            println!(
+            say!(
                 "streaming: {} -> {} MACs a run, {} bytes of state, full after {runs} runs",
                 grouped(self.macs_before),
                 grouped(self.macs),
@@ -221,7 +224,7 @@ impl Made {
             patches.print();
         }
         goal.print(self.compiled.packed_bytes);
-        println!(
+        say!(
             "wrote {}: {} bytes, {}",
             path.display(),
             grouped(self.compiled.bytes.len() as u64),
@@ -274,12 +277,18 @@ fn print_passes(applied: &[optimize::Applied], check: Option<&Check>) {
     }
     table::print(&rows);
     if let Some(check) = check {
-        println!("checked on {} samples", check.samples());
+        say!("checked on {} samples", check.samples());
     }
 }
 
 fn manifest(source_hash: &[u8], arguments: &Arguments) -> Manifest {
     let mut recipe = String::from("optimize");
+    for pass in &arguments.without {
+        recipe.push_str(&format!(" --without {pass}"));
+    }
+    if arguments.front_end.is_some() {
+        recipe.push_str(", a front end before it");
+    }
     if let Some(axis) = arguments.streaming {
         recipe.push_str(&format!(", streaming along axis {axis}"));
     }

@@ -1,4 +1,4 @@
-//! `modelopt quantize`: an ONNX model to int8, judged before it is written.
+//! `modelopt quantize`: a float model to int8, judged before it is written.
 
 mod summary;
 
@@ -13,6 +13,7 @@ use crate::output::{Output, default_path};
 use crate::patches::{PatchArguments, Patches};
 use crate::place;
 use crate::progress;
+use crate::say::say;
 use evaluate::{Evaluation, Gate, Input, Verdict};
 use format::Model;
 use format::meta::{Manifest, Meta, Preprocess};
@@ -23,7 +24,7 @@ use runtime::ops::log_mel::LogMel;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Quantize an ONNX model to int8 with calibration data.
+/// Quantize an ONNX or TFLite model to int8 with calibration data.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     modelopt quantize kws.onnx --calib inputs.npy --limit 200 -o kws.mopt\n  \
@@ -33,7 +34,7 @@ use std::time::Instant;
     modelopt quantize ic.onnx --calib images/ --goal latency --target cortex-m4\n\n\
     Data: .npy, .npz, .csv, idx (.gz), .bin (f32), .wav, an image, a folder or .tar(.gz) of class folders with images.")]
 pub(crate) struct Arguments {
-    /// The ONNX model, in float
+    /// The model, in float: ONNX or TFLite
     model: PathBuf,
     /// Calibration data: what the model will see, a few hundred samples
     #[arg(long, value_name = "DATA")]
@@ -167,15 +168,6 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     if let Some(front_end) = &arguments.front_end {
         product.take_sound(front_end)?;
     }
-    let source_bytes = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
-    if json {
-        println!(
-            "{}",
-            summary::as_json(&product, judged.as_ref(), output.path(), source_bytes)
-        );
-    } else {
-        summary::print(&product, &arguments.goal, judged.as_ref(), source_bytes);
-    }
     if let (Some(report), Some(judged)) = (&report, &judged) {
         let html = evaluate::report(
             &judged.name,
@@ -184,14 +176,28 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         );
         report.write(html.as_bytes())?;
     }
-    if let Some(judged) = &judged {
-        place::check(&judged.verdicts)?;
+    let verdict = match &judged {
+        Some(judged) => place::check(&judged.verdicts),
+        None => Ok(()),
+    };
+    // What is printed tells of files that are there.
+    if verdict.is_ok() {
+        output.write(&product.bytes)?;
     }
-    output.write(&product.bytes)?;
-    if !json {
-        println!("wrote {}", output.path().display());
+    let written = verdict.is_ok().then(|| output.path());
+    let source_bytes = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
+    if json {
+        say!(
+            "{}",
+            summary::as_json(&product, judged.as_ref(), written, source_bytes)
+        );
+    } else {
+        summary::print(&product, &arguments.goal, judged.as_ref(), source_bytes);
+        if let Some(path) = written {
+            say!("wrote {}", path.display());
+        }
     }
-    Ok(())
+    verdict
 }
 
 /// The files to be written, checked before any work.
@@ -204,10 +210,13 @@ fn outputs(arguments: &Arguments) -> Result<(Output, Option<Output>), Failure> {
     inputs.extend(arguments.eval.as_deref());
     inputs.extend(arguments.labels.as_deref());
     inputs.extend(arguments.class_names.as_deref());
-    let output = Output::new(&path, &inputs)?;
-    inputs.push(&path);
+    let output = Output::new(&path, "-o", &inputs)?;
     let report = match &arguments.report {
-        Some(report) => Some(Output::new(report, &inputs)?),
+        Some(report) if *report == path => {
+            let message = "is named by -o and by --report; name another file with one of them";
+            return Err(Failure::usage(message).of(report));
+        }
+        Some(report) => Some(Output::new(report, "--report", &inputs)?),
         None => None,
     };
     Ok((output, report))
@@ -228,7 +237,8 @@ fn quantized(
         &arguments.calib,
         inputs,
         &ReadArguments::new(None, Some(arguments.limit), arguments.window)
-            .with_sound(arguments.sound),
+            .with_sound(arguments.sound)
+            .beside(&arguments.calib, arguments.eval.as_deref()),
     )?;
     let bar = progress::bar("calibrating", calibration.len());
     let axes: Vec<Vec<u8>> = graph.inputs.iter().map(|port| port.axes.clone()).collect();
@@ -404,7 +414,9 @@ fn recipe(arguments: &Arguments) -> String {
 }
 
 fn class_names(path: &std::path::Path) -> Result<Vec<String>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+    let bytes = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::usage("is no text; write one name a line").of(path))?;
     Ok(text
         .lines()
         .map(str::trim)
@@ -431,7 +443,8 @@ fn reference(
     data: &std::path::Path,
 ) -> Result<Reference, Failure> {
     let how = ReadArguments::new(arguments.labels.clone(), None, arguments.window)
-        .with_sound(arguments.sound);
+        .with_sound(arguments.sound)
+        .beside(data, Some(&arguments.calib));
     let samples = dataset::open(data, inputs, &how)?;
     let oracle = place::oracle(&arguments.model, source, inputs)?;
     Ok((oracle, samples))

@@ -4,6 +4,7 @@ use crate::dataset::{self, PreprocessArguments, ReadArguments, SoundArguments};
 use crate::failure::Failure;
 use crate::model::ImportArguments;
 use crate::place::{self, Device};
+use crate::say::{self, say};
 use evaluate::{Output, Prediction};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -49,7 +50,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         &ReadArguments::new(None, arguments.limit, None).with_sound(arguments.sound),
     )?;
     let mut results = Vec::new();
-    for sample in source.samples()? {
+    // Where the reader of the answers has left, there is no use for more of them.
+    for sample in source.samples()?.take_while(|_| say::is_read()) {
         let sample = sample?;
         let inputs = dataset::prepare(&sample.values, predict.inputs());
         let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
@@ -61,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         }
     }
     if json {
-        println!("{}", Value::from(results));
+        say!("{}", Value::from(results));
     }
     Ok(())
 }
@@ -83,10 +85,10 @@ fn as_json(name: &str, outputs: &[Output], prediction: &Prediction) -> Value {
 
 /// Scores by size with their labels; other outputs by their first values.
 fn print(name: &str, outputs: &[Output], prediction: &Prediction, top: usize) {
-    println!("{name}");
+    say!("{name}");
     for (output, values) in outputs.iter().zip(&prediction.outputs) {
         let shape: Vec<String> = output.shape.iter().map(usize::to_string).collect();
-        println!("  {} [{}]", output.name, shape.join(", "));
+        say!("  {} [{}]", output.name, shape.join(", "));
         let mut order: Vec<usize> = (0..values.len()).collect();
         let is_scores =
             values.len() <= 1000 && output.shape.iter().filter(|&&size| size > 1).count() <= 1;
@@ -99,13 +101,13 @@ fn print(name: &str, outputs: &[Output], prediction: &Prediction, top: usize) {
                 .get(index)
                 .cloned()
                 .unwrap_or_else(|| index.to_string());
-            println!("    {label:20} {:.6}", values[index]);
+            say!("    {label:20} {:.6}", values[index]);
         }
         if values.len() > top {
-            println!("    … {} more", values.len() - top);
+            say!("    … {} more", values.len() - top);
         }
     }
     if let Some(instructions) = prediction.instructions {
-        println!("  {} instructions", crate::table::grouped(instructions));
+        say!("  {} instructions", crate::table::grouped(instructions));
     }
 }

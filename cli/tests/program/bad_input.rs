@@ -65,6 +65,13 @@ fn models_that_cannot_be_read() {
     };
     inspect(2, &["half.onnx", "truncated"], "half.onnx");
     inspect(2, &["noise.mopt", "explain M"], "noise.mopt");
+    for (name, words) in [
+        ("empty.mopt", "explain M"),
+        ("empty.tflite", "TensorFlow Lite"),
+    ] {
+        folder.write(name, b"");
+        inspect(2, &[name, words], name);
+    }
     inspect(2, &["old.tflite", "TensorFlow Lite"], "old.tflite");
     inspect(3, &["missing.onnx"], "missing.onnx");
     inspect(2, &["folder"], ".");
@@ -91,6 +98,21 @@ fn data_that_does_not_fit() {
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     quantize(2, &["empty", "no samples"], "empty");
     quantize(3, &["gone.npy"], "gone.npy");
+    for (option, kind) in [("--window 2", ".bin"), ("--channel 0", ".wav")] {
+        let command = format!("evaluate digits.onnx --data test.npy {option}");
+        folder.refuses(2, &["test.npy", kind, "leave it out"], &command);
+    }
+    // Of two kinds of data, the one that an option is for takes it.
+    let plain: Vec<u8> = (0..128u8)
+        .flat_map(|value| f32::from(value).to_le_bytes())
+        .collect();
+    folder.write("plain.bin", &plain);
+    let both = "quantize digits.onnx --calib plain.bin --window 8 --eval test.npy -o both.mopt";
+    let (code, _, errors) = run(folder.path(), &both.split(' ').collect::<Vec<_>>());
+    assert_eq!(code, 0, "{errors}");
+    folder.write("latin.txt", b"caf\xe9\n");
+    let names = "quantize digits.onnx --calib test.npy --class-names latin.txt";
+    folder.refuses(2, &["latin.txt", "one name a line"], names);
     folder.write("short.txt", b"1\n2\n");
     folder.refuses(
         2,
@@ -107,6 +129,7 @@ fn options_that_contradict_the_model() {
         folder.refuses(2, words, &command);
     };
     quantize(&["3 values", "1 channels"], "--mean 1,2,3");
+    quantize(&["--std has 2 values"], "--scale -1 --std -1,-2");
     quantize(&["there is no node 'nothing'"], "--keep-float nothing");
     quantize(&["no dynamic dimension 'nothing'"], "--dim nothing=1");
     quantize(&["is none of minmax"], "--method guess");
@@ -123,6 +146,22 @@ fn options_that_contradict_the_model() {
         &["leave out --dim"],
         "inspect signed.tflite --dim batch=2",
     );
+    folder.write("x.mopt", b"");
+    let compact = "optimize digits.onnx --dim batch=1 -o x.mopt";
+    let made = run(folder.path(), &compact.split(' ').collect::<Vec<_>>());
+    assert_eq!(made.0, 0, "{}", made.2);
+    for option in [
+        "--dim batch=1",
+        "--shape image=1,1,8,8",
+        "--constant image=1",
+    ] {
+        let command = format!("inspect x.mopt {option}");
+        folder.refuses(2, &["x.mopt", "leave out --dim"], &command);
+    }
+    // Where there is a source model besides, the option is for that one.
+    let both = "compare digits.onnx x.mopt --data test.npy --limit 2 --dim batch=1";
+    let compared = run(folder.path(), &both.split(' ').collect::<Vec<_>>());
+    assert_eq!(compared.0, 0, "{}", compared.2);
     folder.refuses(2, &["source model"], "export signed.tflite --to onnx");
     let evaluate = |code, words: &[&str], options: &str| {
         let command = format!("evaluate digits.onnx --data test.npy --limit 2 {options}");
@@ -144,10 +183,109 @@ fn inputs_are_never_overwritten() {
     quantize(2, &["it is an input"], "test.npy");
     quantize(2, &["it is an input"], "./digits.onnx");
     quantize(3, &["does not exist"], "no/such/x.mopt");
+    let unwritable = ["the folder /proc cannot be written to", "with -o"];
+    quantize(3, &unwritable, "/proc/x.mopt");
+    quantize(2, &["is a folder"], "x.mopt/");
+    let checked = "optimize digits.onnx --check test.npy -o test.npy";
+    folder.refuses(2, &["it is an input"], checked);
+    let evaluated = "evaluate digits.onnx --data test.npy --report test.npy";
+    folder.refuses(2, &["another file with --report"], evaluated);
+    // The name that an exported model has by default is that of its source.
+    let command = "quantize digits.onnx --calib test.npy --limit 8";
+    let command: Vec<&str> = command.split(' ').collect();
+    assert_eq!(run(folder.path(), &command).0, 0);
+    let exported = "export digits.mopt --to onnx";
+    folder.refuses(2, &["digits.onnx", "name the file with -o"], exported);
+    let named = ["export", "digits.mopt", "--to", "onnx", "-o", "other.onnx"];
+    assert_eq!(run(folder.path(), &named).0, 0);
+    let both = "--eval test.npy --report x.html -o x.html";
+    let both = format!("quantize digits.onnx --calib test.npy {both}");
+    folder.refuses(2, &["by -o and by --report"], &both);
     assert_eq!(
         std::fs::read(folder.path().join("test.npy")).unwrap(),
         std::fs::read(demo("test.npy")).unwrap()
     );
+}
+
+/// A name that is no UTF-8 is printed as far as it can be.
+#[test]
+fn any_name_is_one_of_a_file() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let named = |ending: &[u8]| {
+        let name = [b"\xff odd", ending].concat();
+        folder.path().join(std::ffi::OsStr::from_bytes(&name))
+    };
+    let (onnx, mopt) = (named(b".onnx"), named(b".mopt"));
+    std::fs::copy(demo("digits.onnx"), &onnx).unwrap();
+    let quantize: [&std::ffi::OsStr; 4] =
+        ["quantize", "--calib", "test.npy", "--limit=8"].map(|text| text.as_ref());
+    let commands = [
+        vec!["optimize".as_ref(), onnx.as_os_str()],
+        [&quantize[..], &[onnx.as_os_str()]].concat(),
+        vec!["bench".as_ref(), mopt.as_os_str(), "--runs=1".as_ref()],
+        vec!["export".as_ref(), mopt.as_os_str(), "--to=tflite".as_ref()],
+    ];
+    for command in commands {
+        let mut program = assert_cmd::Command::cargo_bin("modelopt").unwrap();
+        let program = program.current_dir(folder.path()).args(&command);
+        let output = program.arg("--json").output().unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let file = value.get("output").or(value.get("model")).unwrap();
+        assert!(file.as_str().unwrap().contains(" odd."), "{value}");
+    }
+}
+
+/// A pipe gets the bytes and stays a pipe.
+#[test]
+fn pipes_are_written_to() {
+    let folder = Folder::new();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).unwrap()
+    });
+    let command = ["optimize", "digits.onnx", "-o", "pipe"];
+    assert_eq!(run(folder.path(), &command).0, 0);
+    let left = std::fs::symlink_metadata(&pipe).unwrap();
+    assert!(!left.is_file());
+    assert!(reader.join().unwrap().starts_with(b"MOPT"));
+}
+
+/// With `--json` there is one value on the standard output, which tells of nothing that is not there.
+#[test]
+fn failures_are_values_for_programs() {
+    let folder = Folder::new();
+    let value = |code: i32, command: &str| {
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--json"]).collect();
+        let (found, output, errors) = run(folder.path(), &arguments);
+        assert_eq!(found, code, "{command}: {errors}");
+        serde_json::from_str::<serde_json::Value>(&output).unwrap()
+    };
+    let quantize = "quantize digits.onnx --calib test.npy --limit 8 -o";
+    // The name is too long for a file, which shows when it is written.
+    let long = format!("{quantize} {}.mopt", "a".repeat(300));
+    let commands = [
+        (3, "inspect gone.onnx", "gone.onnx: "),
+        (2, "quantize digits.onnx", "--calib"),
+        (2, "frobnicate", "frobnicate"),
+        (3, &long, "aaa.mopt: "),
+    ];
+    for (code, command, word) in commands {
+        let error = value(code, command)["error"].clone();
+        assert_eq!(error["code"], code, "{command}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(word), "{command}: {message}");
+    }
+    let gate = value(
+        1,
+        &format!("{quantize} x.mopt --eval test.npy --gate samples<=1"),
+    );
+    assert!(gate["output"].is_null() && gate["verdicts"][0]["passed"] == false);
+    assert!(!folder.path().join("x.mopt").exists());
 }
 
 /// Sound of two channels needs to be told which, and is taken as asked.

@@ -12,6 +12,7 @@ mod operators;
 mod patches;
 mod quantized_onnx;
 mod streaming;
+mod streams;
 mod tflite;
 mod writer;
 

@@ -24,6 +24,17 @@ fn a_quantized_file_stays_what_it_is() {
     assert_eq!(inspected["kind"], "TFLite, schema version 3");
     let made = modelopt(path, "optimize conv.tflite");
     assert_eq!(made["output"], "conv.mopt");
+    let command = "optimize conv.tflite -o other.mopt --without fold --without common";
+    let (_, said, _) = crate::run(path, &command.split(' ').collect::<Vec<_>>());
+    assert!(
+        said.ends_with("bytes, integers, rounding double (tflm)\n"),
+        "{said}"
+    );
+    let inspected = modelopt(path, "inspect other.mopt");
+    assert_eq!(
+        inspected["recipe"],
+        "optimize --without fold --without common"
+    );
     let exported = modelopt(path, "export conv.mopt --to tflite -o back.tflite");
     assert_eq!(exported["notes"], Value::Array(Vec::new()));
     let answers = ["conv.tflite", "conv.mopt", "back.tflite"].map(|model| {

@@ -46,6 +46,9 @@ pub enum Problem {
     /// Its elements are no numbers.
     #[error("elements of type {0} cannot be used; save the array as float32, int8 or uint8")]
     Type(String),
+    /// Its elements do not follow one another by rows.
+    #[error("the array is in Fortran order; save it after `numpy.ascontiguousarray`")]
+    Order,
     /// A value is not finite.
     #[error(
         "sample '{sample}', value {position} is {value}; remove the sample or repair its values"
@@ -61,6 +64,9 @@ pub enum Problem {
     /// Labels do not fit the samples.
     #[error("{0}")]
     Labels(String),
+    /// An option is for data of another kind.
+    #[error("{0}; leave it out for this data")]
+    Option(&'static str),
     /// A model of several inputs needs other data.
     #[error(
         "the model has {0} inputs; pass an .npz with one array for each, under the inputs' names"

@@ -32,7 +32,11 @@ pub(crate) fn read(path: &Path) -> Result<Labels, Error> {
         let message = "is an archive of arrays; pass the labels as .npy, or name the array 'labels' in the data's .npz".into();
         return Err(Error::new(path, Problem::Labels(message)));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| Error::new(path, error))?;
+    let bytes = std::fs::read(path).map_err(|error| Error::new(path, error))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let message = "is neither .npy, idx nor text; write a class number or name a line".into();
+        Error::new(path, Problem::Labels(message))
+    })?;
     from_lines(path, &text)
 }
 
@@ -74,12 +78,10 @@ pub(crate) fn from_texts(path: &Path, texts: &[&str]) -> Result<Labels, Error> {
             format!("label {index} is empty; write a class number or name for every sample");
         return Err(Error::new(path, Problem::Labels(message)));
     }
-    let numbers: Result<Vec<usize>, _> = texts.iter().map(|text| text.parse()).collect();
-    if let Ok(indices) = numbers {
-        return Ok(Labels {
-            indices,
-            names: Vec::new(),
-        });
+    // Numbers as any program writes them, `3.0` and `3.000e+00` as well: as names they would be out of order.
+    let numbers: Result<Vec<f32>, _> = texts.iter().map(|text| text.parse()).collect();
+    if let Ok(numbers) = numbers {
+        return from_numbers(path, &numbers);
     }
     let names: BTreeSet<&str> = texts.iter().copied().collect();
     let names: Vec<String> = names.into_iter().map(String::from).collect();
@@ -109,6 +111,21 @@ mod tests {
             (vec![1, 0, 1], vec!["no".into(), "yes".into()])
         );
         assert!(lines("1\n\n2\n").unwrap_err().contains("label 1 is empty"));
+        let written = lines("1.0e+01\n2.0e+00\n").unwrap();
+        assert_eq!((written.indices, written.names), (vec![10, 2], vec![]));
+        assert!(lines("1\n-1\n").unwrap_err().contains("label 1 is -1"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("photo.jpg");
+        std::fs::write(&path, [0xff, 0xd8, 0xff]).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(
+            !error.is_io() && error.to_string().contains("nor text"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -65,9 +65,20 @@ pub struct Verdict {
     pub value: Option<f64>,
     /// Whether the value is there and in its bounds.
     pub passed: bool,
+    /// What there is where the value is not; empty otherwise.
+    pub instead: String,
 }
 
 impl Verdict {
+    /// The gate and what was found, without whether that is well.
+    pub fn finding(&self) -> String {
+        let (gate, instead) = (&self.gate, &self.instead);
+        match self.value {
+            Some(value) => format!("{gate}, it is {value:.6}"),
+            None => format!("{gate}, it was not measured: {instead}"),
+        }
+    }
+
     /// Stable names: `gate`, `value`, `passed`.
     pub fn to_json(&self) -> Value {
         json!({ "gate": self.gate.to_string(), "value": self.value, "passed": self.passed })
@@ -77,10 +88,20 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.passed { "passed" } else { "failed" };
-        match self.value {
-            Some(value) => write!(f, "{word}: {}, it is {value:.6}", self.gate),
-            None => write!(f, "{word}: {}, it was not measured", self.gate),
-        }
+        write!(f, "{word}: {}", self.finding())
+    }
+}
+
+/// What there is instead of a metric.
+fn instead(gate: &Gate, evaluation: &Evaluation, baseline: Option<&Evaluation>) -> String {
+    if gate.is_change && baseline.is_none() {
+        return "there is no baseline here; `modelopt compare` has one".into();
+    }
+    let names = evaluation.metrics.iter().map(|(name, _)| name.as_str());
+    let names = names.collect::<Vec<_>>().join(", ");
+    match evaluation.classes.is_empty() {
+        true => format!("there are {names}; those of classes need labels"),
+        false => format!("there are {names}"),
     }
 }
 
@@ -111,6 +132,10 @@ pub fn judge(
                 gate: gate.clone(),
                 value,
                 passed,
+                instead: match value {
+                    Some(_) => String::new(),
+                    None => instead(gate, evaluation, baseline),
+                },
             }
         })
         .collect()
@@ -155,5 +180,18 @@ mod tests {
         assert!(judged("top1>=-0.03@baseline"));
         assert!(!judged("top1>=-0.01@baseline"));
         assert!(!judged("auc>=0.1"), "a missing metric fails");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_what_there_is() {
+        let told = |text: &str, baseline: Option<&Evaluation>| {
+            let gate = text.parse().unwrap();
+            judge(&[gate], &evaluation(0.9), baseline)[0].to_string()
+        };
+        let here = told("top_1>=0.9", None);
+        assert!(here.contains("not measured: there are top1; those of classes need labels"));
+        assert!(told("top1>=0@baseline", None).contains("there is no baseline"));
+        let missing = told("auc>=0@baseline", Some(&evaluation(0.9)));
+        assert!(missing.contains("there are top1"), "{missing}");
     }
 }

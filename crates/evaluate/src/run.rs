@@ -169,10 +169,19 @@ fn samples<E>(
     cases.into_iter().map(each).collect()
 }
 
-/// For every class of the data, the class of the model: by name where both have names.
-fn class_map(data: &[String], model: &[String]) -> Result<Vec<usize>, String> {
+/// For every class of the data, the class of the model: by name where both have names, otherwise in
+/// alphabetical order, which is known only where all of a classifier's classes are there.
+fn class_map(data: &[String], model: &[String], task: Task) -> Result<Vec<usize>, String> {
     if model.is_empty() {
-        return Ok((0..data.len()).collect());
+        return match task {
+            Task::Classes(count) if !data.is_empty() && data.len() < count => Err(format!(
+                "the data names {} classes, but the model has {count} without names, and which of them these \
+                 are is not known; pass class numbers with --labels, leave labels out with --no-labels, or \
+                 quantize with --class-names",
+                data.len()
+            )),
+            _ => Ok((0..data.len()).collect()),
+        };
     }
     data.iter().map(|name| {
         model.iter().position(|other| other == name).ok_or_else(|| {
@@ -221,7 +230,7 @@ pub fn evaluate<E>(
         .outputs()
         .first()
         .map_or(Vec::new(), |output| output.labels.clone());
-    let classes = class_map(class_names, &labels).map_err(Error::Case)?;
+    let classes = class_map(class_names, &labels, task).map_err(Error::Case)?;
     let mut totals = Totals::new(task);
     let mut count = 0;
     loop {
@@ -255,7 +264,7 @@ pub fn compare<E>(
         ));
     }
     let labels = names(b, &[]).to_vec();
-    let classes = class_map(class_names, &labels).map_err(Error::Case)?;
+    let classes = class_map(class_names, &labels, task_b).map_err(Error::Case)?;
     let (mut totals_a, mut totals_b) = (Totals::new(task_a), Totals::new(task_b));
     let mut agreement = Agreement::default();
     let mut count = 0;
@@ -460,14 +469,21 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            class_map(&names(&["b", "a"]), &names(&["a", "b"])),
+            class_map(&names(&["b", "a"]), &names(&["a", "b"]), Task::Classes(2)),
             Ok(vec![1, 0])
         );
         assert!(
-            class_map(&names(&["c"]), &names(&["a"]))
+            class_map(&names(&["c"]), &names(&["a"]), Task::Classes(1))
                 .unwrap_err()
                 .contains("class 'c'")
         );
-        assert_eq!(class_map(&names(&["x", "y"]), &[]), Ok(vec![0, 1]));
+        let unnamed = |data: &[&str], task| class_map(&names(data), &[], task);
+        assert_eq!(unnamed(&["x", "y"], Task::Classes(2)), Ok(vec![0, 1]));
+        assert_eq!(unnamed(&["x", "y"], Task::Number), Ok(vec![0, 1]));
+        let some = unnamed(&["x", "y"], Task::Classes(3)).unwrap_err();
+        assert!(
+            some.contains("names 2 classes, but the model has 3"),
+            "{some}"
+        );
     }
 }

@@ -5,14 +5,16 @@ use crate::float;
 use crate::goal::GoalArguments;
 use crate::patches::Patches;
 use crate::place;
+use crate::say::say;
 use crate::table::{self, grouped, shortened};
 use evaluate::Verdict;
 use serde_json::{Value, json};
 
+/// All figures of the product; `output` is the file that was written, and null where a gate did not hold.
 pub(super) fn as_json(
     product: &Product,
     judged: Option<&Judged>,
-    path: &std::path::Path,
+    output: Option<&std::path::Path>,
     source_bytes: u64,
 ) -> Value {
     let layers: Vec<Value> = product.quantized.layers.iter().map(|layer| json!({
@@ -22,7 +24,7 @@ pub(super) fn as_json(
     })).collect();
     let float = float::as_json(&product.quantized.float);
     let mut value = json!({
-        "output": path, "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
+        "output": output.map(|path| path.display().to_string()), "source_bytes": source_bytes, "bytes": product.bytes.len(), "ram_bytes": product.ram_bytes,
         "packed_bytes": product.packed_bytes,
         "samples": product.quantized.samples, "seconds": product.seconds, "equalized": product.quantized.equalized,
         "biases_corrected": product.quantized.corrections[0], "sums_aligned": product.quantized.aligned,
@@ -80,10 +82,10 @@ pub(super) fn print(
         ]);
     }
     table::print(&rows);
-    println!();
+    say!("");
     float::print(&quantized.float);
     let [kept, rolled_back] = quantized.corrections;
-    println!(
+    say!(
         "{} samples, {:.2} s; biases corrected in {kept} layers, rolled back in {rolled_back}; {} inputs of sums aligned{}",
         quantized.samples,
         product.seconds,
@@ -96,7 +98,7 @@ pub(super) fn print(
     );
     print_sizes(product, goal, source_bytes);
     if let Some(judged) = judged {
-        println!(
+        say!(
             "\n{}",
             evaluate::table::side_by_side(&judged.baseline, &judged.evaluation)
         );
@@ -115,12 +117,12 @@ fn print_sizes(product: &Product, goal: &GoalArguments, source_bytes: u64) {
         .filter(|layer| layer.narrow)
         .count();
     if narrow > 0 {
-        println!("int4 weights in {narrow} layers");
+        say!("int4 weights in {narrow} layers");
     }
     goal.print(product.packed_bytes);
     let bytes = product.bytes.len() as u64;
     let ratio = source_bytes as f64 / bytes.max(1) as f64;
-    println!(
+    say!(
         "size {} -> {} bytes ({ratio:.2}x smaller), RAM {} bytes",
         grouped(source_bytes),
         grouped(bytes),

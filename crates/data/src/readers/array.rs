@@ -90,8 +90,7 @@ impl Layout {
             _ => return Err(Error::new(path, Problem::Type(kind.to_string()))),
         };
         if header.order() == Order::Fortran && header.shape().len() > 1 {
-            let what = "an array in Fortran order".into();
-            return Err(Error::new(path, Problem::Type(what)));
+            return Err(Error::new(path, Problem::Order));
         }
         let shape = header
             .shape()
@@ -478,6 +477,22 @@ mod tests {
             (&[3.0, 4.0][..], "1")
         );
         assert_eq!(source.hash().unwrap(), source.hash().unwrap());
+    }
+
+    #[test]
+    fn another_order_is_refused_with_what_changes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        write(&path, &[3, 2], &[0; 6]);
+        let bytes = String::from_utf8(std::fs::read(&path).unwrap().split_off(10)).unwrap();
+        let start = std::fs::read(&path).unwrap()[..10].to_vec();
+        let other = bytes.replace("'fortran_order': False", "'fortran_order': True ");
+        assert_ne!(other, bytes);
+        std::fs::write(&path, [start, other.into_bytes()].concat()).unwrap();
+        let error = Source::open(&path, &[expected(&[2])], &Options::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("numpy.ascontiguousarray"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Tables: one sample a row. With a heading, a column `label` holds labels.
+//! Tables: one sample a row. With a heading, a column `label` holds labels. A first row is a heading if no
+//! cell of it is a number, or one is `label`: a slip in a row of numbers is to be told, not skipped.
 
 use super::{Reader, Samples};
 use crate::error::{Error, Problem};
@@ -29,9 +30,10 @@ pub(crate) fn open(path: &Path, expected: &Expected) -> Result<Csv, Error> {
     let first = reader(path, false)?.into_records().next();
     let first = first.ok_or_else(|| Error::new(path, Problem::Empty("write one sample a row")))?;
     let first = first.map_err(|error| Error::corrupt(path, error))?;
-    let has_heading = first.iter().any(|cell| cell.parse::<f32>().is_err());
     let is_label = |cell: &str| cell.eq_ignore_ascii_case("label");
-    let label_column = first.iter().position(is_label).filter(|_| has_heading);
+    let label_column = first.iter().position(is_label);
+    let has_heading =
+        label_column.is_some() || !first.iter().any(|cell| cell.parse::<f32>().is_ok());
     let columns = first.len() - usize::from(label_column.is_some());
     if columns != expected.elements() {
         return Err(Error::new(
@@ -156,6 +158,13 @@ mod tests {
                 .unwrap_err()
                 .contains("row 1, column 1: 'x' is not a number")
         );
+        let first = samples("1,x\n3,4\n").unwrap_err();
+        assert!(
+            first.contains("row 0, column 1: 'x' is not a number"),
+            "{first}"
+        );
+        assert_eq!(samples("x,y\n3,4\n").unwrap().len(), 1);
+        assert_eq!(samples("1,2,label\n3,4,0\n").unwrap().len(), 1);
         assert!(samples("").unwrap_err().contains("no samples"));
     }
 }

@@ -70,9 +70,11 @@ pub(crate) fn open(
     options: &Options,
 ) -> Result<Box<dyn Reader>, Error> {
     if path.is_dir() {
+        check_options(path, options, b"")?;
         return Ok(Box::new(folder::open(path, only(path, expected)?)?));
     }
     let start = start(path)?;
+    check_options(path, options, &start)?;
     let name = path
         .file_name()
         .unwrap_or_default()
@@ -98,7 +100,7 @@ pub(crate) fn open(
     if ends(".csv") {
         return Ok(Box::new(csv::open(path, expected)?));
     }
-    if ends(".bin") {
+    if is_plain(path) {
         return Ok(Box::new(bin::open(path, expected, options.window)?));
     }
     if name.contains("idx") || start.starts_with(&[0, 0]) {
@@ -108,6 +110,24 @@ pub(crate) fn open(
         return Err(Error::corrupt(path, "the file does not begin as arrays do"));
     }
     Err(Error::new(path, Problem::Unknown))
+}
+
+/// Whether data is plain f32 values, by its name.
+fn is_plain(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    ending.eq_ignore_ascii_case("bin")
+}
+
+/// Refuses options that would change nothing.
+fn check_options(path: &Path, options: &Options, start: &[u8]) -> Result<(), Error> {
+    let refused = |option| Err(Error::new(path, Problem::Option(option)));
+    if options.window.is_some() && !is_plain(path) {
+        return refused("--window is for .bin files");
+    }
+    if options.channel.is_some() && !start.starts_with(b"RIFF") {
+        return refused("--channel is for .wav files");
+    }
+    Ok(())
 }
 
 /// The only input, for kinds of data that hold one value each.
