@@ -14,6 +14,7 @@ use format::fixed::{Channel, Requantize, Rounding};
 use format::meta::{Meta, Port};
 use format::{DType, Model, Node, Params, Tensor};
 use places::Places;
+use runtime::host::weight_scale;
 use runtime::ops::{self, conv_2d};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -474,8 +475,12 @@ impl Network {
             weights.biases.push(i32::try_from(bias).ok()?);
             // A factor of zero is one that is too small to be told from it.
             let factor = if factor > 0.0 { factor } else { 2f64.powi(-40) };
-            let scale = factor * f64::from(to.scale) / f64::from(from.scale);
-            weights.scales.push(scale as f32);
+            let scale = match rule.rounding {
+                // The factor is exact in single precision, and can be so elsewhere.
+                Rounding::High => weight_scale(factor, [from.scale, to.scale]),
+                _ => (factor * f64::from(to.scale) / f64::from(from.scale)) as f32,
+            };
+            weights.scales.push(scale);
             weights.values.extend(row);
         }
         let limits = [i32::from(rule.min), i32::from(rule.max)];

@@ -1,7 +1,29 @@
-//! Multipliers that round sums as ONNX Runtime does.
+//! Multipliers that round sums as ONNX Runtime does, and factors as it computes them.
 
 use format::fixed::{quantize_multiplier, requantize_single};
 use std::vec::Vec;
+
+/// How far the scale of weights may be from the nearest one, in last places.
+const NEIGHBOURS: u32 = 4;
+
+/// The factor of a layer's sums from the scale of its weights and those of its input and output, as ONNX
+/// Runtime computes it.
+pub fn single_factor(weights: f32, [input, output]: [f32; 2]) -> f32 {
+    input * weights / output
+}
+
+/// The scale of weights that makes `factor` of the scales of input and output. Of those in single precision it
+/// is the nearest of which [`single_factor`] makes the same, where there is one.
+pub fn weight_scale(factor: f64, scales: [f32; 2]) -> f32 {
+    let [input, output] = scales.map(f64::from);
+    let nearest = (factor * output / input) as f32;
+    let is_exact = |scale: &f32| f64::from(single_factor(*scale, scales)) == factor;
+    let mut near = (0..=NEIGHBOURS).flat_map(|distance| {
+        let bits = nearest.to_bits();
+        [bits.saturating_add(distance), bits.saturating_sub(distance)].map(f32::from_bits)
+    });
+    near.find(is_exact).unwrap_or(nearest)
+}
 
 /// The factor for which sums that are rounded once, halves up, become what ONNX Runtime makes of them, which
 /// rounds the product with `factor` to single precision and then halves to even numbers. Outputs, their zero
@@ -81,7 +103,7 @@ fn half_above(output: i32) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::rounding_factor;
+    use super::{rounding_factor, single_factor, weight_scale};
     use format::fixed::{quantize_multiplier, requantize_single};
     use proptest::prelude::*;
 
@@ -110,7 +132,31 @@ mod tests {
         assert_eq!(differing(factor, rounding_factor(factor, [0, 50])), 2);
     }
 
+    /// The nearest scale gives a neighbour of the factor often enough.
+    #[test]
+    fn scales_of_weights_give_their_factors() {
+        let scales = [0.1f32, 0.7];
+        let mut moved = 0;
+        for multiplier in (1..4_096).step_by(2) {
+            let factor = f64::from(multiplier) / f64::from(1 << 20);
+            let found = weight_scale(factor, scales);
+            let nearest = (factor * f64::from(scales[1]) / f64::from(scales[0])) as f32;
+            let is_given = |scale: f32| f64::from(single_factor(scale, scales)) == factor;
+            assert!(is_given(found) || !is_given(nearest), "{multiplier}");
+            moved += usize::from(is_given(found) && !is_given(nearest));
+        }
+        assert!(moved > 100, "{moved}");
+    }
+
     proptest! {
+        #[test]
+        fn scales_of_weights_are_near(multiplier in 1u32..4_096, a in 0.001f32..4.0, b in 0.001f32..4.0) {
+            let factor = f64::from(multiplier) / f64::from(1 << 20);
+            let found = f64::from(weight_scale(factor, [a, b]));
+            let back = found * f64::from(a) / f64::from(b);
+            prop_assert!((back / factor - 1.0).abs() < 1e-6);
+        }
+
         #[test]
         fn sums_are_rounded_no_worse(factor in 0.0005f32..0.3) {
             let found = rounding_factor(factor, [-128, 127]);
