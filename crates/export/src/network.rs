@@ -470,14 +470,28 @@ impl Network {
             let row: Option<Vec<i8>> = (0..taps).map(|tap| weight(output, tap)).collect();
             let row = row?;
             let (bias, factor) = record(&rule, words, output)?;
+            // What sums of the least and of the largest inputs come to.
+            let reach = |furthest: fn(i64, i64) -> i64| -> f64 {
+                let products = row
+                    .iter()
+                    .map(|&w| furthest(i64::from(w) * -128, i64::from(w) * 127));
+                (i64::from(bias) + products.sum::<i64>()) as f64 * factor
+            };
+            let reached = [
+                reach(i64::min).floor() as i32 - 1,
+                reach(i64::max).ceil() as i32,
+            ];
             let sum: i32 = row.iter().map(|&w| i32::from(w)).sum();
             let bias = i64::from(bias) + i64::from(sum) * i64::from(from.zero_point);
             weights.biases.push(i32::try_from(bias).ok()?);
             // A factor of zero is one that is too small to be told from it.
             let factor = if factor > 0.0 { factor } else { 2f64.powi(-40) };
             let scale = match rule.rounding {
-                // The factor is exact in single precision, and can be so elsewhere.
-                Rounding::High => weight_scale(factor, [from.scale, to.scale]),
+                Rounding::High => {
+                    let limit = |limit: i16| i32::from(limit) - to.zero_point;
+                    let steps = reached[0].max(limit(rule.min))..reached[1].min(limit(rule.max));
+                    weight_scale(factor, [from.scale, to.scale], &steps)
+                }
                 _ => (factor * f64::from(to.scale) / f64::from(from.scale)) as f32,
             };
             weights.scales.push(scale);

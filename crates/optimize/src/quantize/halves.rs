@@ -5,14 +5,14 @@
 //! 24 bits cannot tell them from a half. There are a handful for each channel, and other ones for the next
 //! multiplier: one of the next few has none.
 
-use runtime::host::{single_factor, weight_scale};
+use runtime::host::{exact_weight_scale, weight_scale};
 use std::ops::Range;
 
 /// The largest multiplier of the file.
 const LARGEST: u32 = 4_095;
 
-/// Multipliers grow by at most one part in so many: weights lose less than a hundredth of a bit by it.
-const GROWTH: u32 = 64;
+/// Multipliers move by at most one part in so many: weights lose less than a hundredth of a bit by it.
+const SHARE: u32 = 128;
 
 /// Multipliers from here on lose less than a part in a hundred by becoming odd.
 pub(crate) const FINE: u32 = 128;
@@ -27,44 +27,19 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// The scale of weights that a multiplier stands for.
-    pub(crate) fn weight_scale(&self, multiplier: u32) -> f32 {
-        let factor = f64::from(multiplier) * 2f64.powi(i32::from(self.shift) - 32);
-        weight_scale(factor, self.scales)
-    }
-
-    /// The multiplier from `least` on, and little larger, with which the fewest of `steps` are missed.
-    pub(crate) fn clearest(&self, least: u32, steps: &Range<i32>) -> u32 {
-        let most = LARGEST.min(least + least / GROWTH);
+    /// The scale of weights for the multiplier nearest to `wanted` that is exact elsewhere, too, and with which
+    /// none of `steps` is missed. Where there is none, the best one for `wanted`.
+    pub(crate) fn clearest(&self, wanted: u32, steps: &Range<i32>) -> f32 {
+        let furthest = wanted / SHARE;
         // Odd ones remain odd.
-        let stride = if least < FINE { 1 } else { 2 };
-        let mut best = (least, usize::MAX);
-        for multiplier in (least..=most).step_by(stride) {
-            let missed = self.missed(multiplier, steps.clone()).take(best.1).count();
-            if missed < best.1 {
-                best = (multiplier, missed);
-            }
-            if missed == 0 {
-                break;
-            }
-        }
-        best.0
-    }
-
-    /// The outputs, their zero point taken off, behind which the next does not begin at the same sum there.
-    /// Neither way of rounding falls from one sum to the next, so that the sums on both sides of a step
-    /// decide it for all.
-    fn missed(&self, multiplier: u32, steps: Range<i32>) -> impl Iterator<Item = i32> {
-        let factor = single_factor(self.weight_scale(multiplier), self.scales);
-        let places = 32 - u32::from(self.shift);
-        let multiplier = i64::from(multiplier);
-        steps.filter(move |&output| {
-            let half = (2 * i64::from(output) + 1) << (places - 1);
-            // The first sum that the file's rule rounds up.
-            let first = half.div_euclid(multiplier) + i64::from(half.rem_euclid(multiplier) > 0);
-            let rounded = |sum: i64| (sum as f32 * factor).round_ties_even();
-            rounded(first) <= output as f32 || rounded(first - 1) > output as f32
-        })
+        let stride = if wanted < FINE { 1 } else { 2 };
+        let distances = (0..=furthest).step_by(stride);
+        let near = distances.flat_map(|distance| [wanted + distance, wanted - distance]);
+        let mut near = near.filter(|&multiplier| multiplier <= LARGEST);
+        let factor = |multiplier| f64::from(multiplier) * 2f64.powi(i32::from(self.shift) - 32);
+        let exact = |multiplier| exact_weight_scale(factor(multiplier), self.scales, steps);
+        let found = near.find_map(exact);
+        found.unwrap_or_else(|| weight_scale(factor(wanted), self.scales, steps))
     }
 }
 
@@ -73,16 +48,23 @@ mod tests {
     use super::Unit;
     use format::fixed::requantize_high;
 
+    /// The multiplier that a scale of weights stands for.
+    fn multiplier(unit: &Unit, scale: f32) -> u32 {
+        let [input, output] = unit.scales.map(f64::from);
+        let factor = f64::from(scale) * input / output;
+        (factor * 2f64.powi(32 - i32::from(unit.shift))).round() as u32
+    }
+
     /// Sums of which single precision makes something else, up to 127 steps.
-    fn differing(unit: &Unit, multiplier: u32) -> Vec<i32> {
-        let factor = super::single_factor(unit.weight_scale(multiplier), unit.scales);
+    fn differing(unit: &Unit, multiplier: u32, scale: f32) -> usize {
+        let factor = unit.scales[0] * scale / unit.scales[1];
         let shifted = multiplier << unit.shift;
         let most = (127.0 / factor) as i32;
         let differs = |sum: &i32| {
             let elsewhere = (*sum as f32 * factor).round_ties_even() as i32;
             requantize_high(*sum, shifted) != elsewhere
         };
-        (-most..most).filter(differs).collect()
+        (-most..most).filter(differs).count()
     }
 
     #[test]
@@ -92,38 +74,37 @@ mod tests {
             scales: [0.023_6, 0.031_1],
         };
         let mut changed = 0;
-        for least in (2_001..3_601).step_by(200) {
-            let found = unit.clearest(least, &(-127..127));
-            let [before, after] = [least, found].map(|m| differing(&unit, m).len());
-            assert_eq!(before > 0, found != least, "{least}");
-            assert_eq!(after, 0, "{found}");
-            assert!(found % 2 == 1 && found <= least + least / 64, "{found}");
-            changed += usize::from(found != least);
+        for wanted in (2_001..3_601).step_by(100) {
+            let scale = unit.clearest(wanted, &(-127..127));
+            let found = multiplier(&unit, scale);
+            assert_eq!(differing(&unit, found, scale), 0, "{wanted}");
+            assert!(
+                found % 2 == 1 && found.abs_diff(wanted) <= wanted / 128,
+                "{found}"
+            );
+            changed += usize::from(found != wanted);
         }
         assert!(changed > 2, "{changed}");
     }
 
-    /// What sums do not reach does not count.
+    /// What sums do not reach does not count, and where no multiplier near by serves, it stays.
     #[test]
     fn steps_that_are_not_reached_are_left_out() {
-        let unit = Unit {
-            shift: 11,
+        let unit = |shift: u8| Unit {
+            shift,
             scales: [1.0, 1.0],
         };
-        let far = unit.missed(403, 0..255).next().unwrap();
-        assert_ne!(unit.clearest(403, &(0..255)), 403);
-        assert_eq!(unit.clearest(403, &(0..far)), 403);
-    }
-
-    /// None serves: halves of small multipliers are reached.
-    #[test]
-    fn the_least_bad_stays_near() {
-        let unit = Unit {
-            shift: 18,
-            scales: [1.0, 1.0],
-        };
-        assert_eq!(unit.clearest(2, &(-255..255)), 2);
-        let found = unit.clearest(130, &(-255..255));
-        assert!((130..=132).contains(&found), "{found}");
+        let mut moved = 0;
+        for wanted in (2_001..2_401).step_by(20) {
+            let unit = unit(10);
+            let found =
+                [0..255, 0..1].map(|steps| multiplier(&unit, unit.clearest(wanted, &steps)));
+            assert_eq!(found[1], wanted);
+            moved += usize::from(found[0] != wanted);
+        }
+        assert!(moved > 5, "{moved}");
+        let unit = unit(18);
+        let found = [2, 129].map(|wanted| multiplier(&unit, unit.clearest(wanted, &(-255..255))));
+        assert_eq!(found, [2, 129]);
     }
 }

@@ -123,11 +123,11 @@ fn exact_scales(scales: Vec<f64>, (values, row): (&[f32], usize), layer: &Layer<
         scales: [layer.input.0, layer.output.0],
     };
     let channels = multipliers.multipliers.iter().enumerate();
-    let exact = channels.map(|(channel, &least)| {
+    let exact = channels.map(|(channel, &wanted)| {
         let weights = values.get(channel * row..(channel + 1) * row);
         let bias = layer.bias.get(channel).copied().unwrap_or(0.0);
         let steps = layer.steps(weights.unwrap_or(&[]), bias);
-        unit.weight_scale(unit.clearest(least, &steps))
+        unit.clearest(wanted, &steps)
     });
     exact.collect()
 }
@@ -142,7 +142,9 @@ impl Layer<'_> {
         let (scale, zero_point) = self.input;
         let inputs = [-128, 127].map(|limit| (limit - zero_point) as f32 * scale);
         let reach = |furthest: fn(f32, f32) -> f32| -> f32 {
-            let products = weights.iter().map(|w| furthest(w * inputs[0], w * inputs[1]));
+            let products = weights
+                .iter()
+                .map(|w| furthest(w * inputs[0], w * inputs[1]));
             bias + products.sum::<f32>()
         };
         let [low, high] = self.activation.limits();

@@ -19,7 +19,7 @@ pub use lower::{
     Lowered, LoweredOperand, Multipliers, activation_limits, channel_operand, common_multipliers,
     fits_high, integer_limits, reach_i16,
 };
-pub use onnx::{single_factor, weight_scale};
+pub use onnx::{exact_weight_scale, weight_scale};
 pub use runner::{AlignedBytes, Runner, evaluate, tensor_record};
 pub use support::{Support, support};
 pub(crate) use tflm::tflm_unary;
