@@ -191,6 +191,9 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
                     let how = &port.preprocess;
                     value["preprocess"] =
                         json!({ "scale": how.scale, "mean": how.mean, "std": how.std });
+                    if let Some(channel) = how.channel {
+                        value["preprocess"]["channel"] = json!(channel.to_string());
+                    }
                 }
                 if !port.labels.is_empty() {
                     value["labels"] = json!(port.labels);

@@ -470,17 +470,7 @@ impl Network {
             let row: Option<Vec<i8>> = (0..taps).map(|tap| weight(output, tap)).collect();
             let row = row?;
             let (bias, factor) = record(&rule, words, output)?;
-            // What sums of the least and of the largest inputs come to.
-            let reach = |furthest: fn(i64, i64) -> i64| -> f64 {
-                let products = row
-                    .iter()
-                    .map(|&w| furthest(i64::from(w) * -128, i64::from(w) * 127));
-                (i64::from(bias) + products.sum::<i64>()) as f64 * factor
-            };
-            let reached = [
-                reach(i64::min).floor() as i32 - 1,
-                reach(i64::max).ceil() as i32,
-            ];
+            let reached = reach(&row, bias, factor);
             let sum: i32 = row.iter().map(|&w| i32::from(w)).sum();
             let bias = i64::from(bias) + i64::from(sum) * i64::from(from.zero_point);
             weights.biases.push(i32::try_from(bias).ok()?);
@@ -525,6 +515,19 @@ impl Network {
             seen.insert(name.clone(), value);
         }
     }
+}
+
+/// The outputs that a channel's sums of any inputs come to, their zero point taken off.
+fn reach(row: &[i8], bias: i32, factor: f64) -> [i32; 2] {
+    let sum = |furthest: fn(i64, i64) -> i64| -> f64 {
+        let products = row.iter().map(|&w| i64::from(w));
+        let furthest = products.map(|w| furthest(w * -128, w * 127));
+        (i64::from(bias) + furthest.sum::<i64>()) as f64 * factor
+    };
+    [
+        sum(i64::min).floor() as i32 - 1,
+        sum(i64::max).ceil() as i32,
+    ]
 }
 
 /// Bias and real factor of an output channel.
