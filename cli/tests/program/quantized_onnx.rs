@@ -5,12 +5,14 @@ use crate::writer::{noise, npy_of};
 use crate::{answers, json, oracle, refused, run, shared, text};
 use std::path::Path;
 
-/// What the tool of ONNX Runtime makes: formats, types of activations, scales of weights.
-const FILES: [[&str; 3]; 4] = [
+/// What the tool of ONNX Runtime makes: formats, types of activations, scales or type of weights.
+const FILES: [[&str; 3]; 6] = [
     ["QDQ", "QUInt8", "tensor"],
     ["QDQ", "QInt8", "channel"],
     ["QOperator", "QUInt8", "channel"],
     ["QOperator", "QInt8", "tensor"],
+    ["QOperator", "QUInt8", "unsigned"],
+    ["QDQ", "QUInt8", "unsigned"],
 ];
 
 /// Samples of a shape.
