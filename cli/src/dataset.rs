@@ -94,6 +94,7 @@ impl PreprocessArguments {
             mean: self.mean.clone(),
             std: self.std.clone(),
             channels_first,
+            channel: None,
         })
     }
 }
@@ -146,9 +147,19 @@ pub(crate) struct ReadArguments {
 /// How sound is read.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct SoundArguments {
-    /// For .wav files with several channels: the number of the one to take, from 0, or the mean of all
+    /// For .wav files with several channels: the number of the one to take, from 0, or the mean of all. Stored in
+    /// the compact model, and needed again only where other data are to be read otherwise
     #[arg(long, value_name = "N|mix")]
     channel: Option<Channel>,
+}
+
+impl SoundArguments {
+    /// Notes with a model's inputs what it takes of sound, so that its file says so.
+    pub(crate) fn note(self, inputs: &mut [Input]) {
+        for input in inputs {
+            input.preprocess.channel = self.channel;
+        }
+    }
 }
 
 impl ReadArguments {
@@ -194,6 +205,7 @@ pub(crate) fn open(path: &Path, inputs: &[Input], how: &ReadArguments) -> Result
             name: input.name.clone(),
             shape: sample_shape(&input.shape).to_vec(),
             channels_first: input.preprocess.channels_first,
+            channel: input.preprocess.channel,
         })
         .collect();
     let options = data::Options {

@@ -24,6 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
         name: "x".into(),
         shape: vec![2, 2, 1],
         channels_first: false,
+        channel: None,
     }];
     let labels = (labelled % 2 == 1).then(|| path.clone());
     let options = Options {

@@ -1,9 +1,9 @@
 """Quantizes a float ONNX model with the tool of ONNX Runtime.
 
-    quantize_onnx.py (QOperator|QDQ) (QUInt8|QInt8) (tensor|channel) MODEL SAMPLES RESULT
+    quantize_onnx.py (QOperator|QDQ) (QUInt8|QInt8) (tensor|channel|unsigned) MODEL SAMPLES RESULT
 
 calibrates on float samples stored one behind the other. The type is that of activations; weights are of QInt8, with
-one scale for a tensor or one for each channel.
+one scale for a tensor or one for each channel, or of QUInt8 around any number, with one scale.
 """
 
 import logging
@@ -35,7 +35,7 @@ def main(form, activations, scales, model, samples, result):
         Samples(model, samples),
         quant_format=QuantFormat[form],
         activation_type=QuantType[activations],
-        weight_type=QuantType.QInt8,
+        weight_type=QuantType.QUInt8 if scales == "unsigned" else QuantType.QInt8,
         per_channel=scales == "channel",
     )
 

@@ -75,6 +75,7 @@ impl Subject {
             name: port.name.clone(),
             shape: shape[1..].to_vec(),
             channels_first: self.preprocess.channels_first,
+            channel: None,
         };
         let input = Input {
             name: port.name.clone(),

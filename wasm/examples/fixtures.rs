@@ -256,6 +256,7 @@ fn options(rounding: Rounding) -> Options {
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
             channels_first: true,
+            channel: None,
         }],
         labels: ["zero", "one", "two", "three", "vier ✓"]
             .map(String::from)

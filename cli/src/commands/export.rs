@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Write a compact model as something else: a Rust library, a TFLite or an ONNX file.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to tflite -o kws.tflite\n  modelopt export kws.mopt --to onnx -o kws_int8.onnx\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
+    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to tflite -o kws.tflite\n  modelopt export kws.mopt --to onnx -o kws_int8.onnx\n  modelopt export kws.mopt --to onnx --form qoperator\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
 )]
 pub(crate) struct Arguments {
     /// The model: .mopt
@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// model's name, if there is nothing of that name]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
+    /// How an ONNX file has its operators [default: qdq]
+    #[arg(long)]
+    form: Option<OnnxForm>,
     /// The name of the Rust package [default: the folder's]
     #[arg(long)]
     name: Option<String>,
@@ -43,25 +46,39 @@ enum Form {
     Rust,
     /// A TensorFlow Lite file of a model in int8
     Tflite,
-    /// An ONNX file of a model in int8, with QuantizeLinear and DequantizeLinear between operators
+    /// An ONNX file of a model in int8; `--form` says how it has its operators
     Onnx,
 }
 
+/// How operators stand in an ONNX file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnnxForm {
+    /// On floats between QuantizeLinear and DequantizeLinear, which most runtimes read
+    Qdq,
+    /// Layers with weights as QLinearConv: the same integers whatever a runtime optimizes
+    Qoperator,
+}
+
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    if arguments.form.is_some() && arguments.to != Form::Onnx {
+        return Err(Failure::usage("--form is for --to onnx"));
+    }
+    let form = match arguments.form {
+        Some(OnnxForm::Qoperator) => export::OnnxForm::QOperator,
+        Some(OnnxForm::Qdq) | None => export::OnnxForm::Qdq,
+    };
+    let onnx = |model: &Model<'_>, meta: &Meta| export::onnx(model, meta, form);
     match arguments.to {
         Form::Rust => to_rust(arguments, json),
         Form::Tflite => to_file(arguments, "tflite", export::tflite, json),
-        Form::Onnx => to_file(arguments, "onnx", export::onnx, json),
+        Form::Onnx => to_file(arguments, "onnx", onnx, json),
     }
 }
-
-/// How a model becomes the bytes of a file.
-type Writer = fn(&Model<'_>, &Meta) -> Result<Exported, export::Error>;
 
 fn to_file(
     arguments: &Arguments,
     extension: &str,
-    write: Writer,
+    write: impl Fn(&Model<'_>, &Meta) -> Result<Exported, export::Error>,
     json: bool,
 ) -> Result<(), Failure> {
     let path = &arguments.model;

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
 use crate::say::say;
 use crate::table::{self, grouped, shortened};
-use format::meta::{Meta, Port};
+use format::meta::{Meta, Port, Preprocess};
 use format::{Model, Node, Place};
 use graph::Graph;
 use import::{Format, Imported};
@@ -188,10 +188,8 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
                         value["zero_point"] = json!(tensor.zero_point);
                     }
                 }
-                if is_input && port.preprocess != format::meta::Preprocess::default() {
-                    let how = &port.preprocess;
-                    value["preprocess"] =
-                        json!({ "scale": how.scale, "mean": how.mean, "std": how.std });
+                if is_input && port.preprocess != Preprocess::default() {
+                    value["preprocess"] = preparation(&port.preprocess);
                 }
                 if !port.labels.is_empty() {
                     value["labels"] = json!(port.labels);
@@ -231,6 +229,15 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
         outputs: describe(outputs, false),
         rows,
     })
+}
+
+/// What is done to raw data.
+fn preparation(how: &Preprocess) -> Value {
+    let mut value = json!({ "scale": how.scale, "mean": how.mean, "std": how.std });
+    if let Some(channel) = how.channel {
+        value["channel"] = json!(channel.to_string());
+    }
+    value
 }
 
 /// Bytes of weights that are there a second time, packed for an architecture.

@@ -111,7 +111,8 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
     let mut graph = source.graph;
     let is_quantized = graph.is_quantized() || source.quantized.is_some();
     let nodes_before = graph.nodes.len();
-    let inputs = dataset::inputs(&graph, &arguments.preprocess)?;
+    let mut inputs = dataset::inputs(&graph, &arguments.preprocess)?;
+    arguments.sound.note(&mut inputs);
     let preprocess = inputs.iter().map(|input| input.preprocess.clone());
     let options = compile::Options {
         rounding: source.rounding,

@@ -151,7 +151,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let (output, report) = outputs(arguments)?;
     arguments.goal.is_latency()?;
     let source = model::float_source(&arguments.model, &arguments.import)?;
-    let inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
+    let mut inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
+    arguments.sound.note(&mut inputs);
     // What cannot be judged is refused before any work.
     let reference = match &arguments.eval {
         Some(data) => Some(reference(arguments, &source, &inputs, data)?),

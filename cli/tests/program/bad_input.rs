@@ -319,4 +319,29 @@ fn sound_of_several_channels_is_chosen_from() {
     };
     let answers = ["0", "1", "mix"].map(answer);
     assert!(answers[0] != answers[1] && answers[1] != answers[2]);
+    keeps_what_it_takes_of_sound(&folder, "quantize digits.onnx --calib both.wav");
+    keeps_what_it_takes_of_sound(&folder, "optimize digits.onnx");
+}
+
+/// A compact model that was told which channel to take takes it; other data may still be read otherwise.
+fn keeps_what_it_takes_of_sound(folder: &Folder, command: &str) {
+    let run = |arguments: &str| {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        crate::json(folder.path(), &arguments)
+    };
+    let answer = |model: &str, how: &str| {
+        let answers = run(&format!("run {model} --input both.wav{how}"));
+        answers[0]["outputs"][0]["values"].clone()
+    };
+    for (channel, file) in [("1", "one.mopt"), ("mix", "mix.mopt")] {
+        run(&format!("{command} --channel {channel} -o {file}"));
+        assert_eq!(
+            answer(file, ""),
+            answer(file, &format!(" --channel {channel}"))
+        );
+        assert_ne!(answer(file, ""), answer(file, " --channel 0"));
+        let inspected = run(&format!("inspect {file}"));
+        assert_eq!(inspected["inputs"][0]["preprocess"]["channel"], channel);
+    }
+    run("compare one.mopt mix.mopt --data both.wav");
 }

@@ -5,12 +5,14 @@ use crate::writer::{noise, npy_of};
 use crate::{answers, json, oracle, refused, run, shared, text};
 use std::path::Path;
 
-/// What the tool of ONNX Runtime makes: formats, types of activations, scales of weights.
-const FILES: [[&str; 3]; 4] = [
+/// What the tool of ONNX Runtime makes: formats, types of activations, scales or type of weights.
+const FILES: [[&str; 3]; 6] = [
     ["QDQ", "QUInt8", "tensor"],
     ["QDQ", "QInt8", "channel"],
     ["QOperator", "QUInt8", "channel"],
     ["QOperator", "QInt8", "tensor"],
+    ["QOperator", "QUInt8", "unsigned"],
+    ["QDQ", "QUInt8", "unsigned"],
 ];
 
 /// Samples of a shape.
@@ -225,7 +227,8 @@ fn pictures_are_classified_in_integers() {
         return;
     };
     let pixels = pixels(12);
-    for how in FILES {
+    // With other weights more sums are near halves of single precision, and noise brings these far.
+    for how in FILES.into_iter().filter(|how| how[2] != "unsigned") {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         if quantized(folder, how, &model, &pixels).is_none() {

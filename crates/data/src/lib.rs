@@ -10,4 +10,5 @@ mod readers;
 mod source;
 
 pub use error::{Error, Problem};
-pub use source::{Channel, Expected, Options, Sample, Source};
+pub use format::meta::Channel;
+pub use source::{Expected, Options, Sample, Source};

@@ -3,6 +3,7 @@
 use crate::error::{Error, Problem};
 use crate::labels::{self, Labels};
 use crate::readers::{self, Reader};
+use format::meta::Channel;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ pub struct Expected {
     pub shape: Vec<usize>,
     /// Whether images are passed as channel, height, width.
     pub channels_first: bool,
+    /// What the model takes of sound with several channels, where that is known.
+    pub channel: Option<Channel>,
 }
 
 impl Expected {
@@ -42,31 +45,8 @@ pub struct Options {
     /// For files of plain f32 values: a sample is this many consecutive rows, and the next one
     /// starts one row later. Without it, samples follow one another.
     pub window: Option<usize>,
-    /// What is taken of sound with several channels; without it, such sound is refused.
+    /// What is taken of sound, whatever the model takes. Without either, sound with several channels is refused.
     pub channel: Option<Channel>,
-}
-
-/// What is taken of sound with several channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    /// One of them, counted from 0.
-    One(u16),
-    /// The mean of all.
-    Mix,
-}
-
-impl std::str::FromStr for Channel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "mix" => Ok(Channel::Mix),
-            _ => text
-                .parse()
-                .map(Channel::One)
-                .map_err(|_| format!("'{text}' is neither a number from 0 on nor 'mix'")),
-        }
-    }
 }
 
 /// One sample.

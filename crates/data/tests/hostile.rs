@@ -30,7 +30,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(format!("x.{}", ENDINGS[ending]));
         std::fs::write(&path, [STARTS[start], &rest].concat()).unwrap();
-        let expected = [Expected { name: "x".into(), shape: vec![2, 2, 1], channels_first: false }];
+        let expected = [Expected { name: "x".into(), shape: vec![2, 2, 1], channels_first: false, channel: None }];
         let labelled = Options { labels: Some(path.clone()), ..Options::default() };
         for options in [Options::default(), labelled] {
             if let Ok(source) = Source::open(&path, &expected, &options) {

@@ -146,6 +146,7 @@ mod tests {
             mean: vec![1.0, 2.0],
             std: vec![1.0, 4.0],
             channels_first: false,
+            channel: None,
         };
         let mut input = Input {
             name: "x".into(),

@@ -1,5 +1,5 @@
 //! Compact int8 models as files that other runtimes read: TensorFlow Lite, and ONNX with
-//! QuantizeLinear and DequantizeLinear.
+//! QuantizeLinear and DequantizeLinear or with operators of integers.
 //!
 //! What is exported is the finished model, not the graph that it came from: its plan is read back
 //! into [layers](network), with the scales that its multipliers stand for. Where the other runtime
@@ -9,7 +9,7 @@ pub mod network;
 mod onnx;
 mod tflite;
 
-pub use onnx::onnx;
+pub use onnx::{OnnxForm, onnx};
 pub use tflite::tflite;
 
 /// A finished file.

@@ -14,6 +14,7 @@ use format::fixed::{Channel, Requantize, Rounding};
 use format::meta::{Meta, Port};
 use format::{DType, Model, Node, Params, Tensor};
 use places::Places;
+use runtime::host::weight_scale;
 use runtime::ops::{self, conv_2d};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -469,13 +470,21 @@ impl Network {
             let row: Option<Vec<i8>> = (0..taps).map(|tap| weight(output, tap)).collect();
             let row = row?;
             let (bias, factor) = record(&rule, words, output)?;
+            let reached = reach(&row, bias, factor);
             let sum: i32 = row.iter().map(|&w| i32::from(w)).sum();
             let bias = i64::from(bias) + i64::from(sum) * i64::from(from.zero_point);
             weights.biases.push(i32::try_from(bias).ok()?);
             // A factor of zero is one that is too small to be told from it.
             let factor = if factor > 0.0 { factor } else { 2f64.powi(-40) };
-            let scale = factor * f64::from(to.scale) / f64::from(from.scale);
-            weights.scales.push(scale as f32);
+            let scale = match rule.rounding {
+                Rounding::High => {
+                    let limit = |limit: i16| i32::from(limit) - to.zero_point;
+                    let steps = reached[0].max(limit(rule.min))..reached[1].min(limit(rule.max));
+                    weight_scale(factor, [from.scale, to.scale], &steps)
+                }
+                _ => (factor * f64::from(to.scale) / f64::from(from.scale)) as f32,
+            };
+            weights.scales.push(scale);
             weights.values.extend(row);
         }
         let limits = [i32::from(rule.min), i32::from(rule.max)];
@@ -506,6 +515,19 @@ impl Network {
             seen.insert(name.clone(), value);
         }
     }
+}
+
+/// The outputs that a channel's sums of any inputs come to, their zero point taken off.
+fn reach(row: &[i8], bias: i32, factor: f64) -> [i32; 2] {
+    let sum = |furthest: fn(i64, i64) -> i64| -> f64 {
+        let products = row.iter().map(|&w| i64::from(w));
+        let furthest = products.map(|w| furthest(w * -128, w * 127));
+        (i64::from(bias) + furthest.sum::<i64>()) as f64 * factor
+    };
+    [
+        sum(i64::min).floor() as i32 - 1,
+        sum(i64::max).ceil() as i32,
+    ]
 }
 
 /// Bias and real factor of an output channel.

@@ -6,11 +6,12 @@
 //! the caller sees is in the caller's order.
 
 mod file;
+mod layers;
 mod tables;
 
-use crate::network::{Fold, Kind, Layer, Network, Value, Weights, Window};
+use crate::network::{Fold, Kind, Layer, Network, Value, Window};
 use crate::{Error, Exported};
-use file::{Elements, File, float, int, ints};
+use file::{Elements, File, int, ints};
 use format::meta::{Meta, Port};
 use format::{DType, Model};
 use std::collections::BTreeMap;
@@ -23,14 +24,26 @@ const TO_ONNX: [usize; 4] = [0, 3, 1, 2];
 /// Our axis `i` of an image is ONNX's axis `FROM_ONNX[i]`.
 const FROM_ONNX: [usize; 4] = [0, 2, 3, 1];
 
-/// Writes a compact int8 model as an ONNX file in float with quantization between the operators.
+/// How operators stand in an ONNX file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnnxForm {
+    /// All on floats, between QuantizeLinear and DequantizeLinear: runtimes make of that what they can.
+    #[default]
+    Qdq,
+    /// Layers with weights are QLinearConv, on integers: their sums are whole numbers in every runtime.
+    QOperator,
+}
+
+/// Writes a compact int8 model as an ONNX file with quantization between the operators.
 ///
-/// Inputs and outputs are floats in the layout of the model's source. Runtimes that compute in
-/// float between the quantizations agree with ours but for ties and the last bits of sums.
-pub fn onnx(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
+/// Inputs and outputs are floats in the layout of the model's source. Where runtimes multiply integers, as ONNX
+/// Runtime does with its optimizations or in [`OnnxForm::QOperator`], layers of models quantized here agree with
+/// ours; sums of floats differ in their last bits, which decide near halves.
+pub fn onnx(model: &Model<'_>, meta: &Meta, form: OnnxForm) -> Result<Exported, Error> {
     let network = Network::of(model, meta, TARGET)?;
     let mut writer = Writer {
         network: &network,
+        form,
         file: File::default(),
         names: vec![None; network.values.len()],
         constants: BTreeMap::new(),
@@ -48,8 +61,16 @@ pub fn onnx(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
         .file
         .finish(&meta.manifest.tool)
         .map_err(Error::Write)?;
-    let note =
-        "sums are of floats there and rounded to even, and what nodes make may be a step off";
+    let note = match form {
+        OnnxForm::Qdq => {
+            "sums are of floats there, unless a runtime makes integers of them, and rounded to even; \
+             what nodes make may be a step off"
+        }
+        OnnxForm::QOperator => {
+            "sums of two values, means and softmax are of floats there and rounded to even; what they make \
+             may be a step off"
+        }
+    };
     Ok(Exported {
         bytes,
         notes: vec![note.into()],
@@ -58,6 +79,7 @@ pub fn onnx(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
 
 struct Writer<'n> {
     network: &'n Network,
+    form: OnnxForm,
     file: File,
     /// The float of each value that is computed.
     names: Vec<Option<String>>,
@@ -178,21 +200,15 @@ impl Writer<'_> {
     /// Quantizes a float and dequantizes it again, as `value`.
     fn quantized(&mut self, float: &str, index: usize) {
         let value = &self.network.values[index];
-        let name = format!("{}_float", value.name);
         if value.scale > 0.0 {
             let integers = format!("{}_integers", value.name);
             let [scale, zero] = self.parameters(value);
             self.file
                 .node("QuantizeLinear", &[float, &scale, &zero], &integers, vec![]);
-            self.file.node(
-                "DequantizeLinear",
-                &[&integers, &scale, &zero],
-                &name,
-                vec![],
-            );
-        } else {
-            self.file.node("Identity", &[float], &name, vec![]);
+            return self.dequantized(index);
         }
+        let name = format!("{}_float", value.name);
+        self.file.node("Identity", &[float], &name, vec![]);
         self.names[index] = Some(name);
     }
 
@@ -269,6 +285,9 @@ impl Writer<'_> {
         let network = self.network;
         let (from, to) = (&network.values[first], &network.values[layer.output]);
         refuse_plain(layer, to)?;
+        if self.form == OnnxForm::QOperator && self.integer_layer(layer) {
+            return Ok(());
+        }
         let made = format!("{}_made", to.name);
         let operands: Vec<&str> = inputs.iter().map(String::as_str).collect();
         match &layer.kind {
@@ -345,8 +364,8 @@ impl Writer<'_> {
     /// Picks the integers of a value from a table by those of another, which are unsigned as places are.
     fn table(&mut self, table: &[u8], from: &Value, index: usize) {
         let to = &self.network.values[index];
-        let [places, held, integers, float] =
-            ["places", "table", "integers", "float"].map(|part| format!("{}_{part}", to.name));
+        let [places, held, integers] =
+            ["places", "table", "integers"].map(|part| format!("{}_{part}", to.name));
         self.file
             .constant(&held, &[table.len()], Elements::I8(table.to_vec()));
         let from = format!("{}_integers", from.name);
@@ -355,10 +374,20 @@ impl Writer<'_> {
             .node("Cast", &[&from], &places, vec![int("to", 6)]);
         self.file
             .node("Gather", &[&held, &places], &integers, vec![]);
-        let [scale, zero] = self.parameters(to);
-        let operands = [integers.as_str(), &scale, &zero];
-        self.file
-            .node("DequantizeLinear", &operands, &float, vec![]);
+        self.dequantized(index);
+    }
+
+    /// The float of a value whose integers are there.
+    fn dequantized(&mut self, index: usize) {
+        let value = &self.network.values[index];
+        let [integers, float] = ["integers", "float"].map(|part| format!("{}_{part}", value.name));
+        let [scale, zero] = self.parameters(value);
+        self.file.node(
+            "DequantizeLinear",
+            &[&integers, &scale, &zero],
+            &float,
+            vec![],
+        );
         self.names[index] = Some(float);
     }
 
@@ -445,95 +474,6 @@ impl Writer<'_> {
                 self.placed(&plain, to, made);
             }
         }
-    }
-
-    fn fully_connected(
-        &mut self,
-        weights: &Weights,
-        input: &str,
-        from: &Value,
-        to: &Value,
-        made: &str,
-    ) {
-        let [w, b] = self.weights(weights, to, from, false);
-        let columns = weights.dims[3];
-        let rows = from.dims.iter().product::<usize>() / columns.max(1);
-        let transposed = vec![int("transB", 1), float("alpha", 1.0)];
-        if from.dims.len() == 2 {
-            return self.file.node("Gemm", &[input, &w, &b], made, transposed);
-        }
-        let plain = self.plain(input, from, &format!("{made}_plain"));
-        let flat = self.reshaped(&plain, &[rows, columns], &format!("{made}_flat"));
-        let product = format!("{made}_product");
-        self.file
-            .node("Gemm", &[&flat, &w, &b], &product, transposed);
-        self.placed(&product, to, made);
-    }
-
-    /// Weights and biases as floats that come from integers.
-    fn weights(
-        &mut self,
-        weights: &Weights,
-        to: &Value,
-        from: &Value,
-        is_window: bool,
-    ) -> [String; 2] {
-        let [outputs, rows, columns, inner] = weights.dims;
-        let taps = rows * columns;
-        let (shape, values): (Vec<usize>, Vec<u8>) = match is_window {
-            true => {
-                let turned = (0..outputs * inner * taps).map(|i| {
-                    let (output, channel) = (i / (inner * taps), i / taps % inner);
-                    weights.values[(output * taps + i % taps) * inner + channel] as u8
-                });
-                (vec![outputs, inner, rows, columns], turned.collect())
-            }
-            false => (
-                vec![outputs, inner],
-                weights.values.iter().map(|&w| w as u8).collect(),
-            ),
-        };
-        let bytes = |scales: &dyn Fn(f32) -> f32| -> Vec<u8> {
-            weights
-                .scales
-                .iter()
-                .flat_map(|&scale| scales(scale).to_le_bytes())
-                .collect()
-        };
-        let biases = weights
-            .biases
-            .iter()
-            .flat_map(|bias| bias.to_le_bytes())
-            .collect();
-        let parts = [
-            (
-                "weights",
-                shape,
-                Elements::I8(values),
-                bytes(&|scale| scale),
-                Elements::I8(vec![0; outputs]),
-            ),
-            (
-                "biases",
-                vec![outputs],
-                Elements::I32(biases),
-                bytes(&|scale| scale * from.scale),
-                Elements::I32(vec![0; outputs * 4]),
-            ),
-        ];
-        parts.map(|(what, shape, elements, scales, zeros)| {
-            let name = format!("{}_{what}", to.name);
-            let [integers, scale, zero] =
-                ["integers", "scale", "zero_point"].map(|part| format!("{name}_{part}"));
-            self.file.constant(&integers, &shape, elements);
-            self.file
-                .constant(&scale, &[outputs], Elements::F32(scales));
-            self.file.constant(&zero, &[outputs], zeros);
-            let operands = [integers.as_str(), &scale, &zero];
-            self.file
-                .node("DequantizeLinear", &operands, &name, vec![int("axis", 0)]);
-            name
-        })
     }
 
     /// The name behind the limits of a layer, where these are tighter than those of the type.

@@ -5,11 +5,14 @@
 
 mod subjects;
 
+use export::OnnxForm;
 use format::DType;
 use format::fixed::Rounding;
 use runtime::ops::binary::Function;
 use std::collections::BTreeSet;
 use subjects::{Subject, agreement, oracle, shared};
+
+const FORMS: [OnnxForm; 2] = [OnnxForm::Qdq, OnnxForm::QOperator];
 
 /// Samples as the exported file takes them.
 fn floats(subject: &Subject, samples: &[u8]) -> Vec<u8> {
@@ -38,8 +41,9 @@ fn steps(subject: &Subject, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Exports a model and runs the file elsewhere on samples; outputs are in steps again.
-fn elsewhere(subject: &mut Subject, how: &str, samples: &[u8]) -> Option<Vec<u8>> {
-    let exported = export::onnx(&subject.model(), subject.meta()).unwrap_or_else(|e| panic!("{e}"));
+fn elsewhere(subject: &mut Subject, form: OnnxForm, how: &str, samples: &[u8]) -> Option<Vec<u8>> {
+    let exported =
+        export::onnx(&subject.model(), subject.meta(), form).unwrap_or_else(|e| panic!("{e}"));
     println!("{}: {} bytes", subject.name, exported.bytes.len());
     let folder = tempfile::tempdir().unwrap();
     let at = |file: &str| folder.path().join(file).display().to_string();
@@ -54,19 +58,40 @@ fn elsewhere(subject: &mut Subject, how: &str, samples: &[u8]) -> Option<Vec<u8>
 
 /// Prints and checks how far a model agrees: the share of equal bytes, and the most steps between
 /// two of them.
-fn check(mut subject: Subject, samples: &[u8], how: &str, [share, most]: [f64; 2]) {
-    let Some(outputs) = elsewhere(&mut subject, how, samples) else {
+fn check(subject: Subject, samples: &[u8], how: &str, least: [f64; 2]) {
+    check_form(subject, samples, (OnnxForm::Qdq, how), least);
+}
+
+fn check_form(
+    mut subject: Subject,
+    samples: &[u8],
+    (form, how): (OnnxForm, &str),
+    [share, most]: [f64; 2],
+) {
+    let Some(outputs) = elsewhere(&mut subject, form, how, samples) else {
         return;
     };
     let (equal, largest, top) = agreement(&mut subject, samples, &outputs);
     let name = &subject.name;
-    println!("{name} {how}: {equal:.4} of bytes equal, {largest} steps at most, top-1 {top:.3}");
-    assert!(equal >= share && f64::from(largest) <= most, "{name} {how}");
+    println!(
+        "{name} {form:?} {how}: {equal:.4} of bytes equal, {largest} steps at most, top-1 {top:.3}"
+    );
+    assert!(
+        equal >= share && f64::from(largest) <= most,
+        "{name} {form:?} {how}"
+    );
 }
 
+/// Where ONNX Runtime multiplies integers, nothing is another step.
 #[test]
 fn models_quantized_here_agree() {
-    for how in ["plain", "optimized"] {
+    let ways = [
+        (OnnxForm::Qdq, "plain", [0.99, 1.0]),
+        (OnnxForm::Qdq, "optimized", [1.0, 0.0]),
+        (OnnxForm::QOperator, "plain", [1.0, 0.0]),
+        (OnnxForm::QOperator, "optimized", [1.0, 0.0]),
+    ];
+    for (form, how, least) in ways {
         for (name, data) in [
             ("kws_ds_cnn_f32", "kws/test_inputs_f32.npy"),
             ("digits", ""),
@@ -75,7 +100,7 @@ fn models_quantized_here_agree() {
                 return;
             };
             let samples = subject.real_samples(100);
-            check(subject, &samples, how, [0.99, 1.0]);
+            check_form(subject, &samples, (form, how), least);
         }
     }
 }
@@ -130,9 +155,11 @@ fn imported_models_agree_on_noise() {
         let Some(path) = shared(&format!("models/{name}.tflite")) else {
             return;
         };
-        let subject = Subject::imported(&path);
-        let samples = subjects::samples(subject.input_bytes(), 20);
-        check(subject, &samples, "plain", [0.7, 40.0]);
+        for form in FORMS {
+            let subject = Subject::imported(&path);
+            let samples = subjects::samples(subject.input_bytes(), 20);
+            check_form(subject, &samples, (form, "plain"), [0.7, 40.0]);
+        }
     }
 }
 
@@ -152,28 +179,31 @@ fn imported_operators_agree() {
         if file.extension().is_none_or(|end| end != "tflite") {
             continue;
         }
-        let subject = Subject::plain(&file);
         let samples = std::fs::read(file.with_extension("in")).unwrap();
-        let place = back.path().join(&subject.name);
-        match export::onnx(&subject.model(), subject.meta()) {
-            Ok(exported) => {
-                std::fs::write(place.with_extension("onnx"), exported.bytes).unwrap();
-                std::fs::write(place.with_extension("in"), floats(&subject, &samples)).unwrap();
-                subjects.push((subject, place.with_extension("out"), samples));
-            }
-            Err(_) => {
-                refused.extend(subject.name.split('_').next().map(str::to_string));
+        for form in FORMS {
+            let subject = Subject::plain(&file);
+            let place = back.path().join(format!("{}_{form:?}", subject.name));
+            match export::onnx(&subject.model(), subject.meta(), form) {
+                Ok(exported) => {
+                    std::fs::write(place.with_extension("onnx"), exported.bytes).unwrap();
+                    std::fs::write(place.with_extension("in"), floats(&subject, &samples)).unwrap();
+                    subjects.push((subject, place.with_extension("out"), samples.clone()));
+                }
+                Err(_) => {
+                    refused.extend(subject.name.split('_').next().map(str::to_string));
+                }
             }
         }
     }
     oracle("onnx_runtime.py", &["each", "plain", &path(&back)]).unwrap();
     let mut wrong = Vec::new();
-    assert!(subjects.len() > 100, "{} models", subjects.len());
+    assert!(subjects.len() > 200, "{} models", subjects.len());
     for (mut subject, place, samples) in subjects {
-        let outputs = steps(&subject, &std::fs::read(place).unwrap());
+        let outputs = steps(&subject, &std::fs::read(&place).unwrap());
         let (equal, largest, _) = agreement(&mut subject, &samples, &outputs);
         if largest > 1 {
-            wrong.push(format!("{}: {equal:.3}, {largest} steps", subject.name));
+            let name = place.display();
+            wrong.push(format!("{name}: {equal:.3}, {largest} steps"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -5,6 +5,7 @@
 
 mod subjects;
 
+use export::OnnxForm;
 use format::fixed::Rounding;
 use std::collections::BTreeSet;
 use subjects::{Subject, agreement, oracle, samples, shared};
@@ -99,7 +100,7 @@ fn what_has_no_int8_form_is_refused() {
     for (subject, operator) in [(rows, "layer_norm_i16"), (narrowed, "rescale")] {
         for refused in [
             export::tflite(&subject.model(), subject.meta()).unwrap_err(),
-            export::onnx(&subject.model(), subject.meta()).unwrap_err(),
+            export::onnx(&subject.model(), subject.meta(), OnnxForm::Qdq).unwrap_err(),
         ] {
             let message = refused.to_string();
             let node = format!("node 0 ({operator}) has no counterpart");
@@ -194,7 +195,7 @@ fn float_models_are_refused() {
     let subject = Subject::float_digits();
     for refused in [
         export::tflite(&subject.model(), subject.meta()).unwrap_err(),
-        export::onnx(&subject.model(), subject.meta()).unwrap_err(),
+        export::onnx(&subject.model(), subject.meta(), OnnxForm::Qdq).unwrap_err(),
     ] {
         let message = refused.to_string();
         assert!(

@@ -166,7 +166,7 @@ impl Writer {
 
     /// The finished file. `None` when there are more than 255 inputs or outputs, or 4 GiB.
     pub fn finish(&self, arena_bytes: u32, state_bytes: u32, meta: &Meta) -> Option<Vec<u8>> {
-        let meta = postcard::to_allocvec(meta).ok()?;
+        let meta = meta.stored()?;
         let mut ports = Vec::new();
         for reference in self.inputs.iter().chain(&self.outputs) {
             ports.extend(reference.to_le_bytes());
@@ -220,7 +220,7 @@ pub fn with_meta(file: &[u8], meta: &Meta) -> Option<Vec<u8>> {
     };
     let (meta_start, start, size) = (number(48)?, number(56)?, number(60)?);
     let constants = file.get(start..start.checked_add(size)?)?;
-    let meta = postcard::to_allocvec(meta).ok()?;
+    let meta = meta.stored()?;
     let mut changed = file.get(..meta_start)?.to_vec();
     changed.extend_from_slice(&meta);
     changed.resize(changed.len().next_multiple_of(ALIGNMENT), 0);

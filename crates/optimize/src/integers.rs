@@ -225,18 +225,16 @@ fn integerize(graph: &mut Graph, index: usize) -> Result<(), String> {
     let is_shared = scale_giver(graph, &integer).is_some();
     let shared = is_shared.then_some(&made.quantization);
     constants::quantize(graph, &mut integer, made.dtype, shared);
-    if let Some(layer) = layer {
-        weights::apply(graph, &mut integer, layer);
-    }
-    let rescales = match is_shared {
-        true => rescaled(graph, &mut integer, &made),
-        false => Vec::new(),
+    let before = match (layer, is_shared) {
+        (Some(layer), _) => weights::apply(graph, &mut integer, layer)?,
+        (None, true) => rescaled(graph, &mut integer, &made),
+        (None, false) => Vec::new(),
     };
     can_lower(graph, &integer, &made)?;
     let value = graph.value_mut(output);
     (value.dtype, value.quantization) = (made.dtype, Some(made.quantization));
     graph.nodes[index] = integer;
-    graph.nodes.splice(index..index, rescales);
+    graph.nodes.splice(index..index, before);
     Ok(())
 }
 

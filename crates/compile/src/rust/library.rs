@@ -3,7 +3,7 @@
 use super::constants::Constants;
 use super::{Library, arena_bytes, element_type, nodes, real};
 use crate::Error;
-use format::meta::{Meta, Port, Preprocess};
+use format::meta::{Channel, Meta, Port, Preprocess};
 use format::{DType, Model, Place, Shape, Tensor};
 use runtime::host::Runner;
 use std::fmt::Write;
@@ -173,19 +173,31 @@ fn zero(parameter: &Parameter<'_>) -> String {
 
 /// How raw data become a model's input; `None` where they are it.
 fn preparation(preprocess: &Preprocess) -> Option<String> {
-    (*preprocess != Preprocess::default()).then(|| {
+    let mut told = Vec::new();
+    if let Some(channel) = preprocess.channel {
+        told.push(match channel {
+            Channel::One(index) => format!("channel {index} of sound with several"),
+            Channel::Mix => "the mean of all channels of sound".to_string(),
+        });
+    }
+    let plain = Preprocess {
+        channel: preprocess.channel,
+        ..Preprocess::default()
+    };
+    if *preprocess != plain {
         let per_channel = |values: &[f32], none: &str| match values {
             [] => none.to_string(),
             [one] => format!("{one:?}"),
             several => format!("{several:?} by channel"),
         };
-        format!(
+        told.push(format!(
             "`(value * {:?} - {}) / {}`",
             preprocess.scale,
             per_channel(&preprocess.mean, "0"),
             per_channel(&preprocess.std, "1")
-        )
-    })
+        ));
+    }
+    (!told.is_empty()).then(|| told.join(", then "))
 }
 
 fn constants(

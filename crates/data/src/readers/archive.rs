@@ -213,6 +213,7 @@ mod tests {
             name: "x".into(),
             shape: vec![1, 2, 3],
             channels_first: false,
+            channel: None,
         }];
         let source = Source::open(
             &path,

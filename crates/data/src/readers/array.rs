@@ -453,6 +453,7 @@ mod tests {
             name: "x".into(),
             shape: shape.to_vec(),
             channels_first: false,
+            channel: None,
         }
     }
 

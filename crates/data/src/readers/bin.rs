@@ -102,6 +102,7 @@ mod tests {
             name: "x".into(),
             shape: vec![4],
             channels_first: false,
+            channel: None,
         }];
         let options = |window| Options {
             window,
@@ -137,6 +138,7 @@ mod tests {
             name: "x".into(),
             shape: vec![1],
             channels_first: false,
+            channel: None,
         }];
         let source = Source::open(&path, &expected, &Options::default()).unwrap();
         let error = source

@@ -125,6 +125,7 @@ mod tests {
             name: "x".into(),
             shape: vec![2],
             channels_first: false,
+            channel: None,
         }];
         let source = Source::open(&path, &expected, &Options::default())
             .map_err(|error| error.to_string())?;

@@ -139,6 +139,7 @@ mod tests {
             name: "x".into(),
             shape: vec![2, 2, 3],
             channels_first: false,
+            channel: None,
         }]
     }
 

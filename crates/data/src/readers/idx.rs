@@ -179,6 +179,7 @@ mod tests {
             name: "x".into(),
             shape: vec![1, 2, 1],
             channels_first: false,
+            channel: None,
         };
         let options = Options {
             labels: Some(labels),

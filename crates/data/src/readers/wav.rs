@@ -2,7 +2,8 @@
 
 use super::{Reader, Samples};
 use crate::error::{Error, Problem};
-use crate::source::{Channel, Expected, Sample, Wanted};
+use crate::source::{Expected, Sample, Wanted};
+use format::meta::Channel;
 use hound::{SampleFormat, WavReader};
 use std::fs::File;
 use std::io::BufReader;
@@ -45,7 +46,9 @@ pub(crate) fn open(
     if values < elements {
         return refused("pass sound of at least that length");
     }
-    let taken = match channel {
+    // What a model takes of several is not asked of one.
+    let own = expected.channel.filter(|_| channels > 1);
+    let taken = match channel.or(own) {
         Some(Channel::One(index)) if index >= channels => {
             return refused("pass --channel with one of them, counted from 0, or mix");
         }
@@ -120,6 +123,16 @@ mod tests {
         values: &[i16],
         channel: Option<Channel>,
     ) -> Result<Vec<Vec<f32>>, String> {
+        samples_for(None, channels, values, channel)
+    }
+
+    /// The same for a model that takes a channel of its own.
+    fn samples_for(
+        own: Option<Channel>,
+        channels: u16,
+        values: &[i16],
+        channel: Option<Channel>,
+    ) -> Result<Vec<Vec<f32>>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.wav");
         let spec = hound::WavSpec {
@@ -137,6 +150,7 @@ mod tests {
             name: "x".into(),
             shape: vec![2],
             channels_first: false,
+            channel: own,
         }];
         let options = Options {
             channel,
@@ -174,6 +188,20 @@ mod tests {
             assert!(said.contains("of 2 channels"), "{said}");
             assert!(said.contains("--channel"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_model_has_a_channel_of_its_own() {
+        let both = [0, 16_384, -32_768, 8_192];
+        let own = Some(Channel::One(1));
+        assert_eq!(samples_for(own, 2, &both, None).unwrap(), [[0.5, 0.25]]);
+        let other = samples_for(own, 2, &both, Some(Channel::One(0)));
+        assert_eq!(other.unwrap(), [[0.0, -1.0]]);
+        // Of one there is nothing to choose from.
+        let one = samples_for(own, 1, &both[..2], None);
+        assert_eq!(one.unwrap(), [[0.0, 0.5]]);
+        let said = samples_for(Some(Channel::One(2)), 2, &both, None).unwrap_err();
+        assert!(said.contains("--channel"), "{said}");
     }
 
     #[test]

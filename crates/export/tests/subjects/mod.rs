@@ -374,6 +374,7 @@ impl Subject {
             name: port.name.clone(),
             shape: port.shape.dims()[1..].iter().map(|&n| n as usize).collect(),
             channels_first: !port.axes.is_empty(),
+            channel: None,
         };
         let limit = data::Options {
             limit: Some(200),

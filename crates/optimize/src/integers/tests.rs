@@ -1,6 +1,7 @@
 use super::*;
 use crate::run as all;
 use graph::{Data, Shape};
+use runtime::host::Runner;
 use runtime::ops::Window2d;
 use runtime::ops::average_pool_2d::{AveragePool2d, Halves};
 use runtime::ops::binary::{Binary, Function as Of2};
@@ -254,13 +255,60 @@ fn what_stays_in_float_has_a_reason() {
         assert_eq!(nodes.len(), 1, "{graph}");
         nodes[0].reason.clone()
     };
-    let wide = reason(&[-7, 200], true);
-    assert!(
-        wide.contains("200 steps") && wide.contains("QInt8"),
-        "{wide}"
-    );
+    let wide = reason(&[-7, 900], true);
+    assert!(wide.contains("900 steps"), "{wide}");
     let open = reason(&[-7, 127], false);
     assert!(open.contains("result is not quantized"), "{open}");
+}
+
+/// Bytes around a number that is not in their middle need 9 bits: they are multiplied in parts, by groups of
+/// channels.
+#[test]
+fn weights_of_nine_bits_are_multiplied_in_parts() {
+    let mut net = Net::new();
+    let x = net.input(&[1, 1, 2, 4]);
+    let x = net.stepped(x, 0.5, 3);
+    let whole = [200, -255, 255, 5, 7, -1, 100, 131];
+    let weights = net.constant(&[4, 1, 1, 2], &whole, 0.25);
+    let groups = Conv2d {
+        groups: 2,
+        ..conv([1, 1])
+    };
+    let y = net.push(groups, &[x, weights]);
+    let y = net.stepped(y, 2.0, 0);
+    let (graph, names) = net.made(y);
+    let repeated = [
+        "reshape int8",
+        "concat int8",
+        "reshape int8",
+        "conv_2d int8",
+    ];
+    assert_eq!(names, repeated, "{graph}");
+    let options = compile::Options {
+        rounding: Rounding::Single,
+        ..compile::Options::default()
+    };
+    let compiled = compile::compile(&graph, &options).unwrap();
+    let mut runner = Runner::new(&compiled.bytes).unwrap();
+    let x: [i8; 8] = [3, -90, 7, 60, 127, -128, 0, 11];
+    let mut session = runner.session().unwrap();
+    session.set_input(0, &x.map(|byte| byte as u8)).unwrap();
+    session.run();
+    let mut found = vec![0; 8];
+    session.output(0, &mut found).unwrap();
+    let mut expected = Vec::new();
+    for pixel in x.chunks(4) {
+        for output in 0..4 {
+            let of = |tap: usize| {
+                let integer = i32::from(pixel[output / 2 * 2 + tap]) - 3;
+                whole[output * 2 + tap] * integer
+            };
+            // Steps of a half by steps of a quarter, in steps of two.
+            let real = f64::from(of(0) + of(1)) / 16.0;
+            expected.push((real + 0.5).floor().clamp(-128.0, 127.0) as i8 as u8);
+        }
+    }
+    assert_eq!(found, expected);
 }
 
 /// Weights that are all zero have any scale, and may have one that their bias does not fit.

@@ -1,11 +1,19 @@
 //! Integer weights from floats that remember their steps.
 
 use super::dequantized;
-use graph::{DType, Data, Graph, Node, Quantization, Shape, Value};
+use graph::{DType, Data, Graph, Kind, Node, Quantization, Shape, Value};
+use runtime::host::{split_weights, weight_parts};
+use runtime::ops::concat::Concat;
+use runtime::ops::reshape::Reshape;
+
+/// Bytes around any byte are sums of so many int8 at most.
+const MOST_PARTS: usize = 3;
 
 /// The integers of a layer.
 pub(super) struct Layer {
     weights: Vec<i8>,
+    /// How many int8 each weight is the sum of: its input is there as often.
+    parts: usize,
     quantization: Quantization,
     /// In units of sums, where those need more than 32 bits.
     long_bias: Option<Vec<i64>>,
@@ -30,22 +38,25 @@ pub(super) fn integers(graph: &Graph, node: &Node) -> Result<Layer, String> {
         .ok_or("its weights are not constant")?
         .f32()?;
     let row = (values.len() / outputs.max(1)).max(1);
+    let integers = values.iter().enumerate().map(|(index, value)| {
+        // What does not fit 32 bits needs more parts than there may be.
+        (f64::from(*value) / f64::from(steps.scale(index / row))).round() as i32
+    });
+    let integers: Vec<i32> = integers.collect();
+    let parts = weight_parts(&integers);
+    if parts > MOST_PARTS {
+        let furthest = integers.iter().map(|weight| weight.unsigned_abs()).max();
+        return Err(format!(
+            "its weights are up to {} steps from zero, more than bytes hold",
+            furthest.unwrap_or(0)
+        ));
+    }
     let mut layer = Layer {
-        weights: Vec::new(),
+        weights: split_weights(&integers, weights.shape.last(), parts),
+        parts,
         quantization: steps.clone(),
         long_bias: None,
     };
-    for (index, value) in values.iter().enumerate() {
-        let integer = f64::from(*value) / f64::from(steps.scale(index / row));
-        if !(-128.5..127.5).contains(&integer) {
-            return Err(format!(
-                "its weights are up to {} steps from zero, more than int8 holds; \
-                 quantize weights symmetrically, as QInt8",
-                integer.abs().round()
-            ));
-        }
-        layer.weights.push(integer.round() as i8);
-    }
     fit_bias(graph, node, &mut layer)?;
     Ok(layer)
 }
@@ -116,12 +127,12 @@ fn fit_bias(graph: &Graph, node: &Node, layer: &mut Layer) -> Result<(), String>
     Ok(())
 }
 
-/// Gives a node its integer weights.
-pub(super) fn apply(graph: &mut Graph, node: &mut Node, layer: Layer) {
-    let Some(source) = operand(graph, node, 1).cloned() else {
-        return;
-    };
-    let weights = graph.add_constant(source.name, source.shape, Data::I8(layer.weights));
+/// Gives a node its integer weights; the nodes that repeat its input, where it must be there several times.
+pub(super) fn apply(graph: &mut Graph, node: &mut Node, layer: Layer) -> Result<Vec<Node>, String> {
+    let source = operand(graph, node, 1).cloned();
+    let source = source.ok_or("its weights are missing")?;
+    let shape = lengthened(&source.shape, &[source.shape.last() * layer.parts])?;
+    let weights = graph.add_constant(source.name, shape, Data::I8(layer.weights));
     graph.value_mut(weights).quantization = Some(layer.quantization);
     node.inputs[1] = Some(weights);
     let shape = layer.long_bias.as_ref();
@@ -131,4 +142,51 @@ pub(super) fn apply(graph: &mut Graph, node: &mut Node, layer: Layer) {
         node.inputs.truncate(2);
         node.inputs.push(Some(bias));
     }
+    match layer.parts {
+        1 => Ok(Vec::new()),
+        parts => repeat(graph, node, parts),
+    }
+}
+
+/// Dimensions with others in place of the last.
+fn lengthened(shape: &Shape, more: &[usize]) -> Result<Shape, String> {
+    let mut dims = shape.dims().to_vec();
+    dims.pop();
+    dims.extend(more.iter().map(|&size| size as u32));
+    Shape::new(&dims).ok_or_else(|| "it would have too many dimensions".into())
+}
+
+/// Gives a node its input with the channels of every group several times, one time after the other.
+fn repeat(graph: &mut Graph, node: &mut Node, times: usize) -> Result<Vec<Node>, String> {
+    let groups = match &node.kind {
+        Kind::Conv2d(conv) => conv.groups.max(1),
+        _ => 1,
+    };
+    let input = node.inputs.first().copied().flatten();
+    let input = input.ok_or("its input is missing")?;
+    let (shape, quantization) = (
+        graph.value(input).shape,
+        graph.value(input).quantization.clone(),
+    );
+    let channels = shape.last();
+    let apart = lengthened(&shape, &[groups, channels / groups])?;
+    let whole = lengthened(&shape, &[channels * times])?;
+    let axis = shape.rank();
+    let steps: [(Kind, usize); 3] = [
+        (Reshape { shape: apart }.into(), 1),
+        (Concat { axis }.into(), times),
+        (Reshape { shape: whole }.into(), 1),
+    ];
+    let mut nodes = Vec::new();
+    let mut last = input;
+    for (step, (kind, count)) in steps.into_iter().enumerate() {
+        let name = format!("{}/repeat-{step}", node.name);
+        let made = graph.make_node(name, kind, vec![Some(last); count]);
+        let made = made.map_err(|error| error.to_string())?;
+        last = *made.outputs.first().ok_or("it makes nothing")?;
+        graph.value_mut(last).quantization = quantization.clone();
+        nodes.push(made);
+    }
+    node.inputs[0] = Some(last);
+    Ok(nodes)
 }

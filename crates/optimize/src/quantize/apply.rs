@@ -8,6 +8,7 @@ use super::forms::scale_giver;
 use super::range::Scales;
 use super::weights::{self, Weights};
 use graph::{DType, Data, Graph, Kind, Node, Quantization, Value, ValueId};
+use runtime::host::Activation;
 use runtime::ops::dequantize::Dequantize;
 use runtime::ops::quantize::Quantize;
 use std::collections::{HashMap, HashSet};
@@ -69,6 +70,15 @@ pub(crate) fn best_scales(graph: &Graph, largest: f32) -> BestScales {
 
 pub(crate) fn has_weights(kind: &Kind) -> bool {
     matches!(kind, Kind::Conv2d(_) | Kind::FullyConnected(_))
+}
+
+/// What a layer with weights ends with.
+pub(crate) fn activation(kind: &Kind) -> Activation {
+    match kind {
+        Kind::Conv2d(conv) => conv.activation,
+        Kind::FullyConnected(layer) => layer.activation,
+        _ => Activation::None,
+    }
 }
 
 /// The quantized graph. Nodes and values keep their ids; conversions are added.
@@ -223,7 +233,8 @@ fn quantize_weights(
     let layer = weights::Layer {
         dtype,
         input: from,
-        output_scale: to.0,
+        output: to,
+        activation: activation(&node.kind),
         bias: held,
         best: recipe.best.get(&id).ok_or_else(missing)?,
         largest: recipe.largest(id),

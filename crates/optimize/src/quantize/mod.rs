@@ -22,6 +22,7 @@ pub(crate) mod constants;
 mod correct;
 mod equalize;
 pub(crate) mod forms;
+mod halves;
 mod histogram;
 mod masks;
 mod narrow;

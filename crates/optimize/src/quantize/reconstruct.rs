@@ -13,7 +13,7 @@
 //!
 //! Only sums over samples are kept: two matrices of inputs x inputs.
 
-use super::apply::{Changes, Recipe, apply};
+use super::apply::{Changes, Recipe, activation, apply};
 use super::calibrate::{Executable, Float, Sample, shown};
 use super::cholesky::{Cholesky, Square, add_scaled, dot};
 use super::repeated;
@@ -21,7 +21,7 @@ use super::weights::{self, Weights};
 use super::{Error, Judge};
 use format::fixed;
 use graph::{DType, Graph, Kind, ValueId};
-use runtime::host::integer_limits;
+use runtime::host::{Activation, integer_limits};
 
 /// λ as a share of the inputs' mean energy: how much samples must say against a weight.
 const DAMPING: f64 = 1e-3;
@@ -72,7 +72,8 @@ struct Layer<'a> {
     from: [ValueId; 2],
     dtype: DType,
     input: (f32, i32),
-    output_scale: f32,
+    output: (f32, i32),
+    activation: Activation,
     /// The largest integer of its weights.
     largest: f32,
 }
@@ -111,7 +112,8 @@ impl<'a> Layer<'a> {
             from: [real, integer],
             dtype: quantized.value(integer).dtype,
             input: affine(integer)?,
-            output_scale: affine(output)?.0,
+            output: affine(output)?,
+            activation: activation(&node.kind),
             largest: recipe.largest(stored),
         })
     }
@@ -190,7 +192,8 @@ impl<'a> Layer<'a> {
         let layer = weights::Layer {
             dtype: self.dtype,
             input: self.input,
-            output_scale: self.output_scale,
+            output: self.output,
+            activation: self.activation,
             bias: self.bias,
             best: &weights::best_scales(&values, outputs, self.largest),
             largest: self.largest,
@@ -326,7 +329,8 @@ mod tests {
             from: [ValueId(0), ValueId(0)],
             dtype: DType::I8,
             input: (0.01, 0),
-            output_scale: 0.01,
+            output: (0.01, 0),
+            activation: Activation::None,
             largest: weights::INT8,
         };
         let mut moments = Moments {

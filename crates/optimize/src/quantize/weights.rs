@@ -1,9 +1,11 @@
 //! Weights: one symmetric scale per output channel, chosen so that the multiplier of the
 //! channel is exact in the file.
 
+use super::halves::{FINE, Unit};
 use super::reconstruct::Factor;
 use graph::DType;
-use runtime::host::{Quantization, common_multipliers, fits_high, reach_i16};
+use runtime::host::{Activation, Quantization, common_multipliers, fits_high, reach_i16};
+use std::ops::Range;
 
 /// The largest integer of int8 weights; the smallest is its opposite.
 pub(crate) const INT8: f32 = 127.0;
@@ -27,8 +29,10 @@ pub(crate) struct Layer<'a> {
     pub dtype: DType,
     /// Scale and zero point of the input.
     pub input: (f32, i32),
-    /// The output's scale.
-    pub output_scale: f32,
+    /// Scale and zero point of the output.
+    pub output: (f32, i32),
+    /// What the layer ends with.
+    pub activation: Activation,
     /// The real bias of every output channel; empty for none.
     pub bias: &'a [f32],
     /// What [`best_scales`] found for the weights.
@@ -67,7 +71,8 @@ pub(crate) fn quantize(
             0.0 => largest,
             scale => scale.max(largest * share),
         };
-        let scales = exact_scales(best.iter().map(floor).collect(), layer);
+        let scales = best.iter().map(floor).collect();
+        let scales = exact_scales(scales, (values, row), layer);
         let weights = round(values, row, scales, (factor, layer.largest));
         if has_high_records(&weights, row, layer) {
             return weights;
@@ -93,32 +98,62 @@ pub(crate) fn best_scales(values: &[f32], outputs: usize, largest: f32) -> Vec<f
     rows.map(|weights| best_scale(weights, largest)).collect()
 }
 
-/// Multipliers from here on lose less than a part in a hundred by becoming odd.
-const FINE_MULTIPLIER: f64 = 128.0;
-
 /// The next integer, and the next odd one where that costs little. No sum that counts lies half way between
 /// two outputs then: it would have to be a multiple of a higher power of two than outputs reach. So all rules
 /// of rounding, those of other executors too, make the same of it.
 fn odd(multiplier: f64) -> f64 {
     let next = multiplier.ceil();
     let is_even = next % 2.0 == 0.0;
-    if is_even && next >= FINE_MULTIPLIER {
+    if is_even && next >= f64::from(FINE) {
         next + 1.0
     } else {
         next
     }
 }
 
-/// Scales rounded up to exact multipliers.
-fn exact_scales(mut scales: Vec<f64>, layer: &Layer<'_>) -> Vec<f32> {
-    let ratio = f64::from(layer.input.0) / f64::from(layer.output_scale);
+/// Scales rounded up to exact multipliers with which no sum of int8 comes close to a half.
+fn exact_scales(scales: Vec<f64>, (values, row): (&[f32], usize), layer: &Layer<'_>) -> Vec<f32> {
+    let ratio = f64::from(layer.input.0) / f64::from(layer.output.0);
     let factors: Vec<f64> = scales.iter().map(|scale| scale * ratio).collect();
-    if let Some(multipliers) = common_multipliers(&factors, odd) {
-        for (channel, scale) in scales.iter_mut().enumerate() {
-            *scale = multipliers.factor(channel) / ratio;
+    let Some(multipliers) = common_multipliers(&factors, odd) else {
+        return scales.into_iter().map(|scale| scale as f32).collect();
+    };
+    let unit = Unit {
+        shift: multipliers.shift,
+        scales: [layer.input.0, layer.output.0],
+    };
+    let channels = multipliers.multipliers.iter().enumerate();
+    let exact = channels.map(|(channel, &wanted)| {
+        let weights = values.get(channel * row..(channel + 1) * row);
+        let bias = layer.bias.get(channel).copied().unwrap_or(0.0);
+        let steps = layer.steps(weights.unwrap_or(&[]), bias);
+        unit.clearest(wanted, &steps)
+    });
+    exact.collect()
+}
+
+impl Layer<'_> {
+    /// The outputs behind which another follows, their zero point taken off, that sums with these weights
+    /// reach; none of int16, whose steps are too many.
+    fn steps(&self, weights: &[f32], bias: f32) -> Range<i32> {
+        if self.dtype != DType::I8 {
+            return 0..0;
         }
+        let (scale, zero_point) = self.input;
+        let inputs = [-128, 127].map(|limit| (limit - zero_point) as f32 * scale);
+        let reach = |furthest: fn(f32, f32) -> f32| -> f32 {
+            let products = weights
+                .iter()
+                .map(|w| furthest(w * inputs[0], w * inputs[1]));
+            bias + products.sum::<f32>()
+        };
+        let [low, high] = self.activation.limits();
+        let (scale, zero_point) = self.output;
+        // One more on either side: weights are rounded.
+        let first = (reach(f32::min).max(low) / scale).floor() as i32 - 1;
+        let last = (reach(f32::max).min(high) / scale).ceil() as i32 + 1;
+        first.max(-128 - zero_point)..last.min(127 - zero_point)
     }
-    scales.into_iter().map(|scale| scale as f32).collect()
 }
 
 fn round(
@@ -158,7 +193,7 @@ fn has_high_records(weights: &Weights, row: usize, layer: &Layer<'_>) -> bool {
     let units: Vec<f64> = scales.map(|scale| scale * f64::from(input_scale)).collect();
     let factors: Vec<f64> = units
         .iter()
-        .map(|u| u / f64::from(layer.output_scale))
+        .map(|u| u / f64::from(layer.output.0))
         .collect();
     let biases: Vec<i32> = weights
         .values
@@ -213,7 +248,8 @@ mod tests {
         Layer {
             dtype: DType::I8,
             input: (0.02, -128),
-            output_scale: 1.0,
+            output: (1.0, 0),
+            activation: Activation::None,
             bias,
             best,
             largest: INT8,

@@ -1,6 +1,6 @@
 //! From real scales to the integers of a plan.
 
-use super::onnx::rounding_factor;
+use super::onnx::{rounding_factor, single_factor};
 use super::{Activation, Data, Operand};
 use format::fixed::{Channel, Requantize, Rounding, quantize_multiplier};
 use format::{DType, Shape};
@@ -137,7 +137,7 @@ pub fn channel_operand(
     let is_real = bias.is_some_and(|bias| bias.dtype == DType::F32);
     let factor = |(c, unit): (usize, &f64)| match is_real && is_desktop {
         true => {
-            let factor = input_scale * weight_scales.scale(c) / output_scale;
+            let factor = single_factor(weight_scales.scale(c), [input_scale, output_scale]);
             rounding_factor(
                 factor,
                 [min, max].map(|limit| i32::from(limit) - output_zero),

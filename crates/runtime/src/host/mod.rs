@@ -8,6 +8,7 @@ mod batch;
 mod data;
 mod lower;
 mod onnx;
+mod parts;
 mod runner;
 mod spread;
 mod support;
@@ -19,6 +20,8 @@ pub use lower::{
     Lowered, LoweredOperand, Multipliers, activation_limits, channel_operand, common_multipliers,
     fits_high, integer_limits, reach_i16,
 };
+pub use onnx::{exact_weight_scale, weight_scale};
+pub use parts::{split_weights, weight_parts};
 pub use runner::{AlignedBytes, Runner, evaluate, tensor_record};
 pub use support::{Support, support};
 pub(crate) use tflm::tflm_unary;

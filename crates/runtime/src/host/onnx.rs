@@ -1,7 +1,88 @@
-//! Multipliers that round sums as ONNX Runtime does.
+//! Multipliers that round sums as ONNX Runtime does, and factors as it computes them.
 
 use format::fixed::{quantize_multiplier, requantize_single};
+use std::ops::Range;
 use std::vec::Vec;
+
+/// How far the scale of weights may be from the nearest one, in last places.
+const NEIGHBOURS: u32 = 2;
+
+/// More, as a share, than what a product loses in single precision, its sum included.
+const CLOSE_PRODUCTS: f64 = 1.0 / ((1 << 22) as f64);
+
+/// More than what is lost where its factor is that of a neighbour.
+const CLOSE_FACTORS: f64 = 1.0 / ((1 << 20) as f64);
+
+/// Beside this, numbers have no binary places.
+const WHOLE: f64 = 1.5 * ((1u64 << 52) as f64);
+
+/// The factor of a layer's sums from the scale of its weights and those of its input and output, as ONNX
+/// Runtime computes it.
+pub(crate) fn single_factor(weights: f32, [input, output]: [f32; 2]) -> f32 {
+    input * weights / output
+}
+
+/// The scale of weights that makes `factor` of the scales of input and output there, to the bit, where there
+/// is one and none of `steps` is missed with it.
+///
+/// A step is an output with its zero point taken off, from which sums lead to the next. It is missed where the
+/// next output begins at another sum than where halves are rounded up. Neither way of rounding falls from one
+/// sum to the next, so that two sums decide about a step. `factor` has 12 bits and is positive.
+pub fn exact_weight_scale(factor: f64, scales: [f32; 2], steps: &Range<i32>) -> Option<f32> {
+    let is_exact = |scale: &f32| f64::from(single_factor(*scale, scales)) == factor;
+    let scale = neighbours(factor, scales).find(is_exact)?;
+    let mut steps = close(steps, factor, CLOSE_PRODUCTS);
+    let is_met = |step: i32| !is_missed(step, factor, factor as f32);
+    steps.all(is_met).then_some(scale)
+}
+
+/// The scale of weights near the one that makes `factor` with which the fewest of `steps` are missed, as
+/// [`exact_weight_scale`] has them; one that makes it to the bit, if with that none is.
+pub fn weight_scale(factor: f64, scales: [f32; 2], steps: &Range<i32>) -> f32 {
+    if let Some(scale) = exact_weight_scale(factor, scales, steps) {
+        return scale;
+    }
+    let close: Vec<i32> = close(steps, factor, CLOSE_FACTORS).collect();
+    let missed = |scale: &f32| {
+        let single = single_factor(*scale, scales);
+        let is_missed = |step: &&i32| is_missed(**step, factor, single);
+        close.iter().filter(is_missed).count()
+    };
+    let found = neighbours(factor, scales).min_by_key(missed);
+    found.unwrap_or(factor as f32)
+}
+
+/// Scales of weights that make about `factor`, the nearest first.
+fn neighbours(factor: f64, [input, output]: [f32; 2]) -> impl Iterator<Item = f32> {
+    let nearest = (factor * f64::from(output) / f64::from(input)) as f32;
+    (0..=NEIGHBOURS).flat_map(move |distance| {
+        let bits = nearest.to_bits();
+        [bits.saturating_add(distance), bits.saturating_sub(distance)].map(f32::from_bits)
+    })
+}
+
+/// The steps at which a sum is so close to a half, as a share of it, that they may be missed; the furthest up,
+/// where numbers have the fewest places, come first.
+fn close(steps: &Range<i32>, factor: f64, share: f64) -> impl Iterator<Item = i32> {
+    let inverse = 1.0 / factor;
+    steps.clone().rev().filter(move |&step| {
+        let sum = half_above(step) * inverse;
+        // The nearest whole number: sums have less than 52 bits.
+        let whole = (sum + WHOLE) - WHOLE;
+        (sum - whole).abs() <= sum.abs() * share
+    })
+}
+
+fn is_missed(step: i32, factor: f64, single: f32) -> bool {
+    // The first sum that is rounded up here.
+    let first = (half_above(step) / factor).ceil() as i64;
+    rounded(first, single) <= step as f32 || rounded(first - 1, single) > step as f32
+}
+
+/// What ONNX Runtime makes of a sum.
+fn rounded(sum: i64, factor: f32) -> f32 {
+    (sum as f32 * factor).round_ties_even()
+}
 
 /// The factor for which sums that are rounded once, halves up, become what ONNX Runtime makes of them, which
 /// rounds the product with `factor` to single precision and then halves to even numbers. Outputs, their zero
@@ -51,10 +132,9 @@ struct Step {
 impl Step {
     /// `None` where sums of 32 bits do not become more.
     fn of(factor: f32, output: i32) -> Option<Self> {
-        let rounded = |sum: i64| (sum as f32 * factor).round_ties_even();
         let near = (half_above(output) / f64::from(factor)).ceil() as i64;
         let mut sums = near.saturating_sub(1)..=near.saturating_add(1);
-        let first = sums.find(|&sum| rounded(sum) > output as f32)?;
+        let first = sums.find(|&sum| rounded(sum, factor) > output as f32)?;
         let first = i32::try_from(first).ok()?;
         Some(Step { output, first })
     }
@@ -81,7 +161,7 @@ fn half_above(output: i32) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::rounding_factor;
+    use super::{exact_weight_scale, rounding_factor, single_factor, weight_scale};
     use format::fixed::{quantize_multiplier, requantize_single};
     use proptest::prelude::*;
 
@@ -110,7 +190,59 @@ mod tests {
         assert_eq!(differing(factor, rounding_factor(factor, [0, 50])), 2);
     }
 
+    /// Odd multiples of 8,192 become halves. A factor that is a little larger takes positive ones up, as they
+    /// are here.
+    #[test]
+    fn halves_of_positive_outputs_go_up() {
+        let scales = [0.1f32, 0.7];
+        let factor = 21.0 / 16_384.0;
+        assert_eq!(exact_weight_scale(factor, scales, &(0..255)), None);
+        let found = weight_scale(factor, scales, &(0..255));
+        for sum in [8_192, 3 * 8_192, 5 * 8_192] {
+            let up = (f64::from(sum) * factor + 0.5).floor();
+            let elsewhere = (sum as f32 * single_factor(found, scales)).round_ties_even();
+            assert_eq!(f64::from(elsewhere), up);
+        }
+    }
+
+    /// Outputs of sums up to `most` that are others with a scale of weights.
+    fn missed(factor: f64, scale: f32, scales: [f32; 2], most: i32) -> usize {
+        let single = single_factor(scale, scales);
+        let differs = |sum: &i32| {
+            let up = (f64::from(*sum) * factor + 0.5).floor();
+            f64::from((*sum as f32 * single).round_ties_even()) != up
+        };
+        (0..(f64::from(most) / factor) as i32)
+            .filter(differs)
+            .count()
+    }
+
+    #[test]
+    fn scales_of_weights_miss_few_steps() {
+        let scales = [0.1f32, 0.7];
+        let mut moved = 0;
+        for multiplier in (2_001..3_001).step_by(50) {
+            let factor = f64::from(multiplier) / f64::from(1 << 20);
+            let nearest = (factor * f64::from(scales[1]) / f64::from(scales[0])) as f32;
+            let found = weight_scale(factor, scales, &(0..127));
+            let [before, after] = [nearest, found].map(|scale| missed(factor, scale, scales, 127));
+            assert!(after <= before, "{multiplier}: {after} of {before}");
+            moved += usize::from(before > 0 && after == 0);
+            let exact = exact_weight_scale(factor, scales, &(0..127));
+            assert!(exact.is_none_or(|scale| scale == found && after == 0));
+        }
+        assert!(moved > 3, "{moved}");
+    }
+
     proptest! {
+        #[test]
+        fn scales_of_weights_are_near(multiplier in 1u32..4_096, a in 0.001f32..4.0, b in 0.001f32..4.0) {
+            let factor = f64::from(multiplier) / f64::from(1 << 20);
+            let found = f64::from(weight_scale(factor, [a, b], &(-128..127)));
+            let back = found * f64::from(a) / f64::from(b);
+            prop_assert!((back / factor - 1.0).abs() < 1e-6);
+        }
+
         #[test]
         fn sums_are_rounded_no_worse(factor in 0.0005f32..0.3) {
             let found = rounding_factor(factor, [-128, 127]);

@@ -5,6 +5,7 @@
 use crate::tflite::call::{Call, Refusal};
 use crate::tflite::tensor::Held;
 use graph::{Data, Quantization, Shape, ValueId};
+use runtime::host::{split_weights, weight_parts};
 use runtime::ops::concat::Concat;
 use runtime::ops::reshape::Reshape;
 
@@ -24,7 +25,7 @@ pub(super) fn symmetric(
         return Ok([input, weights]);
     };
     let moved: Vec<i32> = values.iter().map(|&w| i32::from(w) - zero).collect();
-    let parts = moved.iter().map(|&w| parts_of(w)).max().unwrap_or(1);
+    let parts = weight_parts(&moved);
     let row = value.shape.last().max(1);
     let mut dims = value.shape.dims().to_vec();
     if let Some(last) = dims.last_mut() {
@@ -35,7 +36,7 @@ pub(super) fn symmetric(
         ..quantization
     });
     let shape = Shape::new(&dims).ok_or("too many dimensions")?;
-    let data = Data::I8(split(&moved, row, parts));
+    let data = Data::I8(split_weights(&moved, row, parts));
     let split = call.held(weights, shape, Held { data, quantization });
     if parts == 1 {
         return Ok([input, split]);
@@ -45,28 +46,6 @@ pub(super) fn symmetric(
         notes.push(NOTE.into());
     }
     Ok([repeated(call, input, groups.max(1), parts)?, split])
-}
-
-/// How many int8 a number is the sum of.
-fn parts_of(weight: i32) -> usize {
-    let most = if weight < 0 { 128 } else { 127 };
-    weight.unsigned_abs().div_ceil(most).max(1) as usize
-}
-
-/// Rows of weights, each followed by what did not fit the one before.
-fn split(weights: &[i32], row: usize, parts: usize) -> Vec<i8> {
-    let mut halves = Vec::with_capacity(weights.len() * parts);
-    for row in weights.chunks(row) {
-        let mut rest = row.to_vec();
-        for _ in 0..parts {
-            for weight in &mut rest {
-                let part = (*weight).clamp(-128, 127);
-                *weight -= part;
-                halves.push(part as i8);
-            }
-        }
-    }
-    halves
 }
 
 /// The channels of every group several times, one time after the other.
@@ -90,19 +69,4 @@ fn repeated(
     let axis = shape.rank();
     let joined = call.push(Concat { axis }, &vec![apart; times], quantization.clone())?;
     call.push(Reshape { shape: whole }, &[joined], quantization)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_add_up() {
-        assert_eq!(
-            [0, 127, -128, 128, -129, 254, 255].map(parts_of),
-            [1, 1, 1, 2, 2, 2, 3]
-        );
-        let parts = split(&[200, -130, 5, -1], 2, 2);
-        assert_eq!(parts, [127, -128, 73, -2, 5, -1, 0, 0]);
-    }
 }
