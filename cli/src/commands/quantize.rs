@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::float;
 use crate::front_end;
 use crate::goal::GoalArguments;
-use crate::model::{self, ImportArguments};
+use crate::model::{self, OpenArguments};
 use crate::output::{Output, default_path};
 use crate::patches::{PatchArguments, Patches};
 use crate::place;
@@ -107,7 +107,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     patches: PatchArguments,
     #[command(flatten)]
-    import: ImportArguments,
+    open: OpenArguments,
     #[command(flatten)]
     preprocess: PreprocessArguments,
 }
@@ -150,7 +150,7 @@ impl Product {
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let (output, report) = outputs(arguments)?;
     arguments.goal.is_latency()?;
-    let source = model::float_source(&arguments.model, &arguments.import)?;
+    let source = model::float_source(&arguments.model, &arguments.open)?;
     let inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     // What cannot be judged is refused before any work.
     let reference = match &arguments.eval {

@@ -133,6 +133,8 @@ fn options_that_contradict_the_model() {
     quantize(&["there is no node 'nothing'"], "--keep-float nothing");
     quantize(&["no dynamic dimension 'nothing'"], "--dim nothing=1");
     quantize(&["is none of minmax"], "--method guess");
+    // What is quantized has no integers before, so that there is nothing to round.
+    quantize(&["unexpected argument '--rounding'"], "--rounding tflm");
     let signed = include_bytes!("../../../crates/import/tests/fixtures/signed.tflite");
     folder.write("signed.tflite", signed);
     folder.refuses(
