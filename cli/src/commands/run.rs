@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
     /// An image, an array or any other data; every sample in it is run
     #[arg(long)]
     input: PathBuf,
-    /// Run at most this many samples, spread evenly over the data
+    /// Run at most this many samples, spread evenly over the data; the first ones where a model keeps
+    /// state from one to the next
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]
@@ -47,7 +48,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = dataset::open(
         &arguments.input,
         predict.inputs(),
-        &ReadArguments::new(None, arguments.limit, None).with_sound(arguments.sound),
+        &ReadArguments::new(None, arguments.limit, None)
+            .with_sound(arguments.sound)
+            .in_sequence(predict.keeps_state()),
     )?;
     let mut results = Vec::new();
     // Where the reader of the answers has left, there is no use for more of them.
