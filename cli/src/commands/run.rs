@@ -88,10 +88,10 @@ fn as_json(name: &str, outputs: &[Output], prediction: &Prediction) -> Value {
 
 /// Scores by size with their labels; other outputs by their first values.
 fn print(name: &str, outputs: &[Output], prediction: &Prediction, top: usize) {
-    say!("{name}");
+    say!("{}", say::name(name));
     for (output, values) in outputs.iter().zip(&prediction.outputs) {
         let shape: Vec<String> = output.shape.iter().map(usize::to_string).collect();
-        say!("  {} [{}]", output.name, shape.join(", "));
+        say!("  {} [{}]", say::name(&output.name), shape.join(", "));
         let mut order: Vec<usize> = (0..values.len()).collect();
         let is_scores =
             values.len() <= 1000 && output.shape.iter().filter(|&&size| size > 1).count() <= 1;
@@ -102,7 +102,7 @@ fn print(name: &str, outputs: &[Output], prediction: &Prediction, top: usize) {
             let label = output
                 .labels
                 .get(index)
-                .cloned()
+                .map(|label| say::name(label))
                 .unwrap_or_else(|| index.to_string());
             say!("    {label:20} {:.6}", values[index]);
         }
