@@ -126,11 +126,21 @@ pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile
 pub(crate) fn source(path: &Path, arguments: &ImportArguments) -> Result<Imported, Failure> {
     match load(path, arguments)? {
         ModelFile::Source(imported, _) => Ok(*imported),
-        ModelFile::Compact(_) => {
-            let message = "is a compact model already; pass the model that it was made from";
-            Err(Failure::usage(message).of(path))
-        }
+        ModelFile::Compact(_) => Err(compact_already(path)),
     }
+}
+
+/// Refuses a compact model where a source model is needed, before its name is taken for that of the output.
+pub(crate) fn refuse_compact(path: &Path) -> Result<(), Failure> {
+    match is_compact(path) {
+        true => Err(compact_already(path)),
+        false => Ok(()),
+    }
+}
+
+fn compact_already(path: &Path) -> Failure {
+    let message = "is a compact model already; pass the model that it was made from";
+    Failure::usage(message).of(path)
 }
 
 /// Reads a source model that is not quantized yet, and so has no integers to round.

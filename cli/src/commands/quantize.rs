@@ -148,6 +148,7 @@ impl Product {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    model::refuse_compact(&arguments.model)?;
     let (output, report) = outputs(arguments)?;
     arguments.goal.is_latency()?;
     let source = model::float_source(&arguments.model, &arguments.open)?;

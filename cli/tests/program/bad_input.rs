@@ -200,6 +200,13 @@ fn inputs_are_never_overwritten() {
     folder.refuses(2, &["digits.onnx", "name the file with -o"], exported);
     let named = ["export", "digits.mopt", "--to", "onnx", "-o", "other.onnx"];
     assert_eq!(run(folder.path(), &named).0, 0);
+    // A compact model's own name is that of the output by default, which is not what is wrong.
+    for command in [
+        "optimize digits.mopt",
+        "quantize digits.mopt --calib test.npy",
+    ] {
+        folder.refuses(2, &["digits.mopt: is a compact model already"], command);
+    }
     let both = "--eval test.npy --report x.html -o x.html";
     let both = format!("quantize digits.onnx --calib test.npy {both}");
     folder.refuses(2, &["by -o and by --report"], &both);
