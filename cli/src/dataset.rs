@@ -124,6 +124,12 @@ pub(crate) fn inputs(graph: &Graph, how: &PreprocessArguments) -> Result<Vec<Inp
         .collect()
 }
 
+/// A number of samples to use at most.
+pub(crate) fn parse_limit(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|&count| count > 0);
+    count.ok_or_else(|| "write a whole number above 0".into())
+}
+
 /// How data is read, besides its path.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ReadArguments {
@@ -135,7 +141,7 @@ pub(crate) struct ReadArguments {
     no_labels: bool,
     /// Use at most this many samples, spread evenly over the data; the first ones where a model keeps
     /// state from one to the next
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_limit)]
     limit: Option<usize>,
     /// For .bin files: a sample is this many consecutive rows, the next starts one row later
     #[arg(long, value_name = "ROWS")]

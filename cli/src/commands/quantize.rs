@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DATA")]
     calib: PathBuf,
     /// Use at most this many samples, spread evenly over the data
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, allow_negative_numbers = true, value_parser = dataset::parse_limit)]
     limit: usize,
     /// For .bin files: a sample is this many consecutive rows, the next starts one row later
     #[arg(long, value_name = "ROWS")]

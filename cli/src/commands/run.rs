@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     input: PathBuf,
     /// Run at most this many samples, spread evenly over the data; the first ones where a model keeps
     /// state from one to the next
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = dataset::parse_limit)]
     limit: Option<usize>,
     #[command(flatten)]
     sound: SoundArguments,

@@ -110,6 +110,16 @@ fn data_that_does_not_fit() {
     let both = "quantize digits.onnx --calib plain.bin --window 8 --eval test.npy -o both.mopt";
     let (code, _, errors) = run(folder.path(), &both.split(' ').collect::<Vec<_>>());
     assert_eq!(code, 0, "{errors}");
+    for command in [
+        "evaluate digits.onnx --data test.npy",
+        "run digits.onnx --input test.npy",
+        "quantize digits.onnx --calib test.npy",
+    ] {
+        for limit in ["-1", "0", "1.5"] {
+            let words = ["--limit", limit, "a whole number above 0"];
+            folder.refuses(2, &words, &format!("{command} --limit {limit}"));
+        }
+    }
     folder.write("latin.txt", b"caf\xe9\n");
     let names = "quantize digits.onnx --calib test.npy --class-names latin.txt";
     folder.refuses(2, &["latin.txt", "one name a line"], names);

@@ -260,10 +260,7 @@ mod tests {
 
     #[test]
     fn some_are_spread_or_the_first() {
-        let all = Wanted {
-            total: 9,
-            count: 9,
-        };
+        let all = Wanted { total: 9, count: 9 };
         let some = |count, is_sequence| -> Vec<usize> {
             let six = all.at_most(6, is_sequence);
             six.at_most(count, is_sequence).iter().collect()
