@@ -125,6 +125,12 @@ pub(crate) fn inputs(graph: &Graph, how: &PreprocessArguments) -> Result<Vec<Inp
         .collect()
 }
 
+/// A number of samples to use at most.
+pub(crate) fn parse_limit(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|&count| count > 0);
+    count.ok_or_else(|| "write a whole number above 0".into())
+}
+
 /// How data is read, besides its path.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ReadArguments {
@@ -134,12 +140,16 @@ pub(crate) struct ReadArguments {
     /// Leave out the labels that the data brings, where they are not the model's
     #[arg(long, conflicts_with = "labels")]
     no_labels: bool,
-    /// Use at most this many samples, spread evenly over the data
-    #[arg(long, value_name = "N")]
+    /// Use at most this many samples, spread evenly over the data; the first ones where a model keeps
+    /// state from one to the next
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_limit)]
     limit: Option<usize>,
     /// For .bin files: a sample is this many consecutive rows, the next starts one row later
     #[arg(long, value_name = "ROWS")]
     window: Option<usize>,
+    /// Whether samples follow one another, which no option says but the model.
+    #[arg(skip)]
+    is_sequence: bool,
     #[command(flatten)]
     sound: SoundArguments,
 }
@@ -191,6 +201,14 @@ impl ReadArguments {
         self
     }
 
+    /// The same for a model that keeps state, if it does.
+    pub(crate) fn in_sequence(self, is_sequence: bool) -> Self {
+        ReadArguments {
+            is_sequence,
+            ..self
+        }
+    }
+
     /// The same with sound read in this way.
     pub(crate) fn with_sound(self, sound: SoundArguments) -> Self {
         ReadArguments { sound, ..self }
@@ -212,6 +230,7 @@ pub(crate) fn open(path: &Path, inputs: &[Input], how: &ReadArguments) -> Result
         labels: how.labels.clone(),
         is_unlabelled: how.no_labels,
         limit: how.limit,
+        is_sequence: how.is_sequence,
         window: how.window,
         channel: how.sound.channel,
     };

@@ -1,7 +1,7 @@
 //! Nodes that stay in float: what is said of them, and their refusal.
 
 use crate::failure::Failure;
-use crate::say::say;
+use crate::say::{self, say};
 use optimize::quantize::FloatNode;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ pub(crate) fn print(nodes: &[FloatNode]) {
     for node in nodes {
         say!(
             "in float: {} ({}): {}",
-            node.node,
+            say::name(&node.node),
             node.operator,
             node.reason
         );
@@ -35,7 +35,9 @@ pub(crate) fn refuse(nodes: &[FloatNode]) -> Result<(), Failure> {
     let line = |node: &FloatNode| {
         format!(
             "\n  node '{}' ({}): {}",
-            node.node, node.operator, node.reason
+            say::name(&node.node),
+            node.operator,
+            node.reason
         )
     };
     let lines: String = nodes.iter().map(line).collect();

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Values for what a source model leaves open.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct ImportArguments {
+pub(crate) struct OpenArguments {
     /// Value of a dynamic dimension of an ONNX model, by its name; repeatable
     #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = parse_dim)]
     dims: Vec<(String, usize)>,
@@ -21,6 +21,13 @@ pub(crate) struct ImportArguments {
     /// Values of an input of an ONNX model that never changes, such as a shape; repeatable
     #[arg(long = "constant", value_name = "INPUT=1,-1,64", value_parser = parse_constant)]
     constants: Vec<(String, Vec<f64>)>,
+}
+
+/// How a source model is read.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ImportArguments {
+    #[command(flatten)]
+    open: OpenArguments,
     /// How integer sums of a model that is quantized already are rounded: as TensorFlow Lite Micro does
     /// it (tflm), or once (single) [default: tflm for TFLite, single for ONNX]
     #[arg(long, value_name = "RULE", value_parser = parse_rounding)]
@@ -33,8 +40,8 @@ impl ImportArguments {
         if self.rounding.is_some() {
             return Err(unrounded(path));
         }
-        let is_fixed = self.dims.is_empty() && self.shapes.is_empty() && self.constants.is_empty();
-        if is_fixed {
+        let open = &self.open;
+        if open.dims.is_empty() && open.shapes.is_empty() && open.constants.is_empty() {
             return Ok(());
         }
         let message =
@@ -44,9 +51,9 @@ impl ImportArguments {
 
     fn options(&self) -> Options {
         Options {
-            dims: BTreeMap::from_iter(self.dims.iter().cloned()),
-            shapes: BTreeMap::from_iter(self.shapes.iter().cloned()),
-            constants: BTreeMap::from_iter(self.constants.iter().cloned()),
+            dims: BTreeMap::from_iter(self.open.dims.iter().cloned()),
+            shapes: BTreeMap::from_iter(self.open.shapes.iter().cloned()),
+            constants: BTreeMap::from_iter(self.open.constants.iter().cloned()),
             rounding: self.rounding,
         }
     }
@@ -119,16 +126,30 @@ pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile
 pub(crate) fn source(path: &Path, arguments: &ImportArguments) -> Result<Imported, Failure> {
     match load(path, arguments)? {
         ModelFile::Source(imported, _) => Ok(*imported),
-        ModelFile::Compact(_) => {
-            let message = "is a compact model already; pass the model that it was made from";
-            Err(Failure::usage(message).of(path))
-        }
+        ModelFile::Compact(_) => Err(compact_already(path)),
     }
 }
 
-/// Reads a source model that is not quantized yet.
-pub(crate) fn float_source(path: &Path, arguments: &ImportArguments) -> Result<Imported, Failure> {
-    let imported = source(path, arguments)?;
+/// Refuses a compact model where a source model is needed, before its name is taken for that of the output.
+pub(crate) fn refuse_compact(path: &Path) -> Result<(), Failure> {
+    match is_compact(path) {
+        true => Err(compact_already(path)),
+        false => Ok(()),
+    }
+}
+
+fn compact_already(path: &Path) -> Failure {
+    let message = "is a compact model already; pass the model that it was made from";
+    Failure::usage(message).of(path)
+}
+
+/// Reads a source model that is not quantized yet, and so has no integers to round.
+pub(crate) fn float_source(path: &Path, open: &OpenArguments) -> Result<Imported, Failure> {
+    let arguments = ImportArguments {
+        open: open.clone(),
+        rounding: None,
+    };
+    let imported = source(path, &arguments)?;
     if imported.graph.is_quantized() || imported.quantized.is_some() {
         let file = path.display();
         let message = format!(

@@ -1,8 +1,9 @@
 //! The standard streams. Whoever reads them may leave, as `head` does, and the disk that they go to may be
-//! full: neither ends a command before its work is done.
+//! full: neither ends a command before its work is done. Names come from files that anybody may have made,
+//! and a terminal obeys the control characters in them: they are printed escaped, as JSON has them.
 
 use crate::failure::Failure;
-use std::fmt::Arguments;
+use std::fmt::{Arguments, Write as _};
 use std::io::{Error, ErrorKind, Write};
 use std::sync::OnceLock;
 
@@ -15,10 +16,33 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+/// Text, or a value in JSON, whose control characters are escaped, except for the ends of lines.
+fn lines(text: &str) -> String {
+    escaped(text, |character| character == '\n')
+}
+
+/// A name whose control characters are escaped, so that it takes one line and changes no other.
+pub(crate) fn name(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && !is_kept(character) {
+            // Writing to a string does not fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
 /// A line on the standard output. What goes wrong is kept for [`finish`].
 pub(crate) fn line(text: Arguments<'_>) {
     if CLOSED.get().is_none()
-        && let Err(error) = writeln!(std::io::stdout(), "{text}")
+        && let Err(error) = writeln!(std::io::stdout(), "{}", lines(&text.to_string()))
     {
         CLOSED.get_or_init(|| error);
     }
@@ -44,5 +68,23 @@ pub(crate) fn finish() -> Result<(), Failure> {
 
 /// A message on the standard error stream. Where that is closed, nobody can be told.
 pub(crate) fn error(message: &str) {
-    let _nobody_listens = writeln!(std::io::stderr(), "error: {message}");
+    let _nobody_listens = writeln!(std::io::stderr(), "error: {}", lines(message));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(lines("Größe 3×3\n…"), "Größe 3×3\n…");
+        let (bell, delete, clear) = ("a\u{7}", "\u{7f}\r", "\u{9b}2J\u{1b}[2J");
+        assert_eq!(lines(bell), "a\\u0007");
+        assert_eq!(lines(delete), "\\u007f\\u000d");
+        assert_eq!(lines(clear), "\\u009b2J\\u001b[2J");
+        assert_eq!(name("a\nb"), "a\\u000ab");
+        let value = serde_json::json!([bell, delete, clear]);
+        let read: serde_json::Value = serde_json::from_str(&lines(&value.to_string())).unwrap();
+        assert_eq!(read, value);
+    }
 }

@@ -1,6 +1,6 @@
 //! Tables for people: aligned columns on a terminal and in a file alike.
 
-use crate::say::say;
+use crate::say::{self, say};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A table whose columns after the first `left` are numbers.
@@ -41,12 +41,13 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// The end of a name that is too long for a column.
+/// A name, or the end of one that is too long for a column.
 pub(crate) fn shortened(name: &str) -> String {
     const LONGEST: usize = 32;
+    let name = say::name(name);
     let count = name.chars().count();
     if count <= LONGEST {
-        return name.to_string();
+        return name;
     }
     let end: String = name.chars().skip(count - LONGEST + 1).collect();
     format!("…{end}")

@@ -74,7 +74,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         &arguments.preprocess,
         b.as_ref(),
     )?;
-    let source = dataset::open(&arguments.data, b.inputs(), &arguments.read)?;
+    let keeps_state = a.keeps_state() || b.keeps_state();
+    let read = arguments.read.clone().in_sequence(keeps_state);
+    let source = dataset::open(&arguments.data, b.inputs(), &read)?;
     let comparison = place::compare(a.as_mut(), b.as_mut(), &source)?;
     let verdicts = evaluate::judge(&arguments.gates, &comparison.b, Some(&comparison.a));
     if let Some(report) = report {

@@ -52,7 +52,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         &arguments.preprocess,
         &arguments.device,
     )?;
-    let source = dataset::open(&arguments.data, predict.inputs(), &arguments.read)?;
+    let read = arguments.read.clone().in_sequence(predict.keeps_state());
+    let source = dataset::open(&arguments.data, predict.inputs(), &read)?;
     let evaluation = place::evaluate(predict.as_mut(), &source)?;
     let verdicts = evaluate::judge(&arguments.gates, &evaluation, None);
     if let Some(report) = report {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::model::{self, ImportArguments, ModelFile};
-use crate::say::say;
+use crate::say::{self, say};
 use crate::table::{self, grouped, shortened};
 use format::meta::{Meta, Port, Preprocess};
 use format::{Model, Node, Place};
@@ -298,7 +298,7 @@ fn print(summary: &Summary) {
     for (name, fact) in &summary.facts {
         let text = match fact {
             Value::Number(number) => number.as_u64().map_or(number.to_string(), grouped),
-            Value::String(text) => text.clone(),
+            Value::String(text) => say::name(text),
             Value::Null => String::new(),
             other => other.to_string(),
         };
@@ -341,7 +341,8 @@ fn describe(port: &Value) -> String {
         .flatten()
         .map(Value::to_string)
         .collect();
-    let mut line = format!("{} {} {}", text("name"), shape.join("x"), text("type"));
+    let name = say::name(&text("name"));
+    let mut line = format!("{name} {} {}", shape.join("x"), text("type"));
     for key in ["scale", "zero_point", "preprocess", "labels"] {
         if !port[key].is_null() {
             line.push_str(&format!(" {key}={}", port[key]));

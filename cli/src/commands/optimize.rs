@@ -89,6 +89,7 @@ struct Made {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    model::refuse_compact(&arguments.model)?;
     let path = arguments
         .output
         .clone()

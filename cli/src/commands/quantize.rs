@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::float;
 use crate::front_end;
 use crate::goal::GoalArguments;
-use crate::model::{self, ImportArguments};
+use crate::model::{self, OpenArguments};
 use crate::output::{Output, default_path};
 use crate::patches::{PatchArguments, Patches};
 use crate::place;
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DATA")]
     calib: PathBuf,
     /// Use at most this many samples, spread evenly over the data
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, allow_negative_numbers = true, value_parser = dataset::parse_limit)]
     limit: usize,
     /// For .bin files: a sample is this many consecutive rows, the next starts one row later
     #[arg(long, value_name = "ROWS")]
@@ -107,7 +107,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     patches: PatchArguments,
     #[command(flatten)]
-    import: ImportArguments,
+    open: OpenArguments,
     #[command(flatten)]
     preprocess: PreprocessArguments,
 }
@@ -148,9 +148,10 @@ impl Product {
 }
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    model::refuse_compact(&arguments.model)?;
     let (output, report) = outputs(arguments)?;
     arguments.goal.is_latency()?;
-    let source = model::float_source(&arguments.model, &arguments.import)?;
+    let source = model::float_source(&arguments.model, &arguments.open)?;
     let mut inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     arguments.sound.note(&mut inputs);
     // What cannot be judged is refused before any work.

@@ -20,8 +20,9 @@ pub(crate) struct Arguments {
     /// An image, an array or any other data; every sample in it is run
     #[arg(long)]
     input: PathBuf,
-    /// Run at most this many samples, spread evenly over the data
-    #[arg(long, value_name = "N")]
+    /// Run at most this many samples, spread evenly over the data; the first ones where a model keeps
+    /// state from one to the next
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = dataset::parse_limit)]
     limit: Option<usize>,
     #[command(flatten)]
     sound: SoundArguments,
@@ -47,7 +48,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = dataset::open(
         &arguments.input,
         predict.inputs(),
-        &ReadArguments::new(None, arguments.limit, None).with_sound(arguments.sound),
+        &ReadArguments::new(None, arguments.limit, None)
+            .with_sound(arguments.sound)
+            .in_sequence(predict.keeps_state()),
     )?;
     let mut results = Vec::new();
     // Where the reader of the answers has left, there is no use for more of them.
@@ -85,10 +88,10 @@ fn as_json(name: &str, outputs: &[Output], prediction: &Prediction) -> Value {
 
 /// Scores by size with their labels; other outputs by their first values.
 fn print(name: &str, outputs: &[Output], prediction: &Prediction, top: usize) {
-    say!("{name}");
+    say!("{}", say::name(name));
     for (output, values) in outputs.iter().zip(&prediction.outputs) {
         let shape: Vec<String> = output.shape.iter().map(usize::to_string).collect();
-        say!("  {} [{}]", output.name, shape.join(", "));
+        say!("  {} [{}]", say::name(&output.name), shape.join(", "));
         let mut order: Vec<usize> = (0..values.len()).collect();
         let is_scores =
             values.len() <= 1000 && output.shape.iter().filter(|&&size| size > 1).count() <= 1;
@@ -99,7 +102,7 @@ fn print(name: &str, outputs: &[Output], prediction: &Prediction, top: usize) {
             let label = output
                 .labels
                 .get(index)
-                .cloned()
+                .map(|label| say::name(label))
                 .unwrap_or_else(|| index.to_string());
             say!("    {label:20} {:.6}", values[index]);
         }

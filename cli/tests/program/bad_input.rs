@@ -110,6 +110,16 @@ fn data_that_does_not_fit() {
     let both = "quantize digits.onnx --calib plain.bin --window 8 --eval test.npy -o both.mopt";
     let (code, _, errors) = run(folder.path(), &both.split(' ').collect::<Vec<_>>());
     assert_eq!(code, 0, "{errors}");
+    for command in [
+        "evaluate digits.onnx --data test.npy",
+        "run digits.onnx --input test.npy",
+        "quantize digits.onnx --calib test.npy",
+    ] {
+        for limit in ["-1", "0", "1.5"] {
+            let words = ["--limit", limit, "a whole number above 0"];
+            folder.refuses(2, &words, &format!("{command} --limit {limit}"));
+        }
+    }
     folder.write("latin.txt", b"caf\xe9\n");
     let names = "quantize digits.onnx --calib test.npy --class-names latin.txt";
     folder.refuses(2, &["latin.txt", "one name a line"], names);
@@ -133,6 +143,8 @@ fn options_that_contradict_the_model() {
     quantize(&["there is no node 'nothing'"], "--keep-float nothing");
     quantize(&["no dynamic dimension 'nothing'"], "--dim nothing=1");
     quantize(&["is none of minmax"], "--method guess");
+    // What is quantized has no integers before, so that there is nothing to round.
+    quantize(&["unexpected argument '--rounding'"], "--rounding tflm");
     let signed = include_bytes!("../../../crates/import/tests/fixtures/signed.tflite");
     folder.write("signed.tflite", signed);
     folder.refuses(
@@ -198,6 +210,13 @@ fn inputs_are_never_overwritten() {
     folder.refuses(2, &["digits.onnx", "name the file with -o"], exported);
     let named = ["export", "digits.mopt", "--to", "onnx", "-o", "other.onnx"];
     assert_eq!(run(folder.path(), &named).0, 0);
+    // A compact model's own name is that of the output by default, which is not what is wrong.
+    for command in [
+        "optimize digits.mopt",
+        "quantize digits.mopt --calib test.npy",
+    ] {
+        folder.refuses(2, &["digits.mopt: is a compact model already"], command);
+    }
     let both = "--eval test.npy --report x.html -o x.html";
     let both = format!("quantize digits.onnx --calib test.npy {both}");
     folder.refuses(2, &["by -o and by --report"], &both);

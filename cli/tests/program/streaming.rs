@@ -117,6 +117,38 @@ fn the_wake_word_is_found_step_by_step() {
     assert!(whole.iter().any(|answer| *answer != whole[0]));
 }
 
+/// What a model answers depends on the steps before: a limit leaves out none between.
+#[test]
+fn a_limit_takes_the_first_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let file = include_bytes!("../../../crates/import/tests/fixtures/conv.tflite");
+    std::fs::write(path.join("conv.tflite"), file).unwrap();
+    json(path, &["optimize", "conv.tflite", "-o", "whole.mopt"]);
+    let streaming = ["optimize", "conv.tflite", "--streaming", "1"];
+    json(path, &[&streaming[..], &["-o", "steps.mopt"]].concat());
+    let ones = |size: usize| std::iter::repeat_n(vec![1.0; size], 12);
+    // What comes after the first four steps cannot be read as a sample.
+    let steps = ones(24).enumerate();
+    let steps = steps.map(|(i, step)| if i < 4 { step } else { vec![f32::NAN; 24] });
+    write(path.join("steps.csv"), steps);
+    write(path.join("windows.csv"), ones(168));
+    let few = |command: &[&str]| json(path, &[command, &["--limit", "4"]].concat());
+    let names = |command: &[&str]| -> Vec<Value> {
+        let samples = few(command);
+        let samples = samples.as_array().unwrap().iter();
+        samples.map(|sample| sample["sample"].clone()).collect()
+    };
+    let whole = names(&["run", "whole.mopt", "--input", "windows.csv"]);
+    assert_eq!(whole, ["0", "3", "6", "9"]);
+    let steps = names(&["run", "steps.mopt", "--input", "steps.csv"]);
+    assert_eq!(steps, ["0", "1", "2", "3"]);
+    let evaluated = few(&["evaluate", "steps.mopt", "--data", "steps.csv"]);
+    assert_eq!(evaluated["samples"], 4);
+    let compared = few(&["compare", "steps.mopt", "steps.mopt", "--data", "steps.csv"]);
+    assert_eq!(compared["b"]["samples"], 4);
+}
+
 #[test]
 fn an_axis_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();

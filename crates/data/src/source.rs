@@ -42,6 +42,8 @@ pub struct Options {
     pub is_unlabelled: bool,
     /// The most samples to use, spread evenly over the set.
     pub limit: Option<usize>,
+    /// Takes the first samples instead: each follows the one before, as a model with state needs it.
+    pub is_sequence: bool,
     /// For files of plain f32 values: a sample is this many consecutive rows, and the next one
     /// starts one row later. Without it, samples follow one another.
     pub window: Option<usize>,
@@ -60,7 +62,7 @@ pub struct Sample {
     pub name: String,
 }
 
-/// Which samples are wanted: `count` of `total`, spread evenly, in ascending order. It is not a
+/// Which samples are wanted: `count` of the first `total`, spread evenly, in ascending order. It is not a
 /// list, because a header may announce any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -69,6 +71,13 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// No more than `count` of them: the first ones of a sequence, else spread as before.
+    fn at_most(self, count: usize, is_sequence: bool) -> Wanted {
+        let count = count.min(self.count);
+        let total = if is_sequence { count } else { self.total };
+        Wanted { total, count }
+    }
+
     /// The index of the sample at `position` among those that are wanted.
     pub(crate) fn get(self, position: usize) -> Option<usize> {
         let index = position as u128 * self.total as u128 / self.count.max(1) as u128;
@@ -88,6 +97,7 @@ pub struct Source {
     labels: Option<Labels>,
     labels_path: Option<PathBuf>,
     wanted: Wanted,
+    is_sequence: bool,
     is_unlabelled: bool,
 }
 
@@ -131,13 +141,18 @@ impl Source {
                 Problem::Empty("pass a set with samples, and a --limit above 0"),
             ));
         }
-        let wanted = Wanted { total, count };
+        let all = Wanted {
+            total,
+            count: total,
+        };
+        let wanted = all.at_most(count, options.is_sequence);
         Ok(Source {
             path: path.to_path_buf(),
             reader,
             labels,
             labels_path: options.labels.clone(),
             wanted,
+            is_sequence: options.is_sequence,
             is_unlabelled: options.is_unlabelled,
         })
     }
@@ -186,15 +201,12 @@ impl Source {
         self.some_samples(self.wanted.count)
     }
 
-    /// At most `count` samples, spread evenly over the set.
+    /// At most `count` samples, spread evenly over the set, or the first ones of a sequence.
     pub fn some_samples(
         &self,
         count: usize,
     ) -> Result<impl Iterator<Item = Result<Sample, Error>> + '_, Error> {
-        let wanted = Wanted {
-            count: count.min(self.wanted.count),
-            ..self.wanted
-        };
+        let wanted = self.wanted.at_most(count, self.is_sequence);
         let samples = self.reader.read(wanted)?;
         Ok(samples.zip(wanted.iter()).map(|(sample, index)| {
             let mut sample = sample?;
@@ -219,5 +231,22 @@ impl Source {
                 }
             }
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_spread_or_the_first() {
+        let all = Wanted { total: 9, count: 9 };
+        let some = |count, is_sequence| -> Vec<usize> {
+            let six = all.at_most(6, is_sequence);
+            six.at_most(count, is_sequence).iter().collect()
+        };
+        assert_eq!(some(3, false), [0, 3, 6]);
+        assert_eq!(some(3, true), [0, 1, 2]);
+        assert_eq!(some(100, true), [0, 1, 2, 3, 4, 5]);
     }
 }

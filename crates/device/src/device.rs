@@ -28,6 +28,7 @@ pub struct Device {
     output_slots: Vec<Slot>,
     nodes: u16,
     facts: Facts,
+    keeps_state: bool,
 }
 
 fn slots<'m>(
@@ -116,6 +117,7 @@ impl Device {
             outputs,
             nodes: loaded.nodes,
             facts,
+            keeps_state: view.state_bytes() > 0,
         })
     }
 
@@ -202,6 +204,10 @@ impl Predict for Device {
 
     fn facts(&self) -> Facts {
         self.facts.clone()
+    }
+
+    fn keeps_state(&self) -> bool {
+        self.keeps_state
     }
 
     fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError> {

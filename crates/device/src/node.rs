@@ -20,6 +20,7 @@ pub struct Node {
     outputs: Vec<(Output, Slot)>,
     signature: (Vec<Input>, Vec<Output>),
     facts: Facts,
+    keeps_state: bool,
 }
 
 /// A process that ends with its value.
@@ -173,6 +174,7 @@ impl Node {
             outputs,
             signature,
             facts,
+            keeps_state: view.state_bytes() > 0,
         })
     }
 
@@ -233,6 +235,10 @@ impl Predict for Node {
 
     fn facts(&self) -> Facts {
         self.facts.clone()
+    }
+
+    fn keeps_state(&self) -> bool {
+        self.keeps_state
     }
 
     fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError> {

@@ -15,6 +15,7 @@ pub struct Host {
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     facts: Facts,
+    keeps_state: bool,
 }
 
 fn refused(error: Error) -> PredictError {
@@ -43,6 +44,7 @@ impl Host {
             ("nodes", model.node_count() as f64),
         ];
         Ok(Host {
+            keeps_state: model.state_bytes() > 0,
             batch: Batch::of(runner, threads).map_err(refused)?,
             inputs,
             outputs,
@@ -97,6 +99,10 @@ impl Predict for Host {
 
     fn facts(&self) -> Facts {
         self.facts.clone()
+    }
+
+    fn keeps_state(&self) -> bool {
+        self.keeps_state
     }
 
     fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError> {

@@ -56,6 +56,11 @@ pub trait Predict {
     /// What is known besides answers.
     fn facts(&self) -> Facts;
 
+    /// Whether an answer depends on the samples before, which therefore follow one another.
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
     /// Runs one sample: preprocessed values of every input, in the caller's layout.
     fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError>;
 

@@ -123,9 +123,13 @@ impl In<'_, f32> {
     }
 }
 
-/// The bytes as elements of `T`; `None` when they are not aligned. Spare bytes are left out.
+/// The bytes as elements of `T`; `None` when they are not aligned. No bytes at all are no elements, wherever
+/// they are. Spare bytes are left out.
 pub fn cells_as<T: Plain>(bytes: &[Cell<u8>]) -> Option<&[Cell<T>]> {
     let start = bytes.as_ptr();
+    if bytes.is_empty() {
+        return Some(&[]);
+    }
     if !start.addr().is_multiple_of(align_of::<T>()) {
         return None;
     }
@@ -135,8 +139,11 @@ pub fn cells_as<T: Plain>(bytes: &[Cell<u8>]) -> Option<&[Cell<T>]> {
     Some(unsafe { core::slice::from_raw_parts(start.cast(), length) })
 }
 
-/// Constant bytes as elements of `T`; `None` when they are not aligned.
+/// Constant bytes as elements of `T`, as [`cells_as`].
 pub fn slice_as<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
+    if bytes.is_empty() {
+        return Some(&[]);
+    }
     if !bytes.as_ptr().addr().is_multiple_of(align_of::<T>()) {
         return None;
     }
@@ -169,6 +176,16 @@ pub fn overlaps<T, U>(input: &In<'_, T>, output: &[Cell<U>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An empty slice that nobody has placed is at an odd address.
+    #[test]
+    fn nothing_is_aligned() {
+        assert!(slice_as::<f32>(&[]).is_some_and(<[f32]>::is_empty));
+        assert!(cells_as::<f32>(&[]).is_some_and(<[Cell<f32>]>::is_empty));
+        let bytes = [0u32; 2];
+        let bytes = as_bytes(&bytes);
+        assert!(slice_as::<f32>(&bytes[1..5]).is_none());
+    }
 
     #[test]
     fn views_alias_and_stay_in_bounds() {
