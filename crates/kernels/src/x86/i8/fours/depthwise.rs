@@ -227,7 +227,7 @@ impl Channels<'_> {
                         add(&mut sums, inputs, self.weights::<L>(step));
                     }
                 }
-                let outputs = bytes::<L, S>(self.finish, sums, parts);
+                let outputs = bytes::<L, S, false>(self.finish, sums, parts);
                 let count = if WHOLE > 0 { BYTES } else { self.width };
                 outputs.store_first(self.output.add(place.output), count);
             }

@@ -20,13 +20,14 @@ pub(in crate::x86::i8) unsafe fn parts<L: Lanes>(record: *const i32) -> [L; 3] {
     }
 }
 
-/// Four times 16 sums as bytes: those of each quarter are the same quarters of the four, in order.
+/// Four times 16 sums as bytes: those of each quarter are the same quarters of the four, in order. Where they
+/// are `FEW` at a time, asking whether to limit them takes longer than limiting them.
 ///
 /// # Safety
 ///
 /// The parts are of records of the rule `S`, and the machine has the lanes.
 #[inline(always)]
-pub(in crate::x86::i8) unsafe fn bytes<L: Lanes, S: Scale>(
+pub(in crate::x86::i8) unsafe fn bytes<L: Lanes, S: Scale, const FEW: bool>(
     finish: &Finish,
     [a, b, c, d]: [L; 4],
     parts: [[L; 3]; 4],
@@ -44,7 +45,7 @@ pub(in crate::x86::i8) unsafe fn bytes<L: Lanes, S: Scale>(
             high = high.with_zero_point(finish);
         }
         let outputs = low.bytes(high);
-        match !S::IS_LIMITED && finish.limits {
+        match !S::IS_LIMITED && (FEW || finish.limits) {
             true => outputs.limited(finish),
             false => outputs,
         }
@@ -57,11 +58,11 @@ pub(in crate::x86::i8) unsafe fn bytes<L: Lanes, S: Scale>(
 ///
 /// As [`bytes`].
 #[inline(always)]
-pub(in crate::x86::i8) unsafe fn pixels<L: Lanes, S: Scale>(
+pub(in crate::x86::i8) unsafe fn pixels<L: Lanes, S: Scale, const FEW: bool>(
     finish: &Finish,
     sums: [L; 4],
     parts: [L; 3],
 ) -> L {
     // SAFETY: the caller's promise.
-    unsafe { bytes::<L, S>(finish, sums, [parts; 4]).transposed() }
+    unsafe { bytes::<L, S, FEW>(finish, sums, [parts; 4]).transposed() }
 }

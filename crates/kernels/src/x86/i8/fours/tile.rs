@@ -278,27 +278,30 @@ pub(super) unsafe fn store<P: Fours, const M: usize, const N: usize, S: Scale>(
     unsafe {
         let parts = parts::<P::Lanes>(block.record);
         unrolled!(q in 0..M {
-            let first = 4 * q;
-            if first < M {
-                let four = [
-                    sums[first][n],
-                    sums[last.min(first + 1)][n],
-                    sums[last.min(first + 2)][n],
-                    sums[last.min(first + 3)][n],
-                ];
-                let outputs = pixels::<P::Lanes, S>(block.finish, four, parts);
-                let to = output.add(first * apart);
-                match is_joined && first + 4 <= M {
-                    true => outputs.store(to),
-                    false => {
-                        let quarters = outputs.quarters().into_iter().enumerate();
-                        for (i, outputs) in quarters.take(M - first) {
-                            write::<P>(block, outputs, to.add(i * apart));
+                    let first = 4 * q;
+                    if first < M {
+                        let four = [
+                            sums[first][n],
+                            sums[last.min(first + 1)][n],
+                            sums[last.min(first + 2)][n],
+                            sums[last.min(first + 3)][n],
+                        ];
+                        let outputs = match M {
+         1 => pixels::<P::Lanes, S, true>(block.finish, four, parts),
+         _ => pixels::<P::Lanes, S, false>(block.finish, four, parts),
+        };
+                        let to = output.add(first * apart);
+                        match is_joined && first + 4 <= M {
+                            true => outputs.store(to),
+                            false => {
+                                let quarters = outputs.quarters().into_iter().enumerate();
+                                for (i, outputs) in quarters.take(M - first) {
+                                    write::<P>(block, outputs, to.add(i * apart));
+                                }
+                            }
                         }
                     }
-                }
-            }
-        });
+                });
     }
 }
 
@@ -360,7 +363,7 @@ unsafe fn narrow_tile<P: Fours, const M: usize, S: Scale>(
             P::Lanes::join(sums[last.min(4)], sums[last.min(5)]),
             P::Lanes::join(sums[last.min(6)], sums[last.min(7)]),
         ];
-        let outputs = pixels::<P::Lanes, S>(block.finish, pairs, parts);
+        let outputs = pixels::<P::Lanes, S, false>(block.finish, pairs, parts);
         if M == NARROW_PIXELS && product.channels == 8 && block.valid >= 8 {
             return outputs.store(output);
         }

@@ -176,7 +176,7 @@ pub(in crate::x86::i8) unsafe fn write<L: Lanes, const SIDE: usize, const REACH:
             }
             let last = SIDE - 1;
             let four = [row[0], row[last.min(1)], row[last.min(2)], row[last.min(3)]];
-            let outputs = pixels::<L, S>(corner.block.finish, four, parts);
+            let outputs = pixels::<L, S, false>(corner.block.finish, four, parts);
             if i < corner.pixels[0] {
                 let to = to.add(i * corner.row);
                 let quarters = outputs.quarters().into_iter().enumerate();
