@@ -215,8 +215,7 @@ unsafe fn divide(
     let shared = Shared((compute, *binding, *geometry));
     pool.run(count as u16, &move |index, scratch| {
         // Copied at once, so that its lines are fetched side by side.
-        let (compute, binding, geometry) = *core::hint::black_box(shared.get());
-        let (compute, binding, geometry) = core::hint::black_box((compute, binding, geometry));
+        let (compute, binding, geometry) = core::hint::black_box(*shared.get());
         let binding = Binding {
             prepared: binding.prepared,
             // The calling thread alone, which is given none, uses the session's.

@@ -186,8 +186,7 @@ impl core::fmt::Debug for ThreadPool {
 impl ThreadPool {
     /// `threads` threads, of which the caller is one. Each of the others has scratch memory of its
     /// own: as many bytes as the largest of the layers that they will compute needs, of which a part
-    /// needs no more than the whole. With less they compute parts by plain
-    /// loops.
+    /// needs no more than the whole. With less they compute parts by plain loops.
     ///
     /// # Errors
     ///

@@ -28,8 +28,8 @@ fn neighbours(of: f32) -> [f32; 5] {
 }
 
 impl Ramp {
-    /// For sums of no more than a magnitude, that come so many times as large. Outputs below the zero point take a line of their own where
-    /// the rule rounds them otherwise.
+    /// For sums of no more than a magnitude, that come so many times as large. Outputs below the zero
+    /// point take a line of their own where the rule rounds them otherwise.
     pub(crate) fn of(
         floor: &Floor,
         requantize: &Requantize,

@@ -278,30 +278,30 @@ pub(super) unsafe fn store<P: Fours, const M: usize, const N: usize, S: Scale>(
     unsafe {
         let parts = parts::<P::Lanes>(block.record);
         unrolled!(q in 0..M {
-                    let first = 4 * q;
-                    if first < M {
-                        let four = [
-                            sums[first][n],
-                            sums[last.min(first + 1)][n],
-                            sums[last.min(first + 2)][n],
-                            sums[last.min(first + 3)][n],
-                        ];
-                        let outputs = match M {
-         1 => pixels::<P::Lanes, S, true>(block.finish, four, parts),
-         _ => pixels::<P::Lanes, S, false>(block.finish, four, parts),
-        };
-                        let to = output.add(first * apart);
-                        match is_joined && first + 4 <= M {
-                            true => outputs.store(to),
-                            false => {
-                                let quarters = outputs.quarters().into_iter().enumerate();
-                                for (i, outputs) in quarters.take(M - first) {
-                                    write::<P>(block, outputs, to.add(i * apart));
-                                }
-                            }
+            let first = 4 * q;
+            if first < M {
+                let four = [
+                    sums[first][n],
+                    sums[last.min(first + 1)][n],
+                    sums[last.min(first + 2)][n],
+                    sums[last.min(first + 3)][n],
+                ];
+                let outputs = match M {
+                    1 => pixels::<P::Lanes, S, true>(block.finish, four, parts),
+                    _ => pixels::<P::Lanes, S, false>(block.finish, four, parts),
+                };
+                let to = output.add(first * apart);
+                match is_joined && first + 4 <= M {
+                    true => outputs.store(to),
+                    false => {
+                        let quarters = outputs.quarters().into_iter().enumerate();
+                        for (i, outputs) in quarters.take(M - first) {
+                            write::<P>(block, outputs, to.add(i * apart));
                         }
                     }
-                });
+                }
+            }
+        });
     }
 }
 
