@@ -357,6 +357,17 @@ pub struct AddI8<'a> {
     pub threads: Threads<'a>,
 }
 
+impl AddI8<'_> {
+    /// The sum of the elements from one on; of none where there are no more.
+    pub fn behind(&self, first: usize) -> Self {
+        AddI8 {
+            inputs: self.inputs.map(|input| input.part(first, input.len())),
+            output: self.output.get(first..).unwrap_or(&[]),
+            ..*self
+        }
+    }
+}
+
 /// The sum of two int16 tensors of equal shape:
 /// `clamp(round_half_up((a * factor_a + b * factor_b + offset) / 2^shift))`, in 64 bits.
 #[derive(Clone, Copy, Debug)]

@@ -36,11 +36,5 @@ pub(crate) fn add(operands: &AddI8<'_>) {
         // SAFETY: as above.
         unsafe { output.add(at).cast::<u32>().write_unaligned(bytes) };
     }
-    scalar::i8::add(&AddI8 {
-        inputs: operands
-            .inputs
-            .map(|input| input.part(whole, count - whole)),
-        output: operands.output.get(whole..).unwrap_or(&[]),
-        ..*operands
-    });
+    scalar::i8::add(&operands.behind(whole));
 }

@@ -9,11 +9,7 @@ pub(crate) fn add(operands: &AddI8<'_>) {
     let whole = operands.output.len().min(a.len()).min(b.len()) / 16 * 16;
     // SAFETY: `whole` is within all three operands.
     unsafe { add_whole(operands, whole) };
-    scalar::i8::add(&AddI8 {
-        inputs: operands.inputs.map(|input| input.part(whole, input.len())),
-        output: operands.output.get(whole..).unwrap_or(&[]),
-        ..*operands
-    });
+    scalar::i8::add(&operands.behind(whole));
 }
 
 /// # Safety

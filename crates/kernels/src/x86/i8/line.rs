@@ -1,5 +1,6 @@
 //! Element by element: sums.
 
+use super::fours::Lanes;
 use crate::x86::{Avx2, Avx512Vnni};
 use crate::{AddI8, scalar};
 use core::arch::x86_64::*;
@@ -23,20 +24,11 @@ pub(crate) fn add(_avx2: Avx2, operands: &AddI8<'_>) {
         }
         _ => 0,
     };
-    let rest = behind(operands, wide);
+    let rest = operands.behind(wide);
     let whole = (elements - wide) / STEP * STEP;
     // SAFETY: `_avx2` proves the features; `whole` is within what is left of the operands.
     unsafe { add_whole(&rest, whole) };
-    scalar::i8::add(&behind(&rest, whole));
-}
-
-/// The elements from one on.
-fn behind<'a>(operands: &AddI8<'a>, first: usize) -> AddI8<'a> {
-    AddI8 {
-        inputs: operands.inputs.map(|input| input.part(first, input.len())),
-        output: operands.output.get(first..).unwrap_or(&[]),
-        ..*operands
-    }
+    scalar::i8::add(&rest.behind(whole));
 }
 
 /// Both factors in a word each, where they fit.
@@ -52,10 +44,8 @@ fn narrow_factors([a, b]: [i32; 2]) -> Option<i32> {
 unsafe fn add_wide(operands: &AddI8<'_>, factors: i32, whole: usize) {
     let [a, b] = operands.inputs.map(|input| input.as_ptr());
     let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
-    let (factors, offset) = (
-        _mm512_set1_epi32(factors),
-        _mm512_set1_epi32(operands.offset),
-    );
+    let factors = (&raw const factors).cast();
+    let offset = _mm512_set1_epi32(operands.offset);
     let shift = _mm_cvtsi32_si128(i32::from(operands.shift));
     let [low, high] = operands.limits.map(|limit| _mm512_set1_epi8(limit));
     let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
@@ -66,11 +56,11 @@ unsafe fn add_wide(operands: &AddI8<'_>, factors: i32, whole: usize) {
             // SAFETY: `i + WIDE_STEP / 2 <= whole`.
             let [a, b] = unsafe { [a, b].map(|from| _mm256_loadu_si256(from.add(i).cast())) };
             let (a, b) = (_mm512_cvtepi8_epi16(a), _mm512_cvtepi8_epi16(b));
-            // SAFETY: the features are there.
+            // SAFETY: the features are there, and both factors are.
             let sums = unsafe {
                 [
-                    add_pairs(offset, _mm512_unpacklo_epi16(a, b), factors),
-                    add_pairs(offset, _mm512_unpackhi_epi16(a, b), factors),
+                    offset.add_pairs(factors, _mm512_unpacklo_epi16(a, b)),
+                    offset.add_pairs(factors, _mm512_unpackhi_epi16(a, b)),
                 ]
             };
             *words = _mm512_packs_epi32(
@@ -85,27 +75,6 @@ unsafe fn add_wide(operands: &AddI8<'_>, factors: i32, whole: usize) {
         // that start at or behind the output's start may overlap it, as in plain Rust.
         unsafe { _mm512_storeu_si512(to.add(i).cast(), limited) };
     }
-}
-
-/// `vpdpwssd`, of whose standard function the compiler makes two instructions.
-///
-/// # Safety
-///
-/// The machine has AVX512-VNNI.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn add_pairs(mut sums: __m512i, pairs: __m512i, factors: __m512i) -> __m512i {
-    // SAFETY: the caller's promise; the instruction reads and writes these registers alone.
-    unsafe {
-        core::arch::asm!(
-            "vpdpwssd {sums}, {pairs}, {factors}",
-            sums = inout(zmm_reg) sums,
-            pairs = in(zmm_reg) pairs,
-            factors = in(zmm_reg) factors,
-            options(pure, nomem, nostack, preserves_flags)
-        );
-    }
-    sums
 }
 
 /// # Safety

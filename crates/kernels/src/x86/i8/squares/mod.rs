@@ -215,32 +215,26 @@ impl Squares {
             return i8::prepare_conv_2d::<P>(constants, rest);
         }
         let (packed, records) = rest.split_at_mut(self.weight_bytes().min(rest.len()));
-        match side {
+        let multiple = match side {
             4 => self.pack::<P, 4, 6, Four>(constants, packed),
             _ => self.small().pack::<P, 2, 4, Two>(constants, packed),
-        }
+        };
         if let Some(kind) = Kind::of(&constants.geometry) {
-            let multiple = match side {
-                4 => <Four as Form<4, 6>>::MULTIPLE,
-                _ => <Two as Form<2, 4>>::MULTIPLE,
+            let sums = LoopSums {
+                offset: 0,
+                multiple,
             };
-            records_of::<P>(
-                constants,
-                &kind,
-                LoopSums {
-                    offset: 0,
-                    multiple,
-                },
-                records,
-            );
+            records_of::<P>(constants, &kind, sums, records);
         }
     }
 
+    /// Packs weights as a form has them, and gives its multiple.
     fn pack<P: Machine, const SIDE: usize, const REACH: usize, F>(
         &self,
         constants: &Conv2dConstants<'_>,
         packed: &mut [u8],
-    ) where
+    ) -> i32
+    where
         F: Form<SIDE, REACH>,
     {
         let matrix = self.outputs * self.inputs;
@@ -276,6 +270,7 @@ impl Squares {
                 }
             }
         }
+        F::MULTIPLE
     }
 
     /// Computes all outputs; `false` where memory is missing. Rows of squares are read before any
