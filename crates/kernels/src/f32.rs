@@ -51,7 +51,11 @@ pub fn conv_2d_prepared_bytes(_geometry: &Geometry, architecture: Architecture) 
 pub fn prepare_conv_2d(_geometry: &Geometry, _weights: &[f32], _prepared: &mut [u8]) {
     match Architecture::current() {
         #[cfg(target_arch = "x86_64")]
-        Architecture::Avx2 | Architecture::AvxVnni | Architecture::Avx512Vnni => {
+        Architecture::Avx512Vnni => {
+            tiled::f32::prepare_conv_2d::<x86::Avx512Vnni>(_geometry, _weights, _prepared)
+        }
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx2 | Architecture::AvxVnni => {
             tiled::f32::prepare_conv_2d::<x86::Avx2>(_geometry, _weights, _prepared)
         }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -96,7 +100,9 @@ pub fn conv_2d(operands: &Conv2dF32<'_>) {
 
 fn conv_2d_alone(operands: &Conv2dF32<'_>) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx2) = x86::Avx2::detect() {
+    if let Some(avx512) = x86::Avx512Vnni::detect() {
+        return tiled::f32::conv_2d(avx512, operands);
+    } else if let Some(avx2) = x86::Avx2::detect() {
         return tiled::f32::conv_2d(avx2, operands);
     }
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]

@@ -6,11 +6,11 @@
 //! Weights are packed once into blocks of outputs, and a register tile holds the sums of a few
 //! pixels for one block.
 
-/// Runs a body for the constants 0 to 5 that are below a constant. A loop that the compiler does
+/// Runs a body for the constants 0 to 11 that are below a constant. A loop that the compiler does
 /// not unroll would index the sums of a tile, and so keep them in memory all the time.
 macro_rules! unrolled {
     ($m:ident in 0..$count:ident $body:block) => {
-        $crate::tiled::unrolled!($m $count $body; 0 1 2 3 4 5)
+        $crate::tiled::unrolled!($m $count $body; 0 1 2 3 4 5 6 7 8 9 10 11)
     };
     ($m:ident $count:ident $body:block; $($constant:literal)*) => {
         $({

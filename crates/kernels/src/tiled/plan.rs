@@ -209,17 +209,17 @@ impl Staging {
     }
 }
 
-/// Outputs of a group, rounded up to whole blocks: the last one has 8 outputs where no more than
-/// 8 are left.
+/// Outputs of a group, rounded up to whole [`blocks`].
 pub(crate) fn padded_outputs(geometry: &Geometry) -> usize {
     (geometry.output[2] / geometry.groups.max(1)).next_multiple_of(8)
 }
 
-/// The blocks of a group, of 16 outputs or of 8 as `most` says: first output and width.
+/// The blocks of a group, of no more than `most` outputs, a multiple of 8: first output and width. The
+/// last one has as many times 8 as are left.
 pub(crate) fn blocks(outputs: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..outputs)
         .step_by(most)
-        .map(move |first| (first, if outputs - first > 8 { most } else { 8 }))
+        .map(move |first| (first, (outputs - first).next_multiple_of(8).min(most)))
 }
 
 /// Cuts `pixels` into tiles of no more than `most`: first pixel and size. The last two are

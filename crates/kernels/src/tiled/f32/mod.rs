@@ -24,7 +24,7 @@ pub(crate) struct Strip<'a> {
 
 /// What a convolution multiplies by and ends with.
 pub(crate) struct Weights<'a> {
-    /// `[groups][blocks][taps][8 or 16]`.
+    /// `[groups][blocks][taps][outputs of the block]`.
     pub(crate) packed: *const f32,
     pub(crate) geometry: &'a Geometry,
     /// One per output channel; empty for none.
@@ -34,7 +34,7 @@ pub(crate) struct Weights<'a> {
 
 /// The inner loops of an architecture; a value proves that this machine has it.
 pub(crate) trait Tiles: Copy {
-    /// Outputs of a block, 8 or 16. The last block of a group has 8 where those are enough.
+    /// Outputs of a block: 8, 16 or 32. The last block of a group has as many times 8 as are left.
     const BLOCK: usize;
 
     /// Every output of a fully connected layer, with the file's weights in place.
@@ -101,7 +101,7 @@ pub(crate) fn conv_2d_scratch_bytes(geometry: &Geometry) -> usize {
     }
 }
 
-/// Bytes of packed weights: `[groups][blocks][taps][8 or 16]`, or those of [`Squares`].
+/// Bytes of packed weights: `[groups][blocks][taps][outputs of the block]`, or those of [`Squares`].
 pub(crate) fn conv_2d_prepared_bytes(geometry: &Geometry) -> usize {
     if let Some(squares) = Squares::of(geometry) {
         return squares.weights().saturating_mul(4);
@@ -273,7 +273,8 @@ fn rows(tiles: impl Tiles, checked: &Checked<'_>, mut staging: Staging, depthwis
     // row. Input row `row` is below `geometry.input[0]`, so it is inside the input. Output row
     // `y` is inside the output.
     unsafe {
-        core::ptr::write_bytes(checked.staged, 0, staging.row_elements);
+        // Between what is copied into the slots, zeros stay for all rows.
+        core::ptr::write_bytes(checked.staged, 0, staging.elements());
         for y in 0..rows {
             let stage = staging;
             staging.advance(&geometry, y, |slot, row| {
@@ -305,7 +306,7 @@ fn rows(tiles: impl Tiles, checked: &Checked<'_>, mut staging: Staging, depthwis
     }
 }
 
-/// Copies one input row between zeros.
+/// Copies one input row behind the zeros at the left.
 ///
 /// # Safety
 ///
@@ -313,11 +314,9 @@ fn rows(tiles: impl Tiles, checked: &Checked<'_>, mut staging: Staging, depthwis
 unsafe fn stage_row(staging: &Staging, geometry: &Geometry, from: *const f32, to: *mut f32) {
     let (left, repeat) = (staging.left_elements, staging.repeat);
     let copied = staging.copied_columns * geometry.input[2];
-    let right = left + copied * repeat;
     // SAFETY: `left + copied * repeat <= used_elements <= row_elements`, and no more columns are
     // copied than the input has.
     unsafe {
-        core::ptr::write_bytes(to, 0, left);
         if repeat == 1 {
             core::ptr::copy(from, to.add(left), copied);
         } else {
@@ -325,6 +324,5 @@ unsafe fn stage_row(staging: &Staging, geometry: &Geometry, from: *const f32, to
                 to.add(left + i).write(from.add(i / repeat).read());
             }
         }
-        core::ptr::write_bytes(to.add(right), 0, staging.used_elements - right);
     }
 }

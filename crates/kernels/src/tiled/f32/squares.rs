@@ -24,7 +24,7 @@ pub(crate) const PRODUCTS: usize = REACH * REACH;
 const CHANNEL_MULTIPLE: usize = 8;
 
 /// The most outputs of a block.
-const OUTPUTS_MAX: usize = 16;
+const OUTPUTS_MAX: usize = 32;
 
 /// The fewest pairs of an input and an output channel that are worth the transforms.
 const CHANNEL_PAIRS_MIN: usize = 256;
@@ -261,9 +261,16 @@ pub(crate) struct SquareOutputs<'a> {
     limits: [f32; 2],
 }
 
+#[cfg(target_arch = "x86_64")]
+impl SquareOutputs<'_> {
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
+    }
+}
+
 /// A vector of an architecture. Its functions are for code that is compiled for it.
 pub(crate) trait Vector: Copy {
-    /// Elements: a divisor of 8.
+    /// Elements: 4, 8 or 16.
     const LANES: usize;
 
     /// # Safety
@@ -348,7 +355,8 @@ fn across<V: Vector, const COUNT: usize>(
 ///
 /// # Safety
 ///
-/// As for [`Vector`]; pixels are readable and lines writable for all channels, a multiple of 8.
+/// As for [`Vector`]; pixels are readable and lines writable for all channels, a multiple of
+/// [`Vector::LANES`].
 #[inline(always)]
 pub(crate) unsafe fn square_inputs<V: Vector>(
     pixels: &[*const f32; PRODUCTS],
@@ -382,7 +390,8 @@ pub(crate) unsafe fn square_inputs<V: Vector>(
 ///
 /// # Safety
 ///
-/// As for [`Vector`]; the sums are readable, and the pixels that exist writable from `to` on.
+/// As for [`Vector`]; the sums are readable, and the pixels that exist writable from `to` on. There are
+/// whole vectors of channels.
 #[inline(always)]
 pub(crate) unsafe fn square_outputs<V: Vector>(outputs: &SquareOutputs<'_>, to: *mut f32) {
     let channels = outputs.channels;

@@ -1,11 +1,10 @@
-//! Depthwise convolutions: 8 channels in a vector, up to 4 pixels at once.
+//! Depthwise convolutions: a vector of channels, a few pixels at once.
 
-use super::tile::{first_lanes, limit, store};
+use super::lanes::Lanes;
 use crate::Geometry;
 use crate::tiled::f32::Strip;
 use crate::tiled::plan::tiles;
 use crate::tiled::unrolled;
-use core::arch::x86_64::*;
 
 /// Computes every channel of a strip with weights `[KH, KW, O]` in place.
 ///
@@ -13,8 +12,7 @@ use core::arch::x86_64::*;
 ///
 /// The windows of all pixels, with `SLACK` elements behind them, are readable in every row;
 /// `strip.output` has room for all channels of the pixels; `weights` holds all taps.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(
+pub(super) unsafe fn strip<V: Lanes>(
     strip: &Strip<'_>,
     geometry: &Geometry,
     weights: &[f32],
@@ -22,73 +20,87 @@ pub(super) unsafe fn strip(
     limits: [f32; 2],
 ) {
     let channels = geometry.output[2];
-    let neighbours = geometry.window.stride[1] == 1 && geometry.window.dilation[1] == 1;
-    for channel in (0..channels).step_by(8) {
-        let valid = (channels - channel).min(8);
-        let mut first = [0.0; 8];
-        let known = bias.get(channel..).unwrap_or(&[]);
-        first
-            .iter_mut()
-            .zip(known)
-            .for_each(|(to, &from)| *to = from);
+    for channel in (0..channels).step_by(V::LANES) {
         let lane = Lane {
             strip,
             geometry,
             channel,
-            valid,
-            bias: first,
+            valid: channels - channel,
+            bias: bias.get(channel..channels),
             limits,
         };
-        for (x, size) in tiles(strip.pixels, 4) {
+        for (x, size) in tiles(strip.pixels, V::DEPTHWISE_PIXELS) {
             // SAFETY: `x + size <= pixels`; the rest is the caller's promise.
             unsafe {
                 let weights = weights.as_ptr().add(channel);
-                match (size, neighbours, geometry.window.kernel[1]) {
-                    (4, true, 3) => lane.neighbours::<4, 3>(weights, x),
-                    (3, true, 3) => lane.neighbours::<3, 3>(weights, x),
-                    (2, true, 3) => lane.neighbours::<2, 3>(weights, x),
-                    (4, true, 5) => lane.neighbours::<4, 5>(weights, x),
-                    (4, ..) => lane.pixels::<4>(weights, x),
-                    (3, ..) => lane.pixels::<3>(weights, x),
-                    (2, ..) => lane.pixels::<2>(weights, x),
-                    _ => lane.pixels::<1>(weights, x),
+                match size {
+                    1 => lane.tile::<V, 1>(weights, x),
+                    2 => lane.tile::<V, 2>(weights, x),
+                    3 => lane.tile::<V, 3>(weights, x),
+                    4 => lane.tile::<V, 4>(weights, x),
+                    5 => lane.tile::<V, 5>(weights, x),
+                    6 => lane.tile::<V, 6>(weights, x),
+                    7 => lane.tile::<V, 7>(weights, x),
+                    _ => lane.tile::<V, 8>(weights, x),
                 }
             }
         }
     }
 }
 
-/// Up to 8 channels from `channel` on.
-struct Lane<'a> {
+/// A vector of channels from `channel` on, of which `valid` or all exist.
+pub(super) struct Lane<'a> {
     strip: &'a Strip<'a>,
     geometry: &'a Geometry,
     channel: usize,
     valid: usize,
-    bias: [f32; 8],
+    /// One for every channel from here on, or none.
+    bias: Option<&'a [f32]>,
     limits: [f32; 2],
 }
 
 impl Lane<'_> {
+    /// Pixels `x..x + M`.
+    ///
     /// # Safety
     ///
-    /// As [`strip`]; pixels `x..x + M` are in the strip, and `weights` is the first tap's weight
-    /// of this lane's first channel.
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn pixels<const M: usize>(&self, mut weights: *const f32, x: usize) {
+    /// As [`strip`]; the pixels are in the strip, and `weights` is the first tap's weight of this
+    /// lane's first channel.
+    unsafe fn tile<V: Lanes, const M: usize>(&self, weights: *const f32, x: usize) {
+        let window = &self.geometry.window;
+        let is_dense = window.stride[1] == 1 && window.dilation[1] == 1;
+        // SAFETY: the caller's promise.
+        unsafe {
+            match window.kernel[1] {
+                3 if is_dense => V::neighbours::<M, 3>(self, weights, x),
+                5 if is_dense => V::neighbours::<M, 5>(self, weights, x),
+                _ => V::pixels::<M>(self, weights, x),
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Lane::tile`].
+    #[inline(always)]
+    pub(super) unsafe fn pixels<V: Lanes, const M: usize>(
+        &self,
+        mut weights: *const f32,
+        x: usize,
+    ) {
         let channels = self.geometry.output[2];
         let apart = self.geometry.window.dilation[1] * channels;
-        let mask = first_lanes(self.valid);
-        // SAFETY: the bias has 8 elements; weights are read under the mask of the channels that
-        // exist; inputs may be read up to 8 elements behind a window (slack).
+        // SAFETY: weights are read under the mask of the channels that exist; inputs may be read a vector behind a window (slack).
         unsafe {
-            let mut sums = [_mm256_loadu_ps(self.bias.as_ptr()); M];
+            let mask = V::first(self.valid);
+            let mut sums = [self.bias::<V>(mask); M];
             for &row in self.strip.rows {
                 let mut from = row.add(x * self.strip.step + self.channel);
                 for _ in 0..self.geometry.window.kernel[1] {
-                    let weight = _mm256_maskload_ps(weights, mask);
+                    let weight = V::load_masked(weights, mask);
                     for (m, sum) in sums.iter_mut().enumerate() {
-                        let values = _mm256_loadu_ps(from.add(m * self.strip.step));
-                        *sum = _mm256_fmadd_ps(values, weight, *sum);
+                        let values = V::load(from.add(m * self.strip.step));
+                        *sum = sum.add_product(values, weight);
                     }
                     from = from.wrapping_add(apart);
                     weights = weights.wrapping_add(channels);
@@ -103,26 +115,30 @@ impl Lane<'_> {
     ///
     /// # Safety
     ///
-    /// As [`Lane::pixels`]; stride and dilation are 1, and the window has `K` columns.
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn neighbours<const M: usize, const K: usize>(&self, weights: *const f32, x: usize) {
+    /// As [`Lane::tile`]; stride and dilation are 1, and the window has `K` columns.
+    #[inline(always)]
+    pub(super) unsafe fn neighbours<V: Lanes, const M: usize, const K: usize>(
+        &self,
+        weights: *const f32,
+        x: usize,
+    ) {
         let channels = self.geometry.output[2];
-        let mask = first_lanes(self.valid);
         // SAFETY: as in `pixels`; columns `x..x + M + K - 1` are those of the M windows.
         unsafe {
-            let mut sums = [_mm256_loadu_ps(self.bias.as_ptr()); M];
+            let mask = V::first(self.valid);
+            let mut sums = [self.bias::<V>(mask); M];
             for (r, &row) in self.strip.rows.iter().enumerate() {
                 let from = row.add(x * channels + self.channel);
-                let mut taps = [_mm256_setzero_ps(); K];
+                let mut taps = [V::splat(0.0); K];
                 for (k, tap) in taps.iter_mut().enumerate() {
-                    *tap = _mm256_maskload_ps(weights.add((r * K + k) * channels), mask);
+                    *tap = V::load_masked(weights.add((r * K + k) * channels), mask);
                 }
                 for column in 0..M + K - 1 {
-                    let values = _mm256_loadu_ps(from.add(column * channels));
+                    let values = V::load(from.add(column * channels));
                     for (k, &tap) in taps.iter().enumerate() {
                         if column >= k && column - k < M {
                             let sum = &mut sums[column - k];
-                            *sum = _mm256_fmadd_ps(values, tap, *sum);
+                            *sum = sum.add_product(values, tap);
                         }
                     }
                 }
@@ -133,17 +149,31 @@ impl Lane<'_> {
 
     /// # Safety
     ///
-    /// As [`Lane::pixels`].
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn finish<const M: usize>(&self, sums: [__m256; M], x: usize) {
-        let channels = self.geometry.output[2];
-        unrolled!(m in 0..M {
-            // SAFETY: `valid` channels of pixel `x + m` exist from here on.
-            unsafe {
-                let to = self.strip.output.add((x + m) * channels + self.channel);
-                store(to, limit(sums[m], self.limits), self.valid);
+    /// The mask has the channels that exist.
+    #[inline(always)]
+    unsafe fn bias<V: Lanes>(&self, mask: V::Mask) -> V {
+        // SAFETY: the caller's promise; there is a bias for each of them, or none.
+        unsafe {
+            match self.bias {
+                Some(bias) => V::load_masked(bias.as_ptr(), mask),
+                None => V::splat(0.0),
             }
-        });
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Lane::tile`].
+    #[inline(always)]
+    unsafe fn finish<V: Lanes, const M: usize>(&self, sums: [V; M], x: usize) {
+        let channels = self.geometry.output[2];
+        // SAFETY: the channels of the mask exist in the pixels `x..x + M`.
+        unsafe {
+            let mask = V::first(self.valid);
+            unrolled!(m in 0..M {
+                let to = self.strip.output.add((x + m) * channels + self.channel);
+                sums[m].limit(self.limits).store_masked(to, mask);
+            });
+        }
     }
 }

@@ -1,52 +1,99 @@
-//! Float loops: fused multiplications and additions.
+//! Float loops: fused multiplications and additions of vectors of 256 or of 512 bits.
 
 mod depthwise;
-mod squares;
+mod lanes;
 mod tile;
 mod vector;
 
-use super::Avx2;
+use super::{Avx2, Avx512Vnni};
 use crate::Conv2dF32;
-use crate::tiled::f32::{PRODUCTS, SquareOutputs, Strip, Tiles, Weights};
+use crate::tiled::f32::{
+    PRODUCTS, SquareOutputs, Strip, Tiles, Vector, Weights, square_inputs, square_outputs,
+};
+use core::arch::x86_64::{__m256, __m512};
 
-/// A value of [`Avx2`] proves the features that the loops need.
-impl Tiles for Avx2 {
-    const BLOCK: usize = 16;
+/// The loops of a set, of vectors of one length. A value of the set proves the features.
+macro_rules! tiles {
+    ($set:ty, $vector:ty, $features:literal) => {
+        impl Tiles for $set {
+            const BLOCK: usize = 2 * <$vector>::LANES;
 
-    unsafe fn vector(self, operands: &Conv2dF32<'_>) {
-        // SAFETY: the features are there.
-        unsafe { vector::multiply(operands) }
-    }
+            unsafe fn vector(self, operands: &Conv2dF32<'_>) {
+                #[target_feature(enable = $features)]
+                unsafe fn compiled(operands: &Conv2dF32<'_>) {
+                    // SAFETY: the features are there.
+                    unsafe { vector::multiply::<$vector>(operands) }
+                }
+                // SAFETY: the features are there.
+                unsafe { compiled(operands) }
+            }
 
-    unsafe fn strip(self, weights: &Weights<'_>, strip: &Strip<'_>) {
-        // SAFETY: the caller's promise, and the features are there.
-        unsafe { tile::strip(weights, strip) }
-    }
+            unsafe fn strip(self, weights: &Weights<'_>, strip: &Strip<'_>) {
+                // SAFETY: the caller's promise, and the features are there.
+                unsafe { tile::strip::<$vector>(weights, strip) }
+            }
 
-    unsafe fn depthwise(self, convolution: &Weights<'_>, weights: &[f32], strip: &Strip<'_>) {
-        let Weights {
-            geometry,
-            bias,
-            limits,
-            ..
-        } = *convolution;
-        // SAFETY: the caller's promise, and the features are there.
-        unsafe { depthwise::strip(strip, geometry, weights, bias, limits) }
-    }
+            unsafe fn depthwise(
+                self,
+                convolution: &Weights<'_>,
+                weights: &[f32],
+                strip: &Strip<'_>,
+            ) {
+                let Weights {
+                    geometry,
+                    bias,
+                    limits,
+                    ..
+                } = *convolution;
+                // SAFETY: the caller's promise, and the features are there.
+                unsafe { depthwise::strip::<$vector>(strip, geometry, weights, bias, limits) }
+            }
 
-    unsafe fn square_inputs(
-        self,
-        pixels: &[*const f32; PRODUCTS],
-        channels: usize,
-        to: *mut f32,
-        apart: usize,
-    ) {
-        // SAFETY: the caller's promise, and the features are there.
-        unsafe { squares::inputs(pixels, channels, to, apart) }
-    }
+            unsafe fn square_inputs(
+                self,
+                pixels: &[*const f32; PRODUCTS],
+                channels: usize,
+                to: *mut f32,
+                apart: usize,
+            ) {
+                #[target_feature(enable = $features)]
+                unsafe fn compiled<V: Vector>(
+                    pixels: &[*const f32; PRODUCTS],
+                    channels: usize,
+                    to: *mut f32,
+                    apart: usize,
+                ) {
+                    // SAFETY: the caller's promise.
+                    unsafe { square_inputs::<V>(pixels, channels, to, apart) }
+                }
+                // SAFETY: the caller's promise, and the features are there.
+                unsafe {
+                    if channels % <$vector>::LANES == 0 {
+                        compiled::<$vector>(pixels, channels, to, apart);
+                    } else {
+                        compiled::<__m256>(pixels, channels, to, apart);
+                    }
+                }
+            }
 
-    unsafe fn square_outputs(self, outputs: &SquareOutputs<'_>, to: *mut f32) {
-        // SAFETY: the caller's promise, and the features are there.
-        unsafe { squares::outputs(outputs, to) }
-    }
+            unsafe fn square_outputs(self, outputs: &SquareOutputs<'_>, to: *mut f32) {
+                #[target_feature(enable = $features)]
+                unsafe fn compiled<V: Vector>(outputs: &SquareOutputs<'_>, to: *mut f32) {
+                    // SAFETY: the caller's promise.
+                    unsafe { square_outputs::<V>(outputs, to) }
+                }
+                // SAFETY: the caller's promise, and the features are there.
+                unsafe {
+                    if outputs.channels() % <$vector>::LANES == 0 {
+                        compiled::<$vector>(outputs, to);
+                    } else {
+                        compiled::<__m256>(outputs, to);
+                    }
+                }
+            }
+        }
+    };
 }
+
+tiles!(Avx2, __m256, "avx2,fma");
+tiles!(Avx512Vnni, __m512, "avx512f,avx2,fma");

@@ -1,17 +1,22 @@
-//! The register tile: up to 6 pixels by 8 or 16 outputs.
+//! The register tile: a few pixels by one or two vectors of outputs.
 
+use super::lanes::Lanes;
 use crate::tiled::f32::{Strip, Weights};
 use crate::tiled::plan::{Runs, blocks, padded_outputs, tiles};
 use crate::tiled::unrolled;
-use core::arch::x86_64::*;
+
+/// The most outputs of a block: two vectors of 512 bits.
+const OUTPUTS_MAX: usize = 32;
 
 /// One block of outputs.
-struct Block {
+pub(super) struct Block {
     weights: *const f32,
-    bias: [f32; 16],
+    bias: [f32; OUTPUTS_MAX],
     limits: [f32; 2],
     /// Elements between a run's start and the group's first channel.
     offset: usize,
+    /// Weights of a tap.
+    width: usize,
     /// Outputs of this block that exist.
     valid: usize,
     /// Output channels of a pixel.
@@ -22,24 +27,24 @@ struct Block {
 ///
 /// # Safety
 ///
-/// As `Tiles::strip`.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn strip(weights: &Weights<'_>, strip: &Strip<'_>) {
+/// As `Tiles::strip`, with weights in blocks of two vectors.
+pub(super) unsafe fn strip<V: Lanes>(weights: &Weights<'_>, strip: &Strip<'_>) {
     let geometry = weights.geometry;
     let (taps, channels) = (geometry.taps(), geometry.output[2]);
     let group_outputs = channels / geometry.groups;
     for group in 0..geometry.groups {
-        for (first, width) in blocks(group_outputs, 16) {
+        for (first, width) in blocks(group_outputs, 2 * V::LANES) {
             let mut block = Block {
-                // SAFETY: whole groups and whole blocks of 16 lie before this block.
+                // SAFETY: whole groups and whole blocks lie before this block.
                 weights: unsafe {
                     weights
                         .packed
                         .add((group * padded_outputs(geometry) + first) * taps)
                 },
-                bias: [0.0; 16],
+                bias: [0.0; OUTPUTS_MAX],
                 limits: weights.limits,
                 offset: group * (geometry.input[2] / geometry.groups),
+                width,
                 valid: width.min(group_outputs - first),
                 channels,
             };
@@ -53,126 +58,101 @@ pub(super) unsafe fn strip(weights: &Weights<'_>, strip: &Strip<'_>) {
             // SAFETY: the caller's promise; `channel + valid <= channels`.
             unsafe {
                 let output = strip.output.add(channel);
-                match width {
-                    16 => block_tiles::<2>(strip, &block, output),
-                    _ => block_tiles::<1>(strip, &block, output),
+                if width > V::LANES {
+                    block_tiles::<V, 2>(strip, &block, output);
+                } else {
+                    block_tiles::<V, 1>(strip, &block, output);
                 }
             }
         }
     }
 }
+
 /// # Safety
 ///
-/// As [`strip`], for one block of `8 * N` outputs that starts at `output`.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn block_tiles<const N: usize>(strip: &Strip<'_>, block: &Block, output: *mut f32) {
-    for (first, size) in tiles(strip.pixels, 6) {
+/// As [`strip`], for one block of no more than `N` vectors that starts at `output`.
+unsafe fn block_tiles<V: Lanes, const N: usize>(
+    strip: &Strip<'_>,
+    block: &Block,
+    output: *mut f32,
+) {
+    for (first, size) in tiles(strip.pixels, V::TILE_PIXELS) {
         let from = first * strip.step + block.offset;
         // SAFETY: `first + size <= pixels`; the rest is the caller's promise.
         unsafe {
             let to = output.add(first * block.channels);
             match size {
-                1 => tile::<1, N>(strip, block, from, to),
-                2 => tile::<2, N>(strip, block, from, to),
-                3 => tile::<3, N>(strip, block, from, to),
-                4 => tile::<4, N>(strip, block, from, to),
-                5 => tile::<5, N>(strip, block, from, to),
-                _ => tile::<6, N>(strip, block, from, to),
+                1 => V::tile::<1, N>(strip, block, from, to),
+                2 => V::tile::<2, N>(strip, block, from, to),
+                3 => V::tile::<3, N>(strip, block, from, to),
+                4 => V::tile::<4, N>(strip, block, from, to),
+                5 => V::tile::<5, N>(strip, block, from, to),
+                6 => V::tile::<6, N>(strip, block, from, to),
+                7 => V::tile::<7, N>(strip, block, from, to),
+                8 => V::tile::<8, N>(strip, block, from, to),
+                9 => V::tile::<9, N>(strip, block, from, to),
+                10 => V::tile::<10, N>(strip, block, from, to),
+                11 => V::tile::<11, N>(strip, block, from, to),
+                _ => V::tile::<12, N>(strip, block, from, to),
             }
         }
     }
 }
 
-/// `M` pixels by `8 * N` outputs.
+/// `M` pixels by `N` vectors of outputs, the last of which may be half a vector.
 ///
 /// # Safety
 ///
 /// As [`block_tiles`]; `from` is the first pixel's offset in every row.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const M: usize, const N: usize>(
+#[inline(always)]
+pub(super) unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
     strip: &Strip<'_>,
     block: &Block,
     from: usize,
     output: *mut f32,
 ) {
-    let mut sums = [[_mm256_setzero_ps(); N]; M];
-    for n in 0..N {
-        // SAFETY: 16 elements of bias, N <= 2.
-        let bias = unsafe { _mm256_loadu_ps(block.bias.as_ptr().add(8 * n)) };
-        for sum in &mut sums {
-            sum[n] = bias;
-        }
-    }
     let Runs {
         per_row,
         apart,
         length,
     } = strip.runs;
     let mut weights = block.weights;
-    for &row in strip.rows {
-        for run in 0..per_row {
-            // SAFETY: the caller promises runs at these places for M pixels, and weights for
-            // every tap of them.
-            unsafe {
+    // SAFETY: the bias has two vectors of 512 bits. The caller promises runs at these places for M
+    // pixels, and `width` weights for every tap of them, which is where the last mask ends;
+    // `valid` outputs of every pixel exist.
+    unsafe {
+        let last = V::first(block.width - (N - 1) * V::LANES);
+        let mut sums = [[V::splat(0.0); N]; M];
+        for n in 0..N {
+            let bias = V::load(block.bias.as_ptr().add(V::LANES * n));
+            for sum in &mut sums {
+                sum[n] = bias;
+            }
+        }
+        for &row in strip.rows {
+            for run in 0..per_row {
                 let start = row.add(from + run * apart);
                 for k in 0..length {
-                    let mut w = [_mm256_setzero_ps(); N];
-                    for (n, w) in w.iter_mut().enumerate() {
-                        *w = _mm256_loadu_ps(weights.add(8 * n));
+                    let mut lines = [V::load_masked(weights.add((N - 1) * V::LANES), last); N];
+                    if N > 1 {
+                        lines[0] = V::load(weights);
                     }
-                    weights = weights.add(8 * N);
+                    weights = weights.add(block.width);
                     for (m, sum) in sums.iter_mut().enumerate() {
-                        let value = _mm256_set1_ps(start.add(m * strip.step + k).read());
+                        let value = V::splat(start.add(m * strip.step + k).read());
                         for n in 0..N {
-                            sum[n] = _mm256_fmadd_ps(value, w[n], sum[n]);
+                            sum[n] = sum[n].add_product(value, lines[n]);
                         }
                     }
                 }
             }
         }
-    }
-    unrolled!(m in 0..M {
-        for (n, &values) in sums[m].iter().enumerate() {
-            let valid = block.valid.saturating_sub(8 * n);
-            // SAFETY: `valid` outputs of pixel `m` exist from here on.
-            unsafe {
-                let to = output.add(m * block.channels + 8 * n);
-                store(to, limit(values, block.limits), valid);
+        unrolled!(m in 0..M {
+            for (n, values) in sums[m].iter().enumerate() {
+                let valid = V::first(block.valid.saturating_sub(V::LANES * n));
+                let to = output.add(m * block.channels + V::LANES * n);
+                values.limit(block.limits).store_masked(to, valid);
             }
-        }
-    });
-}
-
-/// Applies the fused activation; NaN becomes the lower limit, as in plain Rust.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn limit(values: __m256, limits: [f32; 2]) -> __m256 {
-    let raised = _mm256_max_ps(values, _mm256_set1_ps(limits[0]));
-    _mm256_min_ps(raised, _mm256_set1_ps(limits[1]))
-}
-
-/// The mask of the first `valid` lanes.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn first_lanes(valid: usize) -> __m256i {
-    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    _mm256_cmpgt_epi32(_mm256_set1_epi32(valid.min(8) as i32), lanes)
-}
-
-/// Stores the first `valid` lanes.
-///
-/// # Safety
-///
-/// As many elements may be written at `to`.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn store(to: *mut f32, values: __m256, valid: usize) {
-    // SAFETY: the caller's promise; masked lanes are not touched.
-    unsafe {
-        if valid >= 8 {
-            _mm256_storeu_ps(to, values);
-        } else {
-            _mm256_maskstore_ps(to, first_lanes(valid), values);
-        }
+        });
     }
 }

@@ -2,7 +2,7 @@
 //! vectors differ in.
 
 use super::finish::{Block, Scale};
-use super::vector;
+use super::vector::{self, Inputs};
 use crate::tiled::i8::{Tiles, Weights};
 use crate::x86::Avx2;
 use core::arch::x86_64::*;
@@ -21,6 +21,13 @@ pub(crate) trait Multiply: Tiles {
     /// The machine has the instructions. `inputs` are `[values, magnitudes]`, and no weight is -128
     /// where magnitudes are taken.
     unsafe fn add_fours(sums: __m256i, inputs: [__m256i; 2], weights: __m256i) -> __m256i;
+
+    /// [`vector::dots`] of two groups of rows.
+    ///
+    /// # Safety
+    ///
+    /// As there, of both.
+    unsafe fn dots(packed: [*const i8; 2], inputs: &Inputs, count: usize) -> [__m256i; 2];
 
     /// [`vector::multiply`], compiled for the set.
     ///
@@ -53,6 +60,12 @@ impl Multiply for Avx2 {
             let pairs = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(weights, values));
             _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn dots(packed: [*const i8; 2], inputs: &Inputs, count: usize) -> [__m256i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { packed.map(|packed| vector::dots::<Self>(packed, inputs, count)) }
     }
 
     #[target_feature(enable = "avx2,fma")]

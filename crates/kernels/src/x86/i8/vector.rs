@@ -15,8 +15,8 @@ pub(super) const ROWS: usize = 8;
 pub(super) const STEP: usize = 32;
 
 /// Staged inputs; the last step is filled with what weights of zero are multiplied by.
-struct Inputs {
-    values: *const i8,
+pub(crate) struct Inputs {
+    pub(super) values: *const i8,
     /// The values where these are not taken.
     magnitudes: *const i8,
 }
@@ -52,9 +52,9 @@ pub(super) unsafe fn multiply<P: Multiply>(
             };
             let packed = weights.packed.cast::<i8>().add(first * each);
             if outputs - first > ROWS {
-                let a = dots::<P>(packed, &inputs, each);
-                let b = dots::<P>(packed.add(ROWS * each), &inputs, each);
-                with_rule!(rule, S => P::store_sixteen::<S>(&block, [a, b], output.add(first)));
+                let groups = [packed, packed.add(ROWS * each)];
+                let sums = P::dots(groups, &inputs, each);
+                with_rule!(rule, S => P::store_sixteen::<S>(&block, sums, output.add(first)));
             } else {
                 let sums = dots::<P>(packed, &inputs, each);
                 let sums = [_mm256_add_epi32(sums, block.bias::<1>()[0])];
@@ -103,7 +103,11 @@ unsafe fn stage<P: Multiply>(operands: &Conv2dI8<'_>, staged: *mut P::Input) -> 
 /// `count` inputs, a multiple of `STEP`, are staged, and as many weights of each output packed;
 /// none is -128 where magnitudes are taken. The machine has what `P` needs.
 #[inline(always)]
-unsafe fn dots<P: Multiply>(mut packed: *const i8, inputs: &Inputs, count: usize) -> __m256i {
+pub(super) unsafe fn dots<P: Multiply>(
+    mut packed: *const i8,
+    inputs: &Inputs,
+    count: usize,
+) -> __m256i {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [_mm256_setzero_si256(); ROWS];

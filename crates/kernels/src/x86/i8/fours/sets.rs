@@ -9,7 +9,7 @@ use crate::x86::i8::finish::{Block, Scale};
 use crate::x86::i8::multiply::Multiply;
 use crate::x86::i8::ramp;
 use crate::x86::i8::squares::{self, Corner, Form, Task};
-use crate::x86::i8::vector;
+use crate::x86::i8::vector::{self, Inputs};
 use crate::x86::i8::widen;
 use crate::x86::{Avx512Vnni, AvxVnni};
 use core::arch::x86_64::*;
@@ -28,6 +28,12 @@ macro_rules! set {
             ) -> __m256i {
                 // SAFETY: the caller's promise.
                 unsafe { $instruction(sums, values, weights) }
+            }
+
+            #[inline(always)]
+            unsafe fn dots(packed: [*const i8; 2], inputs: &Inputs, count: usize) -> [__m256i; 2] {
+                // SAFETY: the caller's promise.
+                unsafe { <$lanes>::dots::<Self>(packed, inputs, count) }
             }
 
             #[target_feature(enable = $features)]

@@ -4,7 +4,9 @@ mod pair;
 mod whole;
 
 use crate::x86::i8::finish::{Finish, Scale};
+use crate::x86::i8::multiply::Multiply;
 use crate::x86::i8::squares::Sums;
+use crate::x86::i8::vector::Inputs;
 use core::arch::x86_64::*;
 pub(crate) use pair::Pair;
 pub(crate) use whole::Whole;
@@ -163,4 +165,15 @@ pub(crate) trait Lanes: Sums {
     ///
     /// `count <= 16` bytes are writable.
     unsafe fn write_first(bytes: __m128i, to: *mut i8, count: usize);
+
+    /// [`vector::dots`](crate::x86::i8::vector::dots) of two groups of rows.
+    ///
+    /// # Safety
+    ///
+    /// As there, of both.
+    unsafe fn dots<P: Multiply>(
+        packed: [*const i8; 2],
+        inputs: &Inputs,
+        count: usize,
+    ) -> [__m256i; 2];
 }

@@ -4,6 +4,7 @@ use super::{BYTES, Lanes};
 use crate::x86::i8::finish::{Finish, Scale};
 use crate::x86::i8::multiply::Multiply;
 use crate::x86::i8::squares::Sums;
+use crate::x86::i8::vector::{self, Inputs};
 use core::arch::x86_64::*;
 use core::marker::PhantomData;
 
@@ -261,5 +262,15 @@ impl<P: Multiply> Lanes for Pair<P> {
             _mm_storeu_si128(copy.as_mut_ptr().cast(), bytes);
             core::ptr::copy_nonoverlapping(copy.as_ptr(), to, count.min(16));
         }
+    }
+
+    #[inline(always)]
+    unsafe fn dots<M: Multiply>(
+        packed: [*const i8; 2],
+        inputs: &Inputs,
+        count: usize,
+    ) -> [__m256i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { packed.map(|packed| vector::dots::<M>(packed, inputs, count)) }
     }
 }

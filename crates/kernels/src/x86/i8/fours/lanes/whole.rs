@@ -2,7 +2,9 @@
 
 use super::{BYTES, Lanes};
 use crate::x86::i8::finish::{Finish, Scale};
+use crate::x86::i8::multiply::Multiply;
 use crate::x86::i8::squares::Sums;
+use crate::x86::i8::vector::{Inputs, ROWS, STEP};
 use core::arch::x86_64::*;
 
 /// A vector of 512 bits.
@@ -234,5 +236,66 @@ impl Lanes for Whole {
     unsafe fn write_first(bytes: __m128i, to: *mut i8, count: usize) {
         // SAFETY: the caller's promise: no other bytes are written.
         unsafe { _mm_mask_storeu_epi8(to, first(count) as u16, bytes) };
+    }
+
+    /// A vector has 32 weights of two rows.
+    #[inline(always)]
+    unsafe fn dots<P: Multiply>(
+        packed: [*const i8; 2],
+        inputs: &Inputs,
+        count: usize,
+    ) -> [__m256i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sums = [[Self::zero(); ROWS / 2]; 2];
+            for k in (0..count).step_by(STEP) {
+                let values = Self::load_halves(inputs.values.add(k), 0);
+                for (sums, packed) in sums.iter_mut().zip(packed) {
+                    for (pair, sum) in sums.iter_mut().enumerate() {
+                        let weights = packed.add(k * ROWS + pair * BYTES);
+                        *sum = sum.add_products(values, Self::load(weights));
+                    }
+                }
+            }
+            let ordered = row_sums(sums.map(|sums| sums_in_quarters(sums)));
+            [
+                _mm512_castsi512_si256(ordered),
+                _mm512_extracti64x4_epi64::<1>(ordered),
+            ]
+        }
+    }
+}
+
+/// The sum of each quarter of four vectors, those of each first quarter in the first, and so on.
+///
+/// # Safety
+///
+/// The machine has the instructions.
+#[inline(always)]
+unsafe fn sums_in_quarters([a, b, c, d]: [__m512i; 4]) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let two = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let (ab, cd) = (two(a, b), two(c, d));
+        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd))
+    }
+}
+
+/// The sums of 16 rows in order. The first two quarters are parts of the sums of rows 0, 2, 4 and 6,
+/// the last two of rows 1, 3, 5 and 7, and those of rows 8 to 15 are in the second vector.
+///
+/// # Safety
+///
+/// As [`sums_in_quarters`].
+#[inline(always)]
+unsafe fn row_sums([a, b]: [__m512i; 2]) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let even = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 16, 24, 17, 25, 18, 26, 19, 27);
+        let odd = _mm512_add_epi32(even, _mm512_set1_epi32(4));
+        _mm512_add_epi32(
+            _mm512_permutex2var_epi32(a, even, b),
+            _mm512_permutex2var_epi32(a, odd, b),
+        )
     }
 }
