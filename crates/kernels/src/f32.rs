@@ -4,6 +4,8 @@
 use crate::memory::In;
 #[cfg(not(neon))]
 use crate::scalar;
+#[cfg(any(test, feature = "std"))]
+use crate::threads::Layer;
 use crate::{Architecture, Conv2dF32, Geometry};
 #[cfg(neon)]
 use crate::{aarch64::Neon, tiled};
@@ -92,13 +94,13 @@ pub(crate) fn row_multiple(_geometry: &Geometry) -> usize {
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dF32<'_>) {
     #[cfg(any(test, feature = "std"))]
-    if crate::threads::float(operands, conv_2d_alone) {
+    if operands.binding.threads.divide(Layer::Conv2dF32, operands) {
         return;
     }
     conv_2d_alone(operands);
 }
 
-fn conv_2d_alone(operands: &Conv2dF32<'_>) {
+pub(crate) fn conv_2d_alone(operands: &Conv2dF32<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx512) = x86::Avx512Vnni::detect() {
         return tiled::f32::conv_2d(avx512, operands);

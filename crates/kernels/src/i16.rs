@@ -1,12 +1,14 @@
 //! int16 activations with int8 weights: one function per inner loop, plain Rust on every
 //! architecture.
 
+#[cfg(any(test, feature = "std"))]
+use crate::threads::Layer;
 use crate::{AddI16, Conv2dI16, Conv2dLong, LineI16, PoolI16, scalar};
 
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dI16<'_>) {
     #[cfg(any(test, feature = "std"))]
-    if crate::threads::integer(operands, scalar::i16::conv_2d) {
+    if operands.binding.threads.divide(Layer::Conv2dI16, operands) {
         return;
     }
     scalar::i16::conv_2d(operands);

@@ -8,6 +8,8 @@ use crate::memory::In;
 use crate::rules;
 #[cfg(not(neon))]
 use crate::scalar;
+#[cfg(any(test, feature = "std"))]
+use crate::threads::Layer;
 use crate::{
     AddI8, Architecture, Conv2dConstants, Conv2dI8, Geometry, LineI8, PoolI8, QuantizeI8, VectorI8,
     armv7em, helium, pool_taps,
@@ -156,7 +158,7 @@ pub fn conv_2d_squares(operands: &Conv2dI8<'_>) {
 /// A convolution of one image, depthwise ones included.
 pub fn conv_2d(operands: &Conv2dI8<'_>) {
     #[cfg(any(test, feature = "std"))]
-    if crate::threads::integer(operands, conv_2d_alone) {
+    if operands.binding.threads.divide(Layer::Conv2dI8, operands) {
         return;
     }
     conv_2d_alone(operands);
@@ -171,7 +173,7 @@ pub fn vector(operands: &VectorI8<'_>) {
     conv_2d(&operands.convolution());
 }
 
-fn conv_2d_alone(operands: &Conv2dI8<'_>) {
+pub(crate) fn conv_2d_alone(operands: &Conv2dI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(vnni) = x86::Avx512Vnni::detect() {
         return x86::i8::conv_2d(vnni, operands);
@@ -268,13 +270,13 @@ pub fn conv_2d_double(operands: &Conv2dI8<'_>) {
 /// The sum of two tensors.
 pub fn add(operands: &AddI8<'_>) {
     #[cfg(any(test, feature = "std"))]
-    if crate::threads::add(operands, add_alone) {
+    if operands.threads.divide(Layer::AddI8, operands) {
         return;
     }
     add_alone(operands);
 }
 
-fn add_alone(operands: &AddI8<'_>) {
+pub(crate) fn add_alone(operands: &AddI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = x86::Avx2::detect() {
         return x86::i8::add(avx2, operands);

@@ -3,6 +3,8 @@
 use core::cell::Cell;
 use format::{Node, Place, Tensor};
 use kernels::memory::{In, Plain, cells_as, slice_as};
+#[cfg(feature = "host")]
+use kernels::threads::Layer;
 use kernels::{Architecture, Binding};
 
 /// The device half of an operator.
@@ -23,6 +25,9 @@ pub struct Op {
     pub prepare: fn(&Node<'_>, &mut [u8]),
     /// Computes the outputs.
     pub run: fn(&Run<'_>),
+    /// What `run` computes, where that is one layer that threads may divide.
+    #[cfg(feature = "host")]
+    pub layer: for<'a> fn(&Run<'a>) -> Option<Layer<'a>>,
 }
 
 impl Op {
@@ -41,6 +46,8 @@ impl Op {
             prepared_bytes: |_, _| 0,
             prepare: |_, _| (),
             run,
+            #[cfg(feature = "host")]
+            layer: |_| None,
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::{Op, Run};
 use core::cell::Cell;
 use format::{ALIGNMENT, DType, Error, Model, Node, Place, Reason, Tensor, fixed};
 use kernels::memory::{In, cells_as, slice_as};
+#[cfg(feature = "host")]
+use kernels::threads::Series;
 use kernels::{Architecture, Binding, QuantizeI8, Threads};
 
 /// A model ready to run.
@@ -199,11 +201,37 @@ impl<'a> Session<'a> {
 
     /// Runs the plan once. It cannot fail. Inputs may be overwritten: write them before each run.
     pub fn run(&mut self) {
+        #[cfg(feature = "host")]
+        if self.threads.are_some() {
+            return self.run_divided();
+        }
         self.run_with(&mut |_, _| ());
     }
 
     /// Runs the plan once and calls `after` behind each node: for profiles and for calibration.
     pub fn run_with(&mut self, after: &mut dyn FnMut(&Session<'_>, &Node<'_>)) {
+        self.walk(&mut |op, run| {
+            (op.run)(run);
+            after(self, &run.node);
+        });
+    }
+
+    /// Runs the plan once. Threads go on from layer to layer by themselves.
+    #[cfg(feature = "host")]
+    fn run_divided(&self) {
+        let mut series = Series::new(self.threads);
+        self.walk(&mut |op, run| match (op.layer)(run) {
+            Some(layer) => series.push(layer),
+            None => {
+                series.finish();
+                (op.run)(run);
+            }
+        });
+        series.finish();
+    }
+
+    /// Calls `each` with every node of the plan and its memory.
+    fn walk(&self, each: &mut dyn FnMut(&'static Op, &Run<'a>)) {
         // Empty on microcontrollers, where weights are used in place.
         let ends: &[u32] = match cfg!(target_os = "none") {
             true => &[],
@@ -241,12 +269,14 @@ impl<'a> Session<'a> {
                 scratch,
                 threads: self.threads,
             };
-            (op.run)(&Run {
-                node,
-                arena: self.memory,
-                binding,
-            });
-            after(self, &node);
+            each(
+                op,
+                &Run {
+                    node,
+                    arena: self.memory,
+                    binding,
+                },
+            );
         }
     }
 

@@ -4,10 +4,8 @@
 //! A part is a convolution itself, of a smaller image, with the same packed weights. Kernels sum up
 //! every output in an order that does not depend on the image's size.
 
-use super::pool::ThreadPool;
-use crate::memory::{In, Plain, overlaps};
-use crate::{AddI8, Binding, Conv2dF32, Conv2dInteger, Geometry, Integer, Threads};
-use core::cell::Cell;
+use super::pool::{PARTS_MAX, ThreadPool};
+use crate::Geometry;
 use core::ops::Range;
 
 /// Multiplications of a part from which on there are more parts than threads, so that one that
@@ -20,31 +18,25 @@ const PARTS_PER_THREAD_MAX: usize = 4;
 /// What a multiplication of a depthwise convolution takes, in those of others.
 const DEPTHWISE_COST: usize = 4;
 
-/// What a sum of two elements takes, in multiplications.
-const ELEMENT_COST: usize = 16;
-
-/// Elements of a sum that stay together: a line of the cache.
-const LINE_ELEMENTS: usize = 64;
-
 /// Fully connected layers are cut at multiples of so many outputs: a block of every kernel set.
 const OUTPUTS: usize = 16;
 
 /// A part of a convolution of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
+pub(super) struct Part {
     /// Its shapes.
-    geometry: Geometry,
+    pub(super) geometry: Geometry,
     /// Its input's elements.
-    input: Range<usize>,
+    pub(super) input: Range<usize>,
     /// Its output's elements.
-    output: Range<usize>,
+    pub(super) output: Range<usize>,
     /// The output channels that it computes.
-    channels: Range<usize>,
+    pub(super) channels: Range<usize>,
 }
 
 /// Along which axis a convolution is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Axis {
+pub(super) enum Axis {
     /// Rows of the output, with the input rows under their windows, so many at a time.
     Rows(usize),
     /// Pixels, in a matrix product.
@@ -55,7 +47,7 @@ enum Axis {
 
 impl Axis {
     /// For kernels whose parts start at multiples of so many rows.
-    fn of(geometry: &Geometry, row_multiple: usize) -> Self {
+    pub(super) fn of(geometry: &Geometry, row_multiple: usize) -> Self {
         match (geometry.is_pointwise(), geometry.output) {
             (true, [1, 1, _]) => Axis::Outputs,
             (true, _) => Axis::Pixels,
@@ -76,7 +68,7 @@ impl Axis {
 }
 
 /// Number `index` of `parts` nearly equal parts of `whole`.
-fn share(whole: usize, index: usize, parts: usize) -> Range<usize> {
+pub(super) fn share(whole: usize, index: usize, parts: usize) -> Range<usize> {
     let (each, longer) = (whole / parts, whole % parts);
     let start = |index: usize| each * index + longer.min(index);
     start(index)..start(index + 1)
@@ -84,7 +76,7 @@ fn share(whole: usize, index: usize, parts: usize) -> Range<usize> {
 
 impl Part {
     /// Number `index` of `parts`. Together they are the whole output.
-    fn of(geometry: &Geometry, axis: Axis, index: usize, parts: usize) -> Part {
+    pub(super) fn of(geometry: &Geometry, axis: Axis, index: usize, parts: usize) -> Part {
         let [rows, columns, outputs] = geometry.output;
         match axis {
             Axis::Rows(multiple) => {
@@ -158,7 +150,7 @@ impl Part {
 
 /// How many parts a convolution has for so many threads; 1 where more would gain nothing, or where a
 /// part would be a matrix product that the whole is not because of the rows above it.
-fn parts(geometry: &Geometry, axis: Axis, pool: &ThreadPool) -> usize {
+pub(super) fn parts(geometry: &Geometry, axis: Axis, pool: &ThreadPool) -> usize {
     let threads = pool.threads();
     let mut below = *geometry;
     below.window.padding[0] = 0;
@@ -176,161 +168,13 @@ fn parts(geometry: &Geometry, axis: Axis, pool: &ThreadPool) -> usize {
     (threads * each)
         .min(work / pool.part_multiplications_min())
         .min(axis.parts_max(geometry))
-        .min(usize::from(u16::MAX))
-}
-
-/// A value that threads share. What makes it sound is said where it is used.
-struct Shared<T>(T);
-
-// SAFETY: `divide` makes one, whose caller promises that this is sound, and `add`, which says why it is.
-unsafe impl<T> Sync for Shared<T> {}
-
-impl<T> Shared<T> {
-    fn get(&self) -> &T {
-        &self.0
-    }
-}
-
-/// Computes a convolution with `compute`, part by part, each with scratch memory of its thread's own.
-/// `false` where it is not worth it, or not possible: then nothing is computed.
-///
-/// # Safety
-///
-/// `compute` may be called by several threads at once: for a part it writes that part of the output
-/// and the scratch memory of the binding, reads besides them what nobody writes, and keeps nothing.
-unsafe fn divide(
-    geometry: &Geometry,
-    axis: Axis,
-    binding: &Binding<'_>,
-    compute: impl Fn(&Part, Binding<'_>) + Copy,
-) -> bool {
-    let Some(pool) = binding.threads.pool else {
-        return false;
-    };
-    let count = parts(geometry, axis, pool);
-    if count < 2 {
-        return false;
-    }
-    // All in one place: it comes to the other threads from this one's cache.
-    let shared = Shared((compute, *binding, *geometry));
-    pool.run(count as u16, &move |index, scratch| {
-        // Copied at once, so that its lines are fetched side by side.
-        let (compute, binding, geometry) = core::hint::black_box(*shared.get());
-        let binding = Binding {
-            prepared: binding.prepared,
-            // The calling thread alone, which is given none, uses the session's.
-            scratch: scratch.unwrap_or(binding.scratch),
-            threads: Threads::ALONE,
-        };
-        compute(&Part::of(&geometry, axis, index, count), binding);
-    })
-}
-
-/// Whether input and output hold their images, the output shares no byte with the input, and the
-/// scratch memory none with either.
-fn is_apart<T: Plain>(
-    geometry: &Geometry,
-    input: &In<'_, T>,
-    output: &[Cell<T>],
-    scratch: &[Cell<u8>],
-) -> bool {
-    let elements =
-        |[rows, columns, channels]: [usize; 3]| rows.checked_mul(columns)?.checked_mul(channels);
-    let holds = elements(geometry.input).is_some_and(|count| count <= input.len())
-        && elements(geometry.output).is_some_and(|count| count <= output.len());
-    let is_outside = !overlaps(input, scratch) && !overlaps(&In::from_cells(output), scratch);
-    holds && is_outside && !overlaps(input, output)
-}
-
-/// Computes an integer convolution with `kernel` on several threads. `false` where it is not worth
-/// it, or not possible: then nothing is computed.
-pub(crate) fn integer<T: Integer>(
-    operands: &Conv2dInteger<'_, T>,
-    kernel: fn(&Conv2dInteger<'_, T>),
-) -> bool {
-    let geometry = &operands.geometry;
-    let axis = Axis::of(geometry, 1);
-    let scratch = operands.binding.scratch;
-    if axis == Axis::Outputs || !is_apart(geometry, &operands.input, operands.output, scratch) {
-        return false;
-    }
-    let operands = *operands;
-    // SAFETY: kernels write their output and their scratch memory, read besides them the input and
-    // constants, and keep nothing. Parts of the output are disjoint, and neither they nor scratch
-    // memory share a byte with the input; that of other threads is their own.
-    unsafe {
-        divide(geometry, axis, &operands.binding, move |part, binding| {
-            kernel(&Conv2dInteger {
-                geometry: part.geometry,
-                input: operands.input.part(part.input.start, part.input.len()),
-                output: operands.output.get(part.output.clone()).unwrap_or(&[]),
-                binding,
-                ..operands
-            });
-        })
-    }
-}
-
-/// Computes a sum with `kernel` on several threads, as [`integer`] does.
-pub(crate) fn add(operands: &AddI8<'_>, kernel: fn(&AddI8<'_>)) -> bool {
-    let Some(pool) = operands.threads.pool else {
-        return false;
-    };
-    let elements = operands.output.len();
-    let most = elements.saturating_mul(ELEMENT_COST) / pool.part_multiplications_min();
-    let lines = elements.div_ceil(LINE_ELEMENTS);
-    let parts = pool.threads().min(most).min(lines);
-    let [a, b] = &operands.inputs;
-    if parts < 2 || overlaps(a, operands.output) || overlaps(b, operands.output) {
-        return false;
-    }
-    // SAFETY (`Shared`): kernels write their output, read the inputs, which share no byte with it, and
-    // keep nothing; parts of the output are disjoint.
-    let shared = Shared(*operands);
-    pool.run(parts as u16, &move |index, _| {
-        let operands = shared.get();
-        let lines = share(lines, index, parts);
-        let [start, end] = [lines.start, lines.end].map(|line| elements.min(line * LINE_ELEMENTS));
-        kernel(&AddI8 {
-            inputs: operands.inputs.map(|input| input.part(start, end - start)),
-            output: operands.output.get(start..end).unwrap_or(&[]),
-            threads: Threads::ALONE,
-            ..*operands
-        });
-    })
-}
-
-/// Computes a float convolution with `kernel` on several threads, as [`integer`] does.
-pub(crate) fn float(operands: &Conv2dF32<'_>, kernel: fn(&Conv2dF32<'_>)) -> bool {
-    let geometry = &operands.geometry;
-    let scratch = operands.binding.scratch;
-    if !is_apart(geometry, &operands.input, operands.output, scratch) {
-        return false;
-    }
-    // SAFETY: as in `integer`.
-    unsafe {
-        let axis = Axis::of(geometry, crate::f32::row_multiple(geometry));
-        divide(geometry, axis, &operands.binding, |part, binding| {
-            let channels = &part.channels;
-            let first = channels.start * geometry.taps();
-            kernel(&Conv2dF32 {
-                geometry: part.geometry,
-                input: operands.input.part(part.input.start, part.input.len()),
-                output: operands.output.get(part.output.clone()).unwrap_or(&[]),
-                // Those of other layers are packed as a whole.
-                weights: operands.weights.get(first..).unwrap_or(&[]),
-                bias: operands.bias.get(channels.start..).unwrap_or(&[]),
-                binding,
-                ..*operands
-            });
-        })
-    }
+        .min(PARTS_MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Window, scalar};
+    use crate::Window;
     use std::vec::Vec;
 
     /// Rows 0 to 3 and 3 to 5 of a 3 x 3 convolution with padding and a step of 2 over 9 rows: the
@@ -375,56 +219,6 @@ mod tests {
             channels: 0..7,
         };
         assert_eq!(part(1), second);
-    }
-
-    /// Plain loops, so that tools can watch what threads do with memory.
-    #[test]
-    fn three_threads_compute_what_one_does() {
-        let geometry = Geometry {
-            input: [7, 3, 2],
-            output: [7, 3, 4],
-            window: Window {
-                kernel: [3, 1],
-                stride: [1, 1],
-                dilation: [1, 1],
-                padding: [1, 0],
-            },
-            groups: 1,
-        };
-        let pool = ThreadPool::new(3, 0).unwrap().for_all_layers();
-        let weights: Vec<f32> = (0..24).map(|i| i as f32 - 11.5).collect();
-        let cells: Vec<Cell<f32>> = (0..126).map(|i| Cell::new(i as f32)).collect();
-        let scratch = [const { Cell::new(0u8) }; 8];
-        let (input, output) = cells.split_at(42);
-        let operands = |threads| Conv2dF32 {
-            geometry,
-            input: In::from_cells(input),
-            output,
-            weights: &weights,
-            bias: &[],
-            limits: [-1e9, 1e9],
-            binding: Binding {
-                prepared: &[],
-                scratch: &scratch,
-                threads,
-            },
-        };
-        let compute = |operands: &Conv2dF32<'_>| {
-            operands.output.iter().for_each(|cell| cell.set(-1.0));
-            if !float(operands, scalar::f32::conv_2d) {
-                scalar::f32::conv_2d(operands);
-            }
-            operands.output.iter().map(Cell::get).collect::<Vec<_>>()
-        };
-        let alone = compute(&operands(Threads::ALONE));
-        assert!(alone.iter().all(|&value| value != -1.0));
-        assert_eq!(compute(&operands(Threads::of(&pool))), alone);
-        // Where memory is shared, nothing is divided.
-        let near = Conv2dF32 {
-            output: &cells[..84],
-            ..operands(Threads::of(&pool))
-        };
-        assert!(!float(&near, scalar::f32::conv_2d));
     }
 
     /// Windows of 1 x 1 with a row of padding above: without that row, weights would be packed in

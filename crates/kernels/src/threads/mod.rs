@@ -7,12 +7,14 @@
 #[cfg(any(test, feature = "std"))]
 mod divide;
 #[cfg(any(test, feature = "std"))]
+mod layer;
+#[cfg(any(test, feature = "std"))]
 mod pool;
 
 use core::marker::PhantomData;
 
 #[cfg(any(test, feature = "std"))]
-pub(crate) use divide::{add, float, integer};
+pub use layer::{Layer, Series};
 #[cfg(any(test, feature = "std"))]
 pub use pool::{Body, ThreadPool};
 
@@ -39,5 +41,11 @@ impl<'a> Threads<'a> {
             pool: Some(pool),
             life: PhantomData,
         }
+    }
+
+    /// Whether there are any.
+    #[cfg(any(test, feature = "std"))]
+    pub fn are_some(self) -> bool {
+        self.pool.is_some()
     }
 }

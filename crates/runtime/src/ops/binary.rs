@@ -16,6 +16,8 @@
 
 use crate::{Op, Run};
 use format::{DType, Node};
+#[cfg(feature = "host")]
+use kernels::threads::Layer;
 use kernels::f32::combine;
 use kernels::{AddI8, AddI16};
 
@@ -28,7 +30,11 @@ use super::stepwise;
 pub use super::stepwise::SINGLE_SUM;
 
 /// int8 addition of equal shapes.
-pub static ADD_I8: Op = Op::new(3, "add", check_add, run_add);
+pub static ADD_I8: Op = Op {
+    #[cfg(feature = "host")]
+    layer: |run| Some(Layer::AddI8(sum(run))),
+    ..Op::new(3, "add", check_add, run_add)
+};
 
 /// int16 addition of equal shapes.
 pub static ADD_I16: Op =
@@ -85,12 +91,17 @@ fn check_add(node: &Node<'_>) -> Option<()> {
 }
 
 fn run_add(run: &Run<'_>) {
+    kernels::i8::add(&sum(run));
+}
+
+/// The operands of a sum.
+fn sum<'a>(run: &Run<'a>) -> AddI8<'a> {
     let mut params = run.node.params();
     let factors = [params.i16(), params.i16()].map(i32::from);
     let offset = params.i32();
     let shift = params.u8() & 31;
     let limits = super::limits_i8(&mut params);
-    kernels::i8::add(&AddI8 {
+    AddI8 {
         inputs: [run.input(0), run.input(1)],
         output: run.output(0),
         factors,
@@ -98,7 +109,7 @@ fn run_add(run: &Run<'_>) {
         shift,
         limits,
         threads: run.binding().threads,
-    });
+    }
 }
 
 fn run_add_i16(run: &Run<'_>) {

@@ -26,6 +26,8 @@ use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
 use format::{DType, Node, Params, Tensor};
 use kernels::memory::{In, slice_as};
+#[cfg(feature = "host")]
+use kernels::threads::Layer;
 use kernels::{Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dInteger, Geometry, Integer};
 
 /// int8 activations and weights.
@@ -40,6 +42,8 @@ pub static I8: Op = Op {
     prepared_bytes: kept::prepared_bytes,
     prepare: kept::prepare,
     run: packed::run,
+    #[cfg(feature = "host")]
+    layer: kept::layer,
 };
 
 /// int16 activations and int8 weights.
@@ -69,6 +73,8 @@ pub static F32: Op = Op {
         }
     },
     run: run_f32,
+    #[cfg(feature = "host")]
+    layer: layer_f32,
 };
 
 fn constant<'a, T: kernels::memory::Plain>(node: &Node<'a>, index: usize) -> Option<&'a [T]> {
@@ -235,21 +241,30 @@ impl Convolution {
         binding: Binding<'_>,
         kernel: impl Fn(&Conv2dInteger<'_, T>),
     ) {
-        let channels = channels(&self.requantize, elements.channels);
+        for image in 0..self.batch {
+            kernel(&self.image(image, elements, binding));
+        }
+    }
+
+    /// The operands of one image.
+    fn image<'a, T: Integer>(
+        &self,
+        image: usize,
+        elements: &Elements<'a, T>,
+        binding: Binding<'a>,
+    ) -> Conv2dInteger<'a, T> {
         let geometry = self.geometry;
         let [input, output] = [geometry.input, geometry.output].map(|[a, b, c]| a * b * c);
-        for image in 0..self.batch {
-            let rows = image * output..(image + 1) * output;
-            kernel(&Conv2dInteger {
-                geometry,
-                input: elements.input.part(image * input, input),
-                output: elements.output.get(rows).unwrap_or(&[]),
-                weights: elements.weights,
-                channels,
-                requantize: self.requantize,
-                input_zero_point: T::from_clamped(i32::from(self.input_zero_point)),
-                binding,
-            });
+        let rows = image * output..(image + 1) * output;
+        Conv2dInteger {
+            geometry,
+            input: elements.input.part(image * input, input),
+            output: elements.output.get(rows).unwrap_or(&[]),
+            weights: elements.weights,
+            channels: channels(&self.requantize, elements.channels),
+            requantize: self.requantize,
+            input_zero_point: T::from_clamped(i32::from(self.input_zero_point)),
+            binding,
         }
     }
 }
@@ -276,25 +291,40 @@ fn run_f32(run: &Run<'_>) {
 
 /// Runs a kernel over every image.
 fn run_images_f32(run: &Run<'_>, kernel: impl Fn(&Conv2dF32<'_>)) {
+    for image in 0..images(run) {
+        if let Some(operands) = image_f32(run, image) {
+            kernel(&operands);
+        }
+    }
+}
+
+fn images(run: &Run<'_>) -> usize {
+    run.node.input(0).map_or(0, |tensor| window::image(&tensor.shape)[0])
+}
+
+/// The operands of one image.
+fn image_f32<'a>(run: &Run<'a>, image: usize) -> Option<Conv2dF32<'a>> {
     let mut params = run.node.params();
-    let Some(geometry) = geometry_from(&run.node, &mut params) else { return };
+    let geometry = geometry_from(&run.node, &mut params)?;
     params.u16();
     let limits = [params.f32(), params.f32()];
-    let (input, output) = (run.input::<f32>(0), run.output::<f32>(0));
-    let input_elements: usize = geometry.input.iter().product();
-    let output_elements: usize = geometry.output.iter().product();
-    for batch in 0..run.node.input(0).map_or(0, |tensor| window::image(&tensor.shape)[0]) {
-        let rows = batch * output_elements..(batch + 1) * output_elements;
-        kernel(&Conv2dF32 {
-            geometry,
-            input: input.part(batch * input_elements, input_elements),
-            output: output.get(rows).unwrap_or(&[]),
-            weights: run.constant(1),
-            bias: run.constant(2),
-            limits,
-            binding: run.binding(),
-        });
-    }
+    let [input, output] = [geometry.input, geometry.output].map(|[a, b, c]| a * b * c);
+    let rows = image * output..(image + 1) * output;
+    Some(Conv2dF32 {
+        geometry,
+        input: run.input::<f32>(0).part(image * input, input),
+        output: run.output::<f32>(0).get(rows).unwrap_or(&[]),
+        weights: run.constant(1),
+        bias: run.constant(2),
+        limits,
+        binding: run.binding(),
+    })
+}
+
+#[cfg(feature = "host")]
+fn layer_f32<'a>(run: &Run<'a>) -> Option<Layer<'a>> {
+    let only = (images(run) == 1).then(|| image_f32(run, 0));
+    only.flatten().map(Layer::Conv2dF32)
 }
 
 #[cfg(feature = "host")]

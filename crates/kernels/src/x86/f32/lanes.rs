@@ -5,6 +5,7 @@ use super::tile::{self, Block};
 use super::vector::ROWS;
 use crate::tiled::f32::{Strip, Vector};
 use core::arch::x86_64::*;
+use core::ops::Range;
 
 /// A vector. Its functions are for code that is compiled for it, but for the loops below, which are.
 pub(super) trait Lanes: Vector {
@@ -24,6 +25,20 @@ pub(super) trait Lanes: Vector {
     ///
     /// The machine has such vectors, here and below.
     unsafe fn first(valid: usize) -> Self::Mask;
+
+    /// These lanes.
+    ///
+    /// # Safety
+    ///
+    /// See [`Lanes::first`].
+    unsafe fn between(lanes: Range<usize>) -> Self::Mask;
+
+    /// Lane `by` and those behind it, then those before it.
+    ///
+    /// # Safety
+    ///
+    /// See [`Lanes::first`].
+    unsafe fn rotated(self, by: usize) -> Self;
 
     /// All lanes of one value.
     ///
@@ -178,6 +193,22 @@ impl Lanes for __m256 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
+    unsafe fn between(lanes: Range<usize>) -> __m256i {
+        // SAFETY: the features are there.
+        unsafe { _mm256_andnot_si256(Self::first(lanes.start), Self::first(lanes.end)) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn rotated(self, by: usize) -> Self {
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        // Of a lane's number three bits count.
+        let from = _mm256_add_epi32(lanes, _mm256_set1_epi32(by as i32));
+        _mm256_permutevar8x32_ps(self, from)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
     unsafe fn splat(value: f32) -> Self {
         _mm256_set1_ps(value)
     }
@@ -272,6 +303,22 @@ impl Lanes for __m512 {
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn first(valid: usize) -> __mmask16 {
         ((1u32 << valid.min(16)) - 1) as __mmask16
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn between(lanes: Range<usize>) -> __mmask16 {
+        // SAFETY: the features are there.
+        unsafe { Self::first(lanes.end) & !Self::first(lanes.start) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn rotated(self, by: usize) -> Self {
+        let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        // Of a lane's number four bits count.
+        let from = _mm512_add_epi32(lanes, _mm512_set1_epi32(by as i32));
+        _mm512_permutexvar_ps(from, self)
     }
 
     #[inline]

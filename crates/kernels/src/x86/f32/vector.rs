@@ -56,7 +56,8 @@ unsafe fn outputs_of<V: Lanes>(operands: &Conv2dF32<'_>, rows: [*const f32; ROWS
     }
 }
 
-/// The products of the input and rows, lane by lane.
+/// The products of the input and rows, lane by lane: those of element `i` in lane `i % LANES`, in order,
+/// wherever rows are in memory.
 ///
 /// # Safety
 ///
@@ -64,51 +65,106 @@ unsafe fn outputs_of<V: Lanes>(operands: &Conv2dF32<'_>, rows: [*const f32; ROWS
 #[inline(always)]
 unsafe fn dots<V: Lanes>(input: *const f32, rows: [*const f32; ROWS], inputs: usize) -> [V; ROWS] {
     // A vector that two lines of the cache share costs two loads. Where rows are whole lines, all of
-    // them begin at one place in a line, and what is before the next one comes first.
+    // them begin so far behind the start of a vector that is on one.
     let past = rows[0] as usize / size_of::<f32>() % V::LANES;
-    let head = if past == 0 {
-        0
-    } else {
-        inputs.min(V::LANES - past)
-    };
-    // SAFETY: every index is below `inputs`.
+    let (input, rows) = (
+        input.wrapping_sub(past),
+        rows.map(|row| row.wrapping_sub(past)),
+    );
+    let end = past + inputs;
+    // SAFETY: the elements from `past` to `end` are those of input and rows; others are masked.
     unsafe {
         let mut sums = [V::splat(0.0); ROWS];
-        add_part(&mut sums, input, rows, 0..head);
-        let mut at = head;
-        while at + V::LANES <= inputs {
+        let mut at = 0;
+        if past > 0 {
+            add_part(&mut sums, input, rows, past..end.min(V::LANES));
+            at = V::LANES;
+        }
+        while at + V::LANES <= end {
             let values = V::load(input.add(at));
             for (sum, row) in sums.iter_mut().zip(rows) {
                 *sum = sum.add_product(values, V::load(row.add(at)));
             }
             at += V::LANES;
         }
-        add_part(&mut sums, input, rows, at..inputs);
-        sums
+        if at < end {
+            let (input, rows) = (input.add(at), rows.map(|row| row.add(at)));
+            add_part(&mut sums, input, rows, 0..end - at);
+        }
+        match past {
+            0 => sums,
+            _ => sums.map(|sum| sum.rotated(past)),
+        }
     }
 }
 
-/// Adds the products of a part of a vector.
+/// Adds the products of some lanes of a vector.
 ///
 /// # Safety
 ///
-/// Input and rows hold the range, which is no longer than a vector.
+/// Input and rows hold the elements of these lanes.
 #[inline(always)]
 unsafe fn add_part<V: Lanes>(
     sums: &mut [V; ROWS],
     input: *const f32,
     rows: [*const f32; ROWS],
-    range: Range<usize>,
+    lanes: Range<usize>,
 ) {
-    if range.is_empty() {
-        return;
-    }
     // SAFETY: the caller's promise.
     unsafe {
-        let mask = V::first(range.len());
-        let values = V::load_masked(input.add(range.start), mask);
+        let mask = V::between(lanes);
+        let values = V::load_masked(input, mask);
         for (sum, row) in sums.iter_mut().zip(rows) {
-            *sum = sum.add_product(values, V::load_masked(row.add(range.start), mask));
+            *sum = sum.add_product(values, V::load_masked(row, mask));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::memory::In;
+    use crate::{Binding, Conv2dF32, Geometry, Threads, Window};
+    use core::cell::Cell;
+    use std::vec::Vec;
+
+    /// Threads and copies of a file have weights elsewhere in a line of the cache.
+    #[test]
+    fn sums_do_not_depend_on_where_weights_are() {
+        for inputs in [3, 16, 37, 64] {
+            let geometry = Geometry {
+                input: [1, 1, inputs],
+                output: [1, 1, 11],
+                window: Window {
+                    kernel: [1, 1],
+                    stride: [1, 1],
+                    dilation: [1, 1],
+                    padding: [0, 0],
+                },
+                groups: 1,
+            };
+            let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 300.0;
+            let input: Vec<f32> = (0..inputs).map(number).collect();
+            let answers = |start: usize| {
+                let mut memory = std::vec![f32::NAN; start];
+                memory.extend((0..11 * inputs).map(|i| number(3 * i + 1)));
+                let output = [const { Cell::new(0.0) }; 11];
+                crate::f32::conv_2d(&Conv2dF32 {
+                    geometry,
+                    input: In::from_slice(&input),
+                    output: &output,
+                    weights: &memory[start..],
+                    bias: &[],
+                    limits: [-1e9, 1e9],
+                    binding: Binding {
+                        prepared: &[],
+                        scratch: &[],
+                        threads: Threads::ALONE,
+                    },
+                });
+                output.map(|cell| cell.get().to_bits())
+            };
+            let first = answers(0);
+            assert!((1..16).all(|start| answers(start) == first), "{inputs}");
         }
     }
 }

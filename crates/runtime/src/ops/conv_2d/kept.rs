@@ -6,6 +6,8 @@ use crate::{Architecture, Run};
 use format::fixed::{Requantize, Rounding};
 use format::{Node, Place, Tensor};
 use kernels::memory::{In, as_bytes, cells_as, slice_as};
+#[cfg(feature = "host")]
+use kernels::threads::Layer;
 use kernels::{Binding, Geometry, Window};
 
 /// Words that are kept.
@@ -38,14 +40,34 @@ pub(super) fn run(run: &Run<'_>) {
         return vector::run(run)
             .unwrap_or_else(|| run_integer(run, run.binding, kernels::i8::conv_2d));
     }
-    let (front, packed) = run.binding.prepared.split_at(BYTES.min(run.binding.prepared.len()));
-    let binding = Binding {
-        prepared: packed,
+    let binding = packed(run);
+    match elements(run) {
+        Some((convolution, elements)) => {
+            convolution.run(&elements, binding, kernels::i8::conv_2d);
+        }
+        None => run_integer(run, binding, kernels::i8::conv_2d),
+    }
+}
+
+/// What [`run`] computes of a single image.
+#[cfg(feature = "host")]
+pub(super) fn layer<'a>(run: &Run<'a>) -> Option<Layer<'a>> {
+    let (convolution, elements) = elements(run)?;
+    let only = (convolution.batch == 1).then(|| convolution.image(0, &elements, packed(run)));
+    only.map(Layer::Conv2dI8)
+}
+
+/// The binding of the kernel: with what is behind the words that are kept.
+fn packed<'a>(run: &Run<'a>) -> Binding<'a> {
+    Binding {
+        prepared: run.binding.prepared.get(BYTES..).unwrap_or(&[]),
         ..run.binding
-    };
-    let Some(kept) = Kept::read(front) else {
-        return run_integer(run, binding, kernels::i8::conv_2d);
-    };
+    }
+}
+
+/// What is kept, and the elements.
+fn elements<'a>(run: &Run<'a>) -> Option<(Convolution, Elements<'a, i8>)> {
+    let kept = Kept::read(run.binding.prepared.get(..BYTES)?)?;
     let constants = run.node.model().constants();
     let elements = Elements {
         input: In::from_cells(cells_as(kept.input.part(run.arena)).unwrap_or(&[])),
@@ -53,7 +75,7 @@ pub(super) fn run(run: &Run<'_>) {
         weights: slice_as(kept.weights.part(constants)).unwrap_or(&[]),
         channels: kept.channels.part(constants),
     };
-    kept.convolution.run(&elements, binding, kernels::i8::conv_2d);
+    Some((kept.convolution, elements))
 }
 
 /// A part of a larger memory.

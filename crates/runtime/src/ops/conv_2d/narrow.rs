@@ -36,6 +36,8 @@ pub static NARROW_I8: Op = Op {
     },
     prepare: prepare_i8,
     run: run_i8,
+    #[cfg(feature = "host")]
+    layer: |_| None,
 };
 
 /// Float activations and half-precision weights.
@@ -62,6 +64,8 @@ pub static NARROW_F32: Op = Op {
     },
     prepare: prepare_f32,
     run: run_f32,
+    #[cfg(feature = "host")]
+    layer: |_| None,
 };
 
 /// Whether sessions have memory besides the plan's, in which weights are widened once.
