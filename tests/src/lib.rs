@@ -135,6 +135,7 @@ impl Subject {
             equalize: true,
             int16: &|_| false,
             keep_float: &|_| false,
+            rounding: Rounding::High,
         };
         let quantized = quantize::quantize(&graph, &compared, &mut samples, &options, &mut |_| ())?;
         let options = compile::Options {

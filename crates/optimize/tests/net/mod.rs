@@ -149,6 +149,7 @@ pub(crate) fn quantized_with(
         equalize: false,
         int16,
         keep_float: &|_| false,
+        rounding: Rounding::High,
     };
     let mut all = samples.iter().cloned().map(Ok);
     quantize::quantize(graph, &samples, &mut all, &options, &mut |_| ()).unwrap()
