@@ -3,6 +3,7 @@
 
 use data::{Expected, Source};
 use evaluate::{Input, layout};
+use format::fixed::Rounding;
 use format::meta::Preprocess;
 use optimize::quantize::{self, Activations, Method, Sample, WeightType};
 use std::error::Error;

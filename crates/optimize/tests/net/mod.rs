@@ -1,6 +1,7 @@
 //! Small graphs, and how near their integer forms come to them.
 
 use compile::{Options as CompileOptions, compile};
+use format::fixed::Rounding;
 use graph::{DType, Data, Graph, Kind, Shape, ValueId};
 use optimize::quantize::{
     self, Activations, FloatNode, Method, Options, Quantized, Sample, WeightType,
