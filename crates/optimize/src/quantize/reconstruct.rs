@@ -335,6 +335,7 @@ mod tests {
             output: (0.01, 0),
             activation: Activation::None,
             largest: weights::INT8,
+            rounding: Rounding::High,
         };
         let mut moments = Moments {
             square: Square::zeros(1),
