@@ -85,11 +85,19 @@ fn parse_constant(text: &str) -> Result<(String, Vec<f64>), String> {
     Ok((name.trim().to_string(), values))
 }
 
-fn parse_rounding(text: &str) -> Result<Rounding, String> {
+pub(crate) fn parse_rounding(text: &str) -> Result<Rounding, String> {
     match text {
         "tflm" => Ok(Rounding::Double),
         "single" => Ok(Rounding::Single),
         _ => Err("write tflm or single".into()),
+    }
+}
+
+/// What [`parse_rounding`] reads.
+pub(crate) fn rounding_option(rounding: Rounding) -> &'static str {
+    match rounding {
+        Rounding::Double => "tflm",
+        Rounding::High | Rounding::Single => "single",
     }
 }
 

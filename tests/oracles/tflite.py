@@ -1,12 +1,14 @@
 """Runs TensorFlow Lite models in TensorFlow Lite Micro or in LiteRT, for comparison.
 
-    tflite.py run (tflm|litert) MODEL INPUT OUTPUT   run samples stored one behind the other
-    tflite.py real (tflm|litert) MODEL INPUT OUTPUT  the same with floats, which are quantized as inputs are
+    tflite.py run RUNTIME MODEL INPUT OUTPUT         run samples stored one behind the other
+    tflite.py real RUNTIME MODEL INPUT OUTPUT        the same with floats, which are quantized as inputs are
     tflite.py each (tflm|litert) FOLDER              run NAME.tflite on NAME.in for NAME.out, or say why not
     tflite.py operators FOLDER                       write small models with inputs and outputs
     tflite.py litert FOLDER                          write models that move and add, by LiteRT
     tflite.py floats FOLDER                          write small float models likewise, by LiteRT
     tflite.py fixtures FOLDER                        write the models of crates/import/tests/fixtures
+
+A RUNTIME is tflm, litert, or mixed: LiteRT with the softmax of TensorFlow Lite Micro at the end.
 """
 
 import sys
@@ -57,8 +59,48 @@ class Lite:
         return self.interpreter.get_tensor(self.output["index"])
 
 
+class Mixed:
+    """LiteRT up to the softmax that ends a model, which TensorFlow Lite Micro computes: LiteRT's is of floats."""
+
+    def __init__(self, model):
+        self.first, self.last = Lite(model), None
+        cut = whole_but_softmax(model)
+        if cut:
+            scales = {key: affine_of(port)[0] for key, port in (("x", Lite(cut).output), ("y", self.first.output))}
+            dims, zero = Lite(cut).output["shape"], affine_of(Lite(cut).output)[1]
+            graph = Graph()
+            x = graph.tensor(dims, scale=scales["x"], zero=zero)
+            y = graph.tensor(dims, scale=scales["y"], zero=affine_of(self.first.output)[1])
+            shares = graph.finish("SOFTMAX", [x], y, [x], "SoftmaxOptions", beta=1.0)
+            self.first, self.last = Lite(cut), Micro(shares)
+        self.input, self.output = self.first.input, (self.last or self.first).output
+
+    def run(self, sample):
+        made = self.first.run(sample)
+        return self.last.run(made) if self.last else made
+
+
+def whole_but_softmax(model):
+    """The model without the softmax that ends it; `None` where it ends with something else."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    parts = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    graph = parts.subgraphs[0]
+    last = graph.operators[-1]
+    if parts.operatorCodes[last.opcodeIndex].builtinCode != schema.BuiltinOperator.SOFTMAX:
+        return None
+    graph.operators, graph.outputs = graph.operators[:-1], [last.inputs[0]]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(parts.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+RUNTIMES = {"tflm": Micro, "litert": Lite, "mixed": Mixed}
+
+
 def run(which, model, source, target):
-    runner = {"tflm": Micro, "litert": Lite}[which](Path(model).read_bytes())
+    runner = RUNTIMES[which](Path(model).read_bytes())
     shape = [int(size) for size in runner.input["shape"]]
     samples = np.fromfile(source, dtype=runner.input["dtype"]).reshape(-1, *shape)
     outputs = [np.array(runner.run(sample)) for sample in samples]
@@ -72,11 +114,15 @@ def affine_of(port):
 
 
 def real(which, model, source, target):
-    runner = {"tflm": Micro, "litert": Lite}[which](Path(model).read_bytes())
+    runner = RUNTIMES[which](Path(model).read_bytes())
     shape = [int(size) for size in runner.input["shape"]]
     (unit, zero_point), (step, offset) = affine_of(runner.input), affine_of(runner.output)
     samples = np.fromfile(source, dtype=np.float32).reshape(-1, *shape)
-    samples = np.clip(np.round(samples / np.float32(unit)) + zero_point, -128, 127).astype(np.int8)
+    steps = samples / np.float32(unit)
+    whole = np.trunc(steps)
+    # Halves away from zero.
+    whole += np.sign(steps) * (np.abs(steps - whole) >= 0.5)
+    samples = np.clip(whole + zero_point, -128, 127).astype(np.int8)
     outputs = [np.array(runner.run(sample)).astype(np.float32) for sample in samples]
     reals = [(output - offset) * np.float32(step) for output in outputs]
     np.concatenate([output.ravel() for output in reals]).astype(np.float32).tofile(target)

@@ -3,6 +3,7 @@
 
 use data::{Expected, Source};
 use evaluate::{Input, layout};
+use format::fixed::Rounding;
 use format::meta::Preprocess;
 use optimize::quantize::{self, Activations, Method, Sample, WeightType};
 use std::error::Error;
@@ -135,6 +136,7 @@ impl Subject {
             equalize: true,
             int16: &|_| false,
             keep_float: &|_| false,
+            rounding: Rounding::High,
         };
         let quantized = quantize::quantize(&graph, &compared, &mut samples, &options, &mut |_| ())?;
         let options = compile::Options {

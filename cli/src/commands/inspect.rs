@@ -11,6 +11,7 @@ use import::{Format, Imported};
 use runtime::host::{Runner, node_macs};
 use runtime::ops::{self, conv_2d, conv_2d::packed};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Show operators, shapes, parameters, MACs and RAM of an ONNX, TFLite or .mopt file.
@@ -215,6 +216,7 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
         ("ram_bytes", json!(model.arena_bytes())),
         ("state_bytes", json!(model.state_bytes())),
     ];
+    facts.extend(rules(&model).map(|rules| ("rounding", json!(rules))));
     if !manifest.figures.is_empty() {
         let figures: serde_json::Map<String, Value> = manifest
             .figures
@@ -229,6 +231,21 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
         outputs: describe(outputs, false),
         rows,
     })
+}
+
+/// How sums of integer layers with weights are rounded; `None` where there are none.
+fn rules(model: &Model<'_>) -> Option<String> {
+    let layers = model.nodes().filter_map(|node| {
+        let is_layer = [&conv_2d::I8, &conv_2d::NARROW_I8]
+            .iter()
+            .any(|op| op.code == node.code());
+        is_layer.then(|| conv_2d::Convolution::of(&node)).flatten()
+    });
+    let rules: BTreeSet<&str> = layers
+        .map(|layer| layer.requantize.rounding.name())
+        .collect();
+    let rules = rules.into_iter().collect::<Vec<_>>().join(", ");
+    (!rules.is_empty()).then_some(rules)
 }
 
 /// What is done to raw data.

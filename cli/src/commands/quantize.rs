@@ -16,6 +16,7 @@ use crate::progress;
 use crate::say::say;
 use evaluate::{Evaluation, Gate, Input, Verdict};
 use format::Model;
+use format::fixed::Rounding;
 use format::meta::{Manifest, Meta, Preprocess};
 use graph::Graph;
 use import::Imported;
@@ -31,7 +32,8 @@ use std::time::Instant;
     modelopt quantize digits.onnx --calib train.npy --scale 0.0625 --eval test.npy --labels test_labels.npy --gate 'top1>=-0.01@baseline'\n  \
     modelopt quantize words.onnx --calib features.npy --front-end mlperf-wake-word\n  \
     modelopt quantize vww.onnx --calib images/ --patches 4\n  \
-    modelopt quantize ic.onnx --calib images/ --goal latency --target cortex-m4\n\n\
+    modelopt quantize ic.onnx --calib images/ --goal latency --target cortex-m4\n  \
+    modelopt quantize kws.onnx --calib inputs.npy --rounding tflm && modelopt export kws.mopt --to tflite\n\n\
     Data: .npy, .npz, .csv, idx (.gz), .bin (f32), .wav, an image, a folder or .tar(.gz) of class folders with images.")]
 pub(crate) struct Arguments {
     /// The model, in float: ONNX or TFLite
@@ -102,6 +104,11 @@ pub(crate) struct Arguments {
     /// Write a report as one HTML file
     #[arg(long, value_name = "FILE", requires = "eval")]
     report: Option<PathBuf>,
+    /// How sums are rounded: as TensorFlow Lite Micro does it (tflm) or LiteRT (single), which then answers
+    /// what the compact model answers, to the bit, from the file of `export --to tflite` [default: once, with
+    /// the multipliers that cost devices the least]
+    #[arg(long, value_name = "RULE", value_parser = model::parse_rounding)]
+    rounding: Option<Rounding>,
     #[command(flatten)]
     goal: GoalArguments,
     #[command(flatten)]
@@ -110,6 +117,24 @@ pub(crate) struct Arguments {
     open: OpenArguments,
     #[command(flatten)]
     preprocess: PreprocessArguments,
+}
+
+impl Arguments {
+    fn rounding(&self) -> Rounding {
+        self.rounding.unwrap_or(Rounding::High)
+    }
+
+    /// Fails where the rule would say nothing of layers.
+    fn check_rounding(&self) -> Result<(), Failure> {
+        let has_int16 = self.activations == Activations::Int16 || !self.int16.is_empty();
+        if self.rounding.is_none() || !has_int16 {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            "--rounding is of int8, which TensorFlow Lite files that are exported have; leave it out, or \
+             --activations int16 and --int16",
+        ))
+    }
 }
 
 /// The compact model and all that is said of it.
@@ -151,6 +176,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     model::refuse_compact(&arguments.model)?;
     let (output, report) = outputs(arguments)?;
     arguments.goal.is_latency()?;
+    arguments.check_rounding()?;
     let source = model::float_source(&arguments.model, &arguments.open)?;
     let mut inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     arguments.sound.note(&mut inputs);
@@ -265,6 +291,7 @@ fn quantized(
         reconstruct: !arguments.no_reconstruct,
         equalize: !arguments.no_equalize,
         keep_float: &|name| arguments.keep_float.iter().any(|kept| kept == name),
+        rounding: arguments.rounding(),
     };
     let mut progress = |count| bar.set_position(count as u64);
     let quantized = quantize::quantize(&graph, &compared, &mut samples, &options, &mut progress);
@@ -372,6 +399,7 @@ fn compile_options(
         narrow_weights: arguments.weights == WeightType::Int4
             || arguments.float_weights == FloatWeights::F16,
         packed_weights: arguments.goal.is_latency()?,
+        rounding: arguments.rounding(),
         ..compile::Options::default()
     })
 }
@@ -384,6 +412,9 @@ fn recipe(arguments: &Arguments) -> String {
     );
     if arguments.activations != Activations::Int8 {
         recipe.push_str(&format!(" --activations {}", arguments.activations));
+    }
+    if let Some(rounding) = arguments.rounding {
+        recipe.push_str(&format!(" --rounding {}", model::rounding_option(rounding)));
     }
     if arguments.weights != WeightType::Int8 {
         recipe.push_str(&format!(" --weights {}", arguments.weights));

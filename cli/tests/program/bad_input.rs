@@ -143,8 +143,10 @@ fn options_that_contradict_the_model() {
     quantize(&["there is no node 'nothing'"], "--keep-float nothing");
     quantize(&["no dynamic dimension 'nothing'"], "--dim nothing=1");
     quantize(&["is none of minmax"], "--method guess");
-    // What is quantized has no integers before, so that there is nothing to round.
-    quantize(&["unexpected argument '--rounding'"], "--rounding tflm");
+    quantize(&["write tflm or single"], "--rounding double");
+    let int16 = ["--rounding is of int8", "leave it out"];
+    quantize(&int16, "--rounding tflm --activations int16");
+    quantize(&int16, "--rounding single --int16 Gemm_5");
     let signed = include_bytes!("../../../crates/import/tests/fixtures/signed.tflite");
     folder.write("signed.tflite", signed);
     folder.refuses(

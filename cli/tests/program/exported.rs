@@ -6,6 +6,9 @@ use rten_onnx::onnx::GraphProto;
 use serde_json::Value;
 use std::path::Path;
 
+/// Errors of this size are those of numbers as text.
+const EQUAL_DB: f64 = 120.0;
+
 /// Samples that are compared.
 const SAMPLES: usize = 40;
 
@@ -90,6 +93,31 @@ fn agrees(name: &str, graph: GraphProto, shape: [usize; 2], least: f64) {
         println!("{name} by {script} {arguments:?}: {ratio:.1} dB");
         assert!(ratio >= least, "{name} by {script}: {ratio} dB");
     }
+    for (rule, runtime) in [("tflm", "tflm"), ("single", "mixed")] {
+        rounded(name, path, least, [rule, runtime]);
+    }
+}
+
+/// Quantizes the network in a folder once more, to be rounded by a rule, and compares it with the runtime that
+/// rounds so: to the bit where nothing that is exported is said to differ.
+fn rounded(name: &str, path: &Path, least: f64, [rule, runtime]: [&str; 2]) {
+    let command = format!("quantize model.onnx --calib calib.npy --rounding {rule}");
+    json(path, &command.split(' ').collect::<Vec<_>>());
+    let ours = numbers(&answers(path, "model.mopt", "test.npy"));
+    let command = "export model.mopt --to tflite -o rounded.tflite";
+    let exported = json(path, &command.split(' ').collect::<Vec<_>>());
+    let arguments = ["real", runtime, "rounded.tflite", "in", "out"];
+    let Some(others) = elsewhere(path, "tflite.py", &arguments) else {
+        return;
+    };
+    let ratio = ratio(&ours, &others);
+    let notes = exported["notes"].to_string();
+    println!("{name} with {rule}: {ratio:.1} dB, {notes}");
+    let is_equal = ratio > EQUAL_DB;
+    assert!(
+        is_equal || (ratio >= least && notes != "[]"),
+        "{name} with {rule}: {ratio} dB"
+    );
 }
 
 /// Layer norms, products of matrices, GELU, softmax, picks of heads.

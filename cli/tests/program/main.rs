@@ -11,6 +11,7 @@ mod main_job;
 mod operators;
 mod patches;
 mod quantized_onnx;
+mod rounding;
 mod streaming;
 mod streams;
 mod tflite;

@@ -5,6 +5,7 @@
 //! lose what the input's zero point added to them.
 
 mod places;
+mod rules;
 mod tables;
 
 pub use tables::{Mix, Norm};
@@ -14,7 +15,7 @@ use format::fixed::{Channel, Requantize, Rounding};
 use format::meta::{Meta, Port};
 use format::{DType, Model, Node, Params, Tensor};
 use places::Places;
-use runtime::host::weight_scale;
+use runtime::host::{is_served, reached_i8, weight_scale};
 use runtime::ops::{self, conv_2d};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -60,6 +61,9 @@ pub struct Weights {
     pub scales: Vec<f32>,
     /// One per output channel, in units of `input scale * weight scale`.
     pub biases: Vec<i32>,
+    /// Channels with sums that are rounded once here, and elsewhere where their products are of single
+    /// precision.
+    pub missed: usize,
 }
 
 /// What a layer computes.
@@ -170,6 +174,8 @@ pub enum Fold {
 pub struct Layer {
     /// The node of the plan.
     pub index: usize,
+    /// How it rounds sums; `None` where it has none to round.
+    pub rounding: Option<Rounding>,
     /// What it computes.
     pub kind: Kind,
     /// Values that it reads.
@@ -191,10 +197,6 @@ pub struct Network {
     pub inputs: Vec<usize>,
     /// Values that the caller gets.
     pub outputs: Vec<usize>,
-    /// Nodes whose sums are rounded once, with 12-bit multipliers.
-    pub rounded_high: usize,
-    /// Nodes whose sums are rounded once.
-    pub rounded_single: usize,
     places: Places,
 }
 
@@ -283,6 +285,7 @@ impl Network {
         self.places.write(&to, output);
         self.layers.push(Layer {
             index,
+            rounding: rules::rounding(node),
             kind,
             inputs,
             output,
@@ -300,7 +303,6 @@ impl Network {
             return self.convolution(node, from, to);
         }
         if is(&ops::binary::ADD_I8) {
-            self.rounded_high += 1;
             params.u32();
             params.u32();
             params.u8();
@@ -308,7 +310,7 @@ impl Network {
         }
         if is(&ops::binary::STEPWISE_I8) {
             let code = params.u8();
-            self.rounded_single += usize::from(params.u8() != Rounding::Double as u8);
+            params.u8();
             let limits = limits(&mut params);
             params.u32();
             params.u32();
@@ -327,7 +329,6 @@ impl Network {
             return Some((Kind::Binary(function), limits));
         }
         if is(&ops::binary::DIVIDE_I8) {
-            self.rounded_single += 1;
             params.u32();
             params.u32();
             return Some((Kind::Binary(Binary::Div), limits(&mut params)));
@@ -349,7 +350,6 @@ impl Network {
             return Some((kind, limits(&mut params)));
         }
         if is_image && is(&ops::average_pool_2d::SCALED_I8) {
-            self.rounded_single += 1;
             let window = window(&mut params, from, to);
             params.u32();
             params.u32();
@@ -372,7 +372,6 @@ impl Network {
             return Some(Kind::Softmax);
         }
         if is(&ops::mat_mul::I8) {
-            self.rounded_single += 1;
             return Some(Kind::MatMul);
         }
         if is(&ops::unary::I8) {
@@ -447,11 +446,6 @@ impl Network {
         }
         let outputs = geometry.output[2];
         let (words, _) = records.as_chunks::<4>();
-        match rule.rounding {
-            Rounding::High => self.rounded_high += 1,
-            Rounding::Single => self.rounded_single += 1,
-            Rounding::Double => {}
-        }
         let depthwise = geometry.groups > 1 && geometry.is_depthwise();
         let taps = geometry.taps();
         let weight = |output: usize, tap: usize| match depthwise {
@@ -465,24 +459,29 @@ impl Network {
             dims: [outputs, rows, columns, inner],
             scales: Vec::new(),
             biases: Vec::new(),
+            missed: 0,
         };
         for output in 0..outputs {
             let row: Option<Vec<i8>> = (0..taps).map(|tap| weight(output, tap)).collect();
             let row = row?;
             let (bias, factor) = record(&rule, words, output)?;
-            let reached = reach(&row, bias, factor);
+            let reached = reached_i8(&row, bias, factor);
             let sum: i32 = row.iter().map(|&w| i32::from(w)).sum();
             let bias = i64::from(bias) + i64::from(sum) * i64::from(from.zero_point);
             weights.biases.push(i32::try_from(bias).ok()?);
             // A factor of zero is one that is too small to be told from it.
             let factor = if factor > 0.0 { factor } else { 2f64.powi(-40) };
             let scale = match rule.rounding {
-                Rounding::High => {
+                // Both round sums once.
+                Rounding::High | Rounding::Single => {
                     let limit = |limit: i16| i32::from(limit) - to.zero_point;
                     let steps = reached[0].max(limit(rule.min))..reached[1].min(limit(rule.max));
-                    weight_scale(factor, [from.scale, to.scale], &steps)
+                    let scales = [from.scale, to.scale];
+                    let scale = weight_scale(factor, scales, &steps);
+                    weights.missed += usize::from(!is_served(scale, factor, scales, &steps));
+                    scale
                 }
-                _ => (factor * f64::from(to.scale) / f64::from(from.scale)) as f32,
+                Rounding::Double => (factor * f64::from(to.scale) / f64::from(from.scale)) as f32,
             };
             weights.scales.push(scale);
             weights.values.extend(row);
@@ -515,19 +514,6 @@ impl Network {
             seen.insert(name.clone(), value);
         }
     }
-}
-
-/// The outputs that a channel's sums of any inputs come to, their zero point taken off.
-fn reach(row: &[i8], bias: i32, factor: f64) -> [i32; 2] {
-    let sum = |furthest: fn(i64, i64) -> i64| -> f64 {
-        let products = row.iter().map(|&w| i64::from(w));
-        let furthest = products.map(|w| furthest(w * -128, w * 127));
-        (i64::from(bias) + furthest.sum::<i64>()) as f64 * factor
-    };
-    [
-        sum(i64::min).floor() as i32 - 1,
-        sum(i64::max).ceil() as i32,
-    ]
 }
 
 /// Bias and real factor of an output channel.

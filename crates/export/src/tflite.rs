@@ -2,6 +2,7 @@
 
 mod code;
 mod file;
+mod notes;
 mod real;
 mod tables;
 
@@ -15,15 +16,15 @@ const TARGET: &str = "TensorFlow Lite";
 
 /// Writes a compact int8 model as a TensorFlow Lite file.
 ///
-/// Models that were imported with the rounding of TensorFlow Lite Micro give the same bits there.
-/// Others are rounded differently in ties, and the notes of the result say so.
+/// Models with the rounding of TensorFlow Lite Micro give the same bits there. What others may make
+/// differently, and where, the notes of the result say.
 pub fn tflite(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
     let network = Network::of(model, meta, TARGET)?;
     let mut writer = Writer {
         file: File::default(),
         tensors: vec![None; network.values.len()],
         network: &network,
-        real: 0,
+        real: Vec::new(),
     };
     for layer in &network.layers {
         writer.layer(layer)?;
@@ -39,29 +40,15 @@ pub fn tflite(model: &Model<'_>, meta: &Meta) -> Result<Exported, Error> {
         .map(|&value| writer.value(value))
         .collect();
     let bytes = writer.file.finish(&inputs, &outputs, &meta.manifest.tool);
-    let mut notes = Vec::new();
-    let rounded = network.rounded_high + network.rounded_single;
-    if rounded > 0 {
-        notes.push(format!(
-            "{rounded} nodes round once here; TensorFlow Lite rounds in its own way, and what they \
-             make may be a step off there"
-        ));
-    }
-    if writer.real > 0 {
-        notes.push(format!(
-            "{} nodes are of floats there, since TensorFlow Lite has no integer form of them, and what \
-             they make may be a step off",
-            writer.real
-        ));
-    }
+    let notes = notes::notes(&network.layers, &writer.real);
     Ok(Exported { bytes, notes })
 }
 
 struct Writer<'n> {
     network: &'n Network,
     file: File,
-    /// Layers that are written in floats.
-    real: usize,
+    /// Operators of layers that are written in floats.
+    real: Vec<&'static str>,
     /// The tensor of each value, once something names it.
     tensors: Vec<Option<i32>>,
 }
@@ -460,6 +447,7 @@ impl<'n> Writer<'n> {
                 dims: [channels, rows, columns, 1],
                 scales: vec![1.0 / (rows * columns) as f32; channels],
                 biases: vec![0; channels],
+                missed: 0,
             };
             let order = Order::Depthwise;
             let mut inputs = vec![input];

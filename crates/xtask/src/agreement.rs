@@ -1,9 +1,12 @@
-//! `cargo xtask agreement`: quantized ONNX files here and in ONNX Runtime, both ways.
+//! `cargo xtask agreement`: quantized ONNX files here and in ONNX Runtime, both ways, and exported TensorFlow
+//! Lite files in their runtimes ([`tflite`]).
 //!
 //! Files that ONNX Runtime's tool makes of the MLPerf Tiny models are imported; models that are quantized here
 //! are exported. Both sides get the same samples. ONNX Runtime runs every file twice, as it is and with its
 //! optimizations, so that its distance from itself stands beside ours. `tests/agreement/floors.json` holds
 //! what was reached: less fails.
+
+mod tflite;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,12 +68,12 @@ const TOLERANCE_INTEGERS: f64 = 0.01;
 /// Measures all files, prints the table, and fails where less agrees than before.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     if !has_oracles(workspace) {
-        bail!("ONNX Runtime is missing; `cargo xtask setup` installs it");
+        bail!("other runtimes are missing; `cargo xtask setup` installs them");
     }
     let rows = measure(workspace, &figures::prepare(workspace)?)?;
     match arguments.json {
         true => println!("{}", Value::from(rows.clone())),
-        false => println!("{}", table(&rows)),
+        false => println!("{}\n\n{}", table(&rows), tflite::table(&rows)),
     }
     let path = workspace.root.join(FLOORS);
     if arguments.accept {
@@ -93,7 +96,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
 pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
     let places = figures::prepare_test(workspace)?;
     if places.is_none() || !has_oracles(workspace) {
-        println!("skipped: models beside the repository, or ONNX Runtime, are missing");
+        println!("skipped: models beside the repository, or other runtimes, are missing");
         return Ok(Totals {
             skipped: 1,
             ..Totals::default()
@@ -141,6 +144,7 @@ fn measure(workspace: &Workspace, places: &Places) -> Result<Vec<Value>> {
     for (file, (plain, optimized)) in files.iter().zip(theirs) {
         rows.push(row(places, &folder, file, [&plain, &optimized]).context(file.format)?);
     }
+    rows.extend(tflite::measure(workspace, places, &folder)?);
     Ok(rows)
 }
 
@@ -226,15 +230,7 @@ fn exported(
     (format, form): (&'static str, &str),
     onnx: PathBuf,
 ) -> Result<File> {
-    let compact = onnx.with_extension("mopt");
-    let held = onnx.with_file_name(subject.short()).with_extension("calib");
-    let calibration = onnx.with_extension("bin");
-    std::fs::copy(held, &calibration)?;
-    let mut quantize = Command::new(&places.program);
-    quantize.arg("quantize");
-    quantize.arg(places.shared.join("models").join(subject.model));
-    quantize.arg("--calib").arg(&calibration);
-    figures::json(quantize.arg("-o").arg(&compact))?;
+    let compact = quantized(places, subject, &onnx, &[])?;
     let mut export = Command::new(&places.program);
     export.arg("export").arg(&compact);
     export.args(["--to", "onnx", "--form", form, "-o"]);
@@ -247,6 +243,20 @@ fn exported(
     })
 }
 
+/// The compact model that is made of a subject beside a file that it is to be exported to.
+fn quantized(places: &Places, subject: &Subject, file: &Path, options: &[&str]) -> Result<PathBuf> {
+    let compact = file.with_extension("mopt");
+    let held = file.with_file_name(subject.short()).with_extension("calib");
+    let calibration = file.with_extension("bin");
+    std::fs::copy(held, &calibration)?;
+    let mut quantize = Command::new(&places.program);
+    quantize.arg("quantize");
+    quantize.arg(places.shared.join("models").join(subject.model));
+    quantize.arg("--calib").arg(&calibration).args(options);
+    figures::json(quantize.arg("-o").arg(&compact))?;
+    Ok(compact)
+}
+
 /// What was found of a file: agreement of ours with the file as it is and as it is optimized, and of these two.
 fn row(
     places: &Places,
@@ -254,22 +264,14 @@ fn row(
     file: &File,
     [plain, optimized]: [&[f64]; 2],
 ) -> Result<Value> {
-    let mut inspect = Command::new(&places.program);
-    let inspected = figures::json(inspect.arg("inspect").arg(&file.compact))?;
-    let output = &inspected["outputs"][0];
-    let step = output["scale"]
-        .as_f64()
-        .context("the output has no scale")?;
-    let mut run = Command::new(&places.program);
-    let samples = folder.join(file.subject.short()).with_extension("bin");
-    let samples = run
-        .arg("run")
-        .arg(&file.compact)
-        .arg("--input")
-        .arg(samples);
-    let (ours, width) = with_width(samples)?;
+    let ours = Answers::of(places, folder, file.subject, &file.compact)?;
     // Outputs of integers, as steps from their zero point.
-    let zero_point = output["zero_point"].as_f64().unwrap_or_default();
+    let Answers {
+        values: ours,
+        width,
+        step,
+        zero_point,
+    } = ours;
     let is_raw = file.format == CONVERTED[1];
     let real = |outputs: &[f64]| -> Vec<f64> {
         let one = |&value: &f64| {
@@ -289,6 +291,36 @@ fn row(
         "file": file.onnx.file_stem().map(|name| name.to_string_lossy()),
         "plain": plain?, "optimized": optimized?, "itself": itself?,
     }))
+}
+
+/// What a compact model answers to the samples of its subject.
+struct Answers {
+    values: Vec<f64>,
+    /// Values of a sample.
+    width: usize,
+    /// The scale of the output.
+    step: f64,
+    zero_point: f64,
+}
+
+impl Answers {
+    fn of(places: &Places, folder: &Path, subject: &Subject, compact: &Path) -> Result<Self> {
+        let mut inspect = Command::new(&places.program);
+        let inspected = figures::json(inspect.arg("inspect").arg(compact))?;
+        let output = &inspected["outputs"][0];
+        let step = output["scale"].as_f64();
+        let step = step.context("the output has no scale")?;
+        let mut run = Command::new(&places.program);
+        run.arg("run").arg(compact).arg("--input");
+        let samples = folder.join(subject.short()).with_extension("bin");
+        let (values, width) = with_width(run.arg(samples))?;
+        Ok(Answers {
+            values,
+            width,
+            step,
+            zero_point: output["zero_point"].as_f64().unwrap_or_default(),
+        })
+    }
 }
 
 /// Shares of outputs that are equal and within a step, the most steps between two, and the share of samples
@@ -407,6 +439,7 @@ fn check(rows: &[Value], floors: &Value, judges_integers: bool) -> Result<()> {
     let mut failures = 0;
     for row in rows {
         let format = row["format"].as_str().unwrap_or_default();
+        let rule = tflite::rule(format);
         let is_integer = format == FORMATS[0];
         if is_integer && !judges_integers {
             continue;
@@ -419,6 +452,10 @@ fn check(rows: &[Value], floors: &Value, judges_integers: bool) -> Result<()> {
             failures += 1;
             continue;
         };
+        if let Some(rule) = rule {
+            failures += tflite::failures([row, floor], rule, file);
+            continue;
+        }
         let tolerance = match is_integer || format == EXPORTED[1].0 {
             true => TOLERANCE_INTEGERS,
             false => TOLERANCE,
@@ -509,7 +546,9 @@ mod tests {
         let floors = include_str!("../../../tests/agreement/floors.json");
         let floors: Value = serde_json::from_str(floors).unwrap();
         let readme = include_str!("../../../README.md");
-        let table = table(floors.as_array().unwrap());
-        assert!(readme.contains(&table), "README.md lacks:\n{table}");
+        let rows = floors.as_array().unwrap();
+        for table in [table(rows), super::tflite::table(rows)] {
+            assert!(readme.contains(&table), "README.md lacks:\n{table}");
+        }
     }
 }

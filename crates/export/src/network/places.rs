@@ -160,6 +160,7 @@ impl Network {
         });
         self.layers.push(Layer {
             index,
+            rounding: None,
             kind,
             inputs,
             output,

@@ -65,7 +65,7 @@ impl Writer<'_> {
 
     /// Makes floats the output of a layer.
     fn requantized(&mut self, layer: &Layer, real: i32) {
-        self.real += 1;
+        self.real.push(super::notes::name(&layer.kind));
         let output = self.value(layer.output);
         let operator = Operator::new(code::QUANTIZE, vec![real], output, Vec::new());
         self.file.operator(operator);

@@ -402,6 +402,7 @@ impl Subject {
             equalize: true,
             int16: &|_| false,
             keep_float: &|_| false,
+            rounding: Rounding::High,
         };
         let quantized = quantize::quantize(&graph, &compared, &mut all, &options, &mut |_| ());
         let quantized = quantized.unwrap();

@@ -4,6 +4,7 @@ use super::Importer;
 use super::flatbuffer::Table;
 use super::schema::{Operator, Tensor};
 use super::tensor::{self, Held};
+use format::fixed::Rounding;
 use graph::{DType, Data, Kind, Quantization, Shape, Value, ValueId};
 use runtime::host::{Activation, Tensor as Known, evaluate};
 use runtime::ops::reshape::Reshape;
@@ -127,6 +128,11 @@ impl<'a> Call<'_, 'a> {
     pub(super) fn input(&mut self, index: usize) -> Result<ValueId, Refusal> {
         let value = self.optional(index)?;
         value.ok_or_else(|| format!("input {index} is missing").into())
+    }
+
+    /// Whether the file says to round as TensorFlow Lite Micro does.
+    pub(super) fn rounds_twice(&self) -> bool {
+        self.importer.rounding == Rounding::Double
     }
 
     /// The value behind an id.

@@ -7,6 +7,7 @@ use super::constants;
 use super::forms::scale_giver;
 use super::range::Scales;
 use super::weights::{self, Weights};
+use format::fixed::Rounding;
 use graph::{DType, Data, Graph, Kind, Node, Quantization, Value, ValueId};
 use runtime::host::Activation;
 use runtime::ops::dequantize::Dequantize;
@@ -41,6 +42,8 @@ pub(crate) struct Recipe<'a> {
     pub best: &'a BestScales,
     /// Weights that become int4.
     pub narrow: &'a HashSet<ValueId>,
+    /// The rule of sums.
+    pub rounding: Rounding,
 }
 
 impl Recipe<'_> {
@@ -238,6 +241,7 @@ fn quantize_weights(
         bias: held,
         best: recipe.best.get(&id).ok_or_else(missing)?,
         largest: recipe.largest(id),
+        rounding: recipe.rounding,
     };
     let quantized = match rebuilt {
         Some(weights) => weights.clone(),

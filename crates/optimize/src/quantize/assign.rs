@@ -4,7 +4,8 @@ use super::forms::{activation_ids, float_reason, int16_reason, is_real, scale_gi
 use super::range::Scales;
 use super::repeated;
 use super::scales::fixed_scale;
-use graph::{DType, Graph, Node, ValueId};
+use format::fixed::Rounding;
+use graph::{DType, Graph, Kind, Node, ValueId};
 use std::collections::HashMap;
 
 /// A node that stays in float.
@@ -30,11 +31,12 @@ pub(crate) struct Assignment {
 }
 
 /// Decides for every node. `keep_float` names nodes that the user wants in float, `is_wide` those to
-/// run in int16 where they can.
+/// run in int16 where they can. `rounding` is the rule of sums.
 pub(crate) fn assign(
     graph: &Graph,
     keep_float: &dyn Fn(&str) -> bool,
     is_wide: &dyn Fn(&str) -> bool,
+    rounding: Rounding,
 ) -> Assignment {
     let mut assignment = Assignment::default();
     for node in &graph.nodes {
@@ -58,7 +60,7 @@ pub(crate) fn assign(
             });
         }
     }
-    assignment.group = groups(graph, &assignment.types);
+    assignment.group = groups(graph, &assignment.types, rounding);
     assignment
 }
 
@@ -105,7 +107,7 @@ impl Groups {
     }
 }
 
-fn groups(graph: &Graph, types: &[DType]) -> Vec<ValueId> {
+fn groups(graph: &Graph, types: &[DType], rounding: Rounding) -> Vec<ValueId> {
     let mut groups = Groups {
         parent: (0..graph.values.len()).map(ValueId).collect(),
         fixed: HashMap::new(),
@@ -116,6 +118,13 @@ fn groups(graph: &Graph, types: &[DType]) -> Vec<ValueId> {
         }
         if let Some(giver) = scale_giver(graph, node).filter(|_| dtype != DType::F32) {
             groups.join_operands(graph, node, giver);
+        }
+        // TensorFlow Lite has no average pool with a scale of its own.
+        if let (Kind::AveragePool2d(_), DType::I8) = (&node.kind, dtype)
+            && let (&[Some(from)], &[to]) = (&node.inputs[..], &node.outputs[..])
+            && rounding != Rounding::High
+        {
+            groups.join(from, to);
         }
     }
     for [one, other] in repeated::pairs(graph, types) {

@@ -3,6 +3,7 @@
 use super::Error;
 use super::histogram::Histogram;
 use compile::{Compiled, Options};
+use format::fixed::Rounding;
 use graph::{Graph, Kind, ValueId};
 use runtime::host::Runner;
 use std::collections::HashMap;
@@ -33,8 +34,15 @@ pub(crate) struct Statistics {
 }
 
 impl Executable {
+    /// A graph without sums of integers: of floats, that is.
     pub(crate) fn new(graph: &Graph) -> Result<Self, Error> {
+        Executable::rounded(graph, Rounding::High)
+    }
+
+    /// A graph whose sums of integers are rounded by a rule.
+    pub(crate) fn rounded(graph: &Graph, rounding: Rounding) -> Result<Self, Error> {
         let options = Options {
+            rounding,
             effort: 0,
             copies: true,
             ..Options::default()
@@ -50,12 +58,12 @@ impl Executable {
     }
 
     /// The part of a graph that makes one value, which becomes its output.
-    pub(crate) fn up_to(graph: &Graph, value: ValueId) -> Result<Self, Error> {
+    pub(crate) fn up_to(graph: &Graph, value: ValueId, rounding: Rounding) -> Result<Self, Error> {
         let mut part = graph.clone();
         part.outputs.clear();
         part.add_output("value", value);
         part.remove_dead();
-        Executable::new(&part)
+        Executable::rounded(&part, rounding)
     }
 
     /// Runs one sample and gives the first output as real numbers.

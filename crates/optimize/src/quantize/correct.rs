@@ -10,6 +10,7 @@ use super::Error;
 use super::apply::{Biases, Changes};
 use super::assign::Assignment;
 use super::calibrate::{Executable, Float, Sample, Statistics, add_means, shown};
+use format::fixed::Rounding;
 use graph::{DType, Graph, Kind, ValueId};
 use std::collections::HashMap;
 
@@ -104,12 +105,12 @@ fn float_means(
 
 /// The mean of every channel of a value, as the graph up to it computes it.
 fn mean_up_to(
-    graph: &Graph,
+    (graph, rounding): (&Graph, Rounding),
     value: ValueId,
     channels: usize,
     samples: &[Sample],
 ) -> Result<Vec<f64>, Error> {
-    let mut part = Executable::up_to(graph, value)?;
+    let mut part = Executable::up_to(graph, value, rounding)?;
     let mut means = vec![0.0; channels];
     let mut values = Vec::new();
     for sample in samples {
@@ -145,7 +146,8 @@ pub(crate) fn measured_biases(
             continue;
         };
         let corrected = super::apply::apply(&judge.recipe, &changes)?;
-        let has = mean_up_to(&corrected, output, bias.len(), judge.samples)?;
+        let corrected = (&corrected, judge.recipe.rounding);
+        let has = mean_up_to(corrected, output, bias.len(), judge.samples)?;
         let moved = bias.iter().zip(has.iter().zip(wanted));
         let moved = moved.map(|(&bias, (has, wanted))| (f64::from(bias) - (has - wanted)) as f32);
         changes.biases.insert(index, moved.collect());
@@ -169,10 +171,10 @@ impl Fidelity {
     /// Runs both graphs side by side.
     pub(crate) fn measure(
         float: &mut Float,
-        quantized: &Graph,
+        (quantized, rounding): (&Graph, Rounding),
         samples: &[Sample],
     ) -> Result<Self, Error> {
-        let mut quantized = Executable::new(quantized)?;
+        let mut quantized = Executable::rounded(quantized, rounding)?;
         let mut fidelity = Fidelity::default();
         let mut expected: HashMap<ValueId, Vec<f32>> = HashMap::new();
         for sample in samples {

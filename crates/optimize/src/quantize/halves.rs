@@ -5,7 +5,8 @@
 //! 24 bits cannot tell them from a half. There are a handful for each channel, and other ones for the next
 //! multiplier: one of the next few has none.
 
-use runtime::host::{exact_weight_scale, weight_scale};
+use format::fixed::Rounding;
+use runtime::host::{exact_weight_scale, served_weight_scale, weight_scale};
 use std::ops::Range;
 
 /// The largest multiplier of the file.
@@ -24,11 +25,16 @@ pub(crate) struct Unit {
     pub shift: u8,
     /// The scales of the layer's input and output.
     pub scales: [f32; 2],
+    /// The rule of sums.
+    pub rounding: Rounding,
 }
 
 impl Unit {
     /// The scale of weights for the multiplier nearest to `wanted` that is exact elsewhere, too, and with which
     /// none of `steps` is missed. Where there is none, the best one for `wanted`.
+    ///
+    /// Where sums have a factor of their own beside the scales, the first scale that serves all steps comes
+    /// before that.
     pub(crate) fn clearest(&self, wanted: u32, steps: &Range<i32>) -> f32 {
         let furthest = wanted / SHARE;
         // Odd ones remain odd.
@@ -39,14 +45,20 @@ impl Unit {
         let factor = |multiplier| f64::from(multiplier) * 2f64.powi(i32::from(self.shift) - 32);
         let exact = |multiplier| exact_weight_scale(factor(multiplier), self.scales, steps);
         let found = near.find_map(exact);
-        found.unwrap_or_else(|| weight_scale(factor(wanted), self.scales, steps))
+        found.unwrap_or_else(|| {
+            let scale = weight_scale(factor(wanted), self.scales, steps);
+            match self.rounding {
+                Rounding::Single => served_weight_scale(scale, self.scales, steps),
+                Rounding::High | Rounding::Double => scale,
+            }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Unit;
-    use format::fixed::requantize_high;
+    use format::fixed::{Rounding, requantize_high};
 
     /// The multiplier that a scale of weights stands for.
     fn multiplier(unit: &Unit, scale: f32) -> u32 {
@@ -72,6 +84,7 @@ mod tests {
         let unit = Unit {
             shift: 10,
             scales: [0.023_6, 0.031_1],
+            rounding: Rounding::High,
         };
         let mut changed = 0;
         for wanted in (2_001..3_601).step_by(100) {
@@ -93,6 +106,7 @@ mod tests {
         let unit = |shift: u8| Unit {
             shift,
             scales: [1.0, 1.0],
+            rounding: Rounding::High,
         };
         let mut moved = 0;
         for wanted in (2_001..2_401).step_by(20) {

@@ -12,7 +12,8 @@
 //! Of steps 2, 6 and 7 only what brings the output closer to the float one is kept.
 //!
 //! The rules for ranges, zero points and weights are those of the TensorFlow Lite int8
-//! specification, but for average pools, which get a scale of their own.
+//! specification, but for average pools, which get a scale of their own unless sums are to be rounded as
+//! TensorFlow Lite does it.
 
 mod apply;
 mod assign;
@@ -26,6 +27,7 @@ mod halves;
 mod histogram;
 mod masks;
 mod narrow;
+mod pools;
 pub mod range;
 mod reconstruct;
 mod repeated;
@@ -46,6 +48,7 @@ use apply::{Changes, Recipe};
 use assign::Assignment;
 use calibrate::{Float, Statistics};
 use correct::Fidelity;
+use format::fixed::Rounding;
 use graph::{DType, Data, Graph, Kind, ValueId};
 use range::Scales;
 use std::collections::HashSet;
@@ -111,6 +114,8 @@ pub struct Options<'a> {
     pub equalize: bool,
     /// Names of nodes to be left in float.
     pub keep_float: &'a (dyn Fn(&str) -> bool + Sync),
+    /// How sums of int8 are rounded: the graph is to be compiled with the same.
+    pub rounding: Rounding,
 }
 
 /// Why a graph is not quantized.
@@ -214,7 +219,9 @@ pub fn quantize(
     };
     let raised = masks::raised(graph, compared, below)?;
     let graph = raised.as_ref().unwrap_or(graph);
-    let assignment = assign::assign(graph, options.keep_float, &is_wide);
+    let renamed = (options.rounding != Rounding::High).then(|| pools::as_means(graph));
+    let graph = renamed.as_ref().unwrap_or(graph);
+    let assignment = assign::assign(graph, options.keep_float, &is_wide, options.rounding);
     let mut float = Float::new(graph)?;
     if compared.is_empty() {
         return Err(Error::NoSamples);
@@ -380,6 +387,7 @@ impl Variant {
             scales: &scales,
             best: &apply::best_scales(&self.graph, weights::INT8),
             narrow: &HashSet::new(),
+            rounding: options.rounding,
         };
         // Inner values of an equalized graph differ from the original's by their factors.
         let own = &mut self.float;
@@ -408,8 +416,9 @@ impl Variant {
             best = judge.better(best, judge.attempt(own, rebuilt)?);
         }
         let Attempt { graph, changes, .. } = best;
-        let quality = judge.quality(&Fidelity::measure(float, &graph, compared)?);
-        let fidelity = Fidelity::measure(own, &graph, compared)?;
+        let made = (&graph, options.rounding);
+        let quality = judge.quality(&Fidelity::measure(float, made, compared)?);
+        let fidelity = Fidelity::measure(own, made, compared)?;
         Ok(Candidate {
             graph,
             fidelity,
@@ -454,7 +463,8 @@ impl Judge<'_> {
 
     fn attempt(&self, float: &mut Float, changes: Changes) -> Result<Attempt, Error> {
         let graph = apply::apply(&self.recipe, &changes)?;
-        let fidelity = Fidelity::measure(float, &graph, self.samples)?;
+        let made = (&graph, self.recipe.rounding);
+        let fidelity = Fidelity::measure(float, made, self.samples)?;
         Ok(Attempt {
             graph,
             fidelity,
@@ -484,7 +494,7 @@ impl Judge<'_> {
 /// The graph in int8 with every range from -1 to 1: for plans of memory before there is any
 /// data. Its results mean nothing.
 pub fn preview(graph: &Graph) -> Result<Graph, Error> {
-    let assignment = assign::assign(graph, &|_| false, &|_| false);
+    let assignment = assign::assign(graph, &|_| false, &|_| false, Rounding::High);
     let unit = Scales {
         int8: range::affine(-1.0, 1.0),
         int16: range::symmetric(-1.0, 1.0),
@@ -498,6 +508,7 @@ pub fn preview(graph: &Graph) -> Result<Graph, Error> {
         scales: &scales,
         best: &apply::best_scales(graph, weights::INT8),
         narrow: &HashSet::new(),
+        rounding: Rounding::High,
     };
     apply::apply(&recipe, &Changes::default())
 }

@@ -19,7 +19,7 @@ use super::cholesky::{Cholesky, Square, add_scaled, dot};
 use super::repeated;
 use super::weights::{self, Weights};
 use super::{Error, Judge};
-use format::fixed;
+use format::fixed::{self, Rounding};
 use graph::{DType, Graph, Kind, ValueId};
 use runtime::host::{Activation, integer_limits};
 
@@ -76,6 +76,7 @@ struct Layer<'a> {
     activation: Activation,
     /// The largest integer of its weights.
     largest: f32,
+    rounding: Rounding,
 }
 
 /// Sums over samples, divided by their number.
@@ -115,6 +116,7 @@ impl<'a> Layer<'a> {
             output: affine(output)?,
             activation: activation(&node.kind),
             largest: recipe.largest(stored),
+            rounding: recipe.rounding,
         })
     }
 
@@ -134,7 +136,7 @@ impl<'a> Layer<'a> {
             .position(|port| port.value == integer);
         let mut part = match input {
             Some(_) => None,
-            None => Some(Executable::up_to(quantized, integer)?),
+            None => Some(Executable::up_to(quantized, integer, self.rounding)?),
         };
         let mut moments = Moments {
             square: Square::zeros(self.inputs),
@@ -197,6 +199,7 @@ impl<'a> Layer<'a> {
             bias: self.bias,
             best: &weights::best_scales(&values, outputs, self.largest),
             largest: self.largest,
+            rounding: self.rounding,
         };
         let rounded = weights::quantize(&values, outputs, &layer, Some(&factor));
         let bias = (0..outputs).map(|output| {
@@ -332,6 +335,7 @@ mod tests {
             output: (0.01, 0),
             activation: Activation::None,
             largest: weights::INT8,
+            rounding: Rounding::High,
         };
         let mut moments = Moments {
             square: Square::zeros(1),

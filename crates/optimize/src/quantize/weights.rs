@@ -3,6 +3,7 @@
 
 use super::halves::{FINE, Unit};
 use super::reconstruct::Factor;
+use format::fixed::Rounding;
 use graph::DType;
 use runtime::host::{Activation, Quantization, common_multipliers, fits_high, reach_i16};
 use std::ops::Range;
@@ -39,6 +40,8 @@ pub(crate) struct Layer<'a> {
     pub best: &'a [f64],
     /// The largest integer of the weights: [`INT8`] or [`INT4`].
     pub largest: f32,
+    /// The rule of sums.
+    pub rounding: Rounding,
 }
 
 /// Quantizes `[outputs, ...]` weights, each to the nearest step, or together by `factor`.
@@ -46,7 +49,8 @@ pub(crate) struct Layer<'a> {
 /// The scale of a channel is rounded up to what its 12-bit multiplier can express, so that the
 /// multiplication on the device is the one that the weights were rounded for. Where biases would
 /// not fit 20 bits, the smallest scales are raised: a channel whose steps are a fraction of the
-/// largest channel's adds little noise, and its bias then counts fewer of them.
+/// largest channel's adds little noise, and its bias then counts fewer of them. Rules with multipliers of 31
+/// bits ask for nothing of this, but that single precision rounds sums as a single rounding does.
 pub(crate) fn quantize(
     values: &[f32],
     outputs: usize,
@@ -74,7 +78,7 @@ pub(crate) fn quantize(
         let scales = best.iter().map(floor).collect();
         let scales = exact_scales(scales, (values, row), layer);
         let weights = round(values, row, scales, (factor, layer.largest));
-        if has_high_records(&weights, row, layer) {
+        if layer.rounding != Rounding::High || has_high_records(&weights, row, layer) {
             return weights;
         }
         first.get_or_insert(weights);
@@ -115,12 +119,17 @@ fn odd(multiplier: f64) -> f64 {
 fn exact_scales(scales: Vec<f64>, (values, row): (&[f32], usize), layer: &Layer<'_>) -> Vec<f32> {
     let ratio = f64::from(layer.input.0) / f64::from(layer.output.0);
     let factors: Vec<f64> = scales.iter().map(|scale| scale * ratio).collect();
-    let Some(multipliers) = common_multipliers(&factors, odd) else {
+    let multipliers = match layer.rounding {
+        Rounding::Double => None,
+        Rounding::High | Rounding::Single => common_multipliers(&factors, odd),
+    };
+    let Some(multipliers) = multipliers else {
         return scales.into_iter().map(|scale| scale as f32).collect();
     };
     let unit = Unit {
         shift: multipliers.shift,
         scales: [layer.input.0, layer.output.0],
+        rounding: layer.rounding,
     };
     let channels = multipliers.multipliers.iter().enumerate();
     let exact = channels.map(|(channel, &wanted)| {
@@ -253,6 +262,7 @@ mod tests {
             bias,
             best,
             largest: INT8,
+            rounding: Rounding::High,
         }
     }
 

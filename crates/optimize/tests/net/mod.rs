@@ -1,6 +1,7 @@
 //! Small graphs, and how near their integer forms come to them.
 
 use compile::{Options as CompileOptions, compile};
+use format::fixed::Rounding;
 use graph::{DType, Data, Graph, Kind, Shape, ValueId};
 use optimize::quantize::{
     self, Activations, FloatNode, Method, Options, Quantized, Sample, WeightType,
@@ -149,6 +150,7 @@ pub(crate) fn quantized_with(
         equalize: false,
         int16,
         keep_float: &|_| false,
+        rounding: Rounding::High,
     };
     let mut all = samples.iter().cloned().map(Ok);
     quantize::quantize(graph, &samples, &mut all, &options, &mut |_| ()).unwrap()

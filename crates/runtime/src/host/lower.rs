@@ -135,18 +135,21 @@ pub fn channel_operand(
     let [min, max] = activation_limits(activation, output)?;
     // Biases that are real beside this rounding come from ONNX: its executor has factors of single precision.
     let is_real = bias.is_some_and(|bias| bias.dtype == DType::F32);
+    let biases = integer_biases(bias, &units, input_zero, &sums)?;
     let factor = |(c, unit): (usize, &f64)| match is_real && is_desktop {
         true => {
             let factor = single_factor(weight_scales.scale(c), [input_scale, output_scale]);
-            rounding_factor(
-                factor,
-                [min, max].map(|limit| i32::from(limit) - output_zero),
-            )
+            let limits = [min, max].map(|limit| i32::from(limit) - output_zero);
+            let row = (input.dtype == DType::I8).then(|| rows.get(c)).flatten();
+            let reached = row.map_or(limits, |row| {
+                let [low, high] = reached_i8(row, biases[c], f64::from(factor));
+                [limits[0].max(low), limits[1].min(high)]
+            });
+            rounding_factor(factor, reached)
         }
         false => unit / f64::from(output_scale),
     };
     let factors: Vec<f64> = units.iter().enumerate().map(factor).collect();
-    let biases = integer_biases(bias, &units, input_zero, &sums)?;
     if input.dtype == DType::I16 {
         fit_sums(&rows, &biases)?;
     }
@@ -177,6 +180,18 @@ fn records(
         let bytes = words.iter().flat_map(|w| w.to_le_bytes());
         return Ok((constant(DType::Channel, count, bytes)?, rounding, shifts));
     }
+    // Where they lose nothing, the short ones are a single rounding.
+    if rounding == Rounding::Single
+        && let Some((words, shifts)) = high_words(factors, biases)
+        && is_exact(&words, shifts, factors)
+    {
+        let bytes = words.iter().flat_map(|w| w.to_le_bytes());
+        return Ok((
+            constant(DType::Channel, count, bytes)?,
+            Rounding::High,
+            shifts,
+        ));
+    }
     let wide = factors.iter().zip(biases).flat_map(|(&factor, &bias)| {
         let (multiplier, shift) = quantize_multiplier(factor);
         [bias, multiplier, shift]
@@ -200,6 +215,19 @@ fn fit_sums(rows: &[&[i8]], biases: &[i32]) -> Result<(), String> {
         Some(channel) => Err(std::format!("sums of channel {channel} exceed 32 bits")),
         None => Ok(()),
     }
+}
+
+/// Between which outputs the sums of a channel over int8 inputs come, their zero point taken off.
+pub fn reached_i8(weights: &[i8], bias: i32, factor: f64) -> [i32; 2] {
+    let sum = |furthest: fn(i64, i64) -> i64| -> f64 {
+        let products = weights.iter().map(|&w| i64::from(w));
+        let furthest = products.map(|w| furthest(w * -128, w * 127));
+        (i64::from(bias) + furthest.sum::<i64>()) as f64 * factor
+    };
+    [
+        (sum(i64::min).floor() as i32).saturating_sub(1),
+        sum(i64::max).ceil() as i32,
+    ]
 }
 
 /// The largest sum of a channel over int16 inputs.
@@ -264,6 +292,15 @@ fn high_words(factors: &[f64], biases: &[i32]) -> Option<(Vec<u32>, [u8; 2])> {
             .pack()
         });
     Some((words.collect(), [bias_shift, scaled.shift]))
+}
+
+/// Whether short records have these factors, and biases as they are.
+fn is_exact(words: &[u32], [bias_shift, shift]: [u8; 2], factors: &[f64]) -> bool {
+    let unit = 2f64.powi(i32::from(shift) - 32);
+    let mut pairs = words.iter().zip(factors);
+    bias_shift == 0
+        && pairs
+            .all(|(&word, &factor)| f64::from(Channel::unpack(word).multiplier) * unit == factor)
 }
 
 fn constant(

@@ -18,9 +18,9 @@ pub use batch::Batch;
 pub use data::{Data, Tensor, whole};
 pub use lower::{
     Lowered, LoweredOperand, Multipliers, activation_limits, channel_operand, common_multipliers,
-    fits_high, integer_limits, reach_i16,
+    fits_high, integer_limits, reach_i16, reached_i8,
 };
-pub use onnx::{exact_weight_scale, weight_scale};
+pub use onnx::{exact_weight_scale, is_served, served_weight_scale, weight_scale};
 pub use parts::{split_weights, weight_parts};
 pub use runner::{AlignedBytes, Runner, evaluate, tensor_record};
 pub use support::{Support, support};

@@ -13,6 +13,11 @@ const CLOSE_PRODUCTS: f64 = 1.0 / ((1 << 22) as f64);
 /// More than what is lost where its factor is that of a neighbour.
 const CLOSE_FACTORS: f64 = 1.0 / ((1 << 20) as f64);
 
+/// How far it may be for the sake of all steps, and between two that are tried: a channel of weights loses a
+/// thousandth of a step by it.
+const FURTHEST: u32 = 1 << 13;
+const APART: usize = 8;
+
 /// Beside this, numbers have no binary places.
 const WHOLE: f64 = 1.5 * ((1u64 << 52) as f64);
 
@@ -50,6 +55,37 @@ pub fn weight_scale(factor: f64, scales: [f32; 2], steps: &Range<i32>) -> f32 {
     };
     let found = neighbours(factor, scales).min_by_key(missed);
     found.unwrap_or(factor as f32)
+}
+
+/// Whether none of `steps` is missed with a scale of weights, as [`exact_weight_scale`] has them.
+pub fn is_served(scale: f32, factor: f64, scales: [f32; 2], steps: &Range<i32>) -> bool {
+    let single = single_factor(scale, scales);
+    let mut close = close(steps, factor, CLOSE_FACTORS);
+    close.all(|step| !is_missed(step, factor, single))
+}
+
+/// The first scale of weights from `scale` on for which there is a factor that takes all of `steps`, as
+/// [`exact_weight_scale`] has them, at the sums at which ONNX Runtime takes them; `scale` where there is none.
+pub fn served_weight_scale(scale: f32, scales: [f32; 2], steps: &Range<i32>) -> f32 {
+    let moved = |distance: u32| f32::from_bits(scale.to_bits().saturating_add(distance));
+    let distances = (0..FURTHEST).step_by(APART).map(moved);
+    let mut served = distances.filter(|&scale| {
+        let factor = single_factor(scale, scales);
+        let exact = f64::from(factor);
+        let close = close(steps, exact, CLOSE_FACTORS);
+        let bounds = close.filter_map(|output| Some(Step::of(factor, output)?.bounds()));
+        let [least, below] = bounds.fold([0.0, f64::INFINITY], |both: [f64; 2], bounds| {
+            [both[0].max(bounds[0]), both[1].min(bounds[1])]
+        });
+        let step = told_apart(exact);
+        least + step < below - step
+    });
+    served.next().unwrap_or(scale)
+}
+
+/// What 31 bits tell apart of a factor.
+fn told_apart(factor: f64) -> f64 {
+    factor * 2f64.powi(-30)
 }
 
 /// Scales of weights that make about `factor`, the nearest first.
@@ -104,8 +140,7 @@ pub(crate) fn rounding_factor(factor: f32, limits: [i32; 2]) -> f64 {
             [least, below] = both;
         }
     }
-    // What 31 bits tell apart.
-    let step = exact * 2f64.powi(-30);
+    let step = told_apart(exact);
     let found = exact.max(least + step).min(below - step);
     match served(&steps, found) > served(&steps, exact) {
         true => found,
@@ -161,7 +196,9 @@ fn half_above(output: i32) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{exact_weight_scale, rounding_factor, single_factor, weight_scale};
+    use super::{
+        exact_weight_scale, rounding_factor, served_weight_scale, single_factor, weight_scale,
+    };
     use format::fixed::{quantize_multiplier, requantize_single};
     use proptest::prelude::*;
 
@@ -241,6 +278,16 @@ mod tests {
             let found = f64::from(weight_scale(factor, [a, b], &(-128..127)));
             let back = found * f64::from(a) / f64::from(b);
             prop_assert!((back / factor - 1.0).abs() < 1e-6);
+        }
+
+        /// All outputs, but for those of factors so small that most sums come close to a half.
+        #[test]
+        fn scales_that_serve_all_steps_are_near(scale in 0.0005f32..0.01, a in 0.1f32..1.0, b in 0.1f32..1.0) {
+            let found = served_weight_scale(scale, [a, b], &(-128..127));
+            prop_assert!(found >= scale && found / scale < 1.001);
+            let factor = single_factor(found, [a, b]);
+            let used = rounding_factor(factor, [-128, 127]);
+            prop_assert_eq!(differing(factor, used), 0);
         }
 
         #[test]

@@ -287,7 +287,7 @@ mod host {
             }
             let operands = std::vec![LoweredOperand::Input(0), LoweredOperand::Input(1)];
             match (output.dtype, self.function) {
-                (DType::I8 | DType::I16, Function::Div) if rounding != Rounding::Double => {
+                (DType::I8 | DType::I16, Function::Div) => {
                     let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
                     let params = crate::ops::divide::params(operands_of, output, self.activation)?;
                     let code = match output.dtype {
@@ -296,7 +296,7 @@ mod host {
                     };
                     Ok(Lowered { code, operands, params })
                 }
-                (DType::I8, Function::Pow) if rounding != Rounding::Double => {
+                (DType::I8, Function::Pow) => {
                     let operands_of = [required(inputs, 0)?, required(inputs, 1)?];
                     crate::ops::power::lower(operands_of, output, self.activation)
                 }

@@ -36,6 +36,11 @@ pub(super) fn of(function: Function) -> Binary {
 
 fn finish(call: &mut Call<'_, '_>, binary: Binary) -> Result<(), Refusal> {
     let inputs = [call.input(0)?, call.input(1)?];
+    // Quotients of integers here are not those of any file.
+    let is_integer = matches!(call.value(inputs[0]).dtype, DType::I8 | DType::I16);
+    if binary.function == Function::Div && is_integer && call.rounds_twice() {
+        return Err("there is no div of integers that rounds twice".into());
+    }
     call.finish(binary, &inputs)
 }
 
