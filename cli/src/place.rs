@@ -252,10 +252,8 @@ pub(crate) fn check(verdicts: &[Verdict]) -> Result<(), Failure> {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Failure {
-        code: Code::NotPassed,
-        message: format!("not passed: {}", failed.join("; ")),
-    })
+    let message = format!("not passed: {}", failed.join("; "));
+    Err(Failure::new(Code::NotPassed, message))
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@ mod front_end;
 mod goal;
 mod integer;
 mod main_job;
+mod messages;
 mod operators;
 mod patches;
 mod quantized_onnx;
 mod streaming;
 mod streams;
+mod terminal;
 mod tflite;
 mod writer;
 
