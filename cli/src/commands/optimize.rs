@@ -219,13 +219,15 @@ impl Made {
             self.compiled.plan.len(),
             grouped(self.compiled.arena_bytes as u64)
         );
-        if let Some(runs) = self.priming_runs {
-            say!(
+        match self.priming_runs {
+            None => {}
+            Some(1) => say!("streaming: all steps are new in every run; nothing was changed"),
+            Some(runs) => say!(
                 "streaming: {} -> {} MACs a run, {} bytes of state, full after {runs} runs",
                 grouped(self.macs_before),
                 grouped(self.macs),
                 grouped(self.compiled.state_bytes as u64)
-            );
+            ),
         }
         if let Some(patches) = &self.patches {
             patches.print();

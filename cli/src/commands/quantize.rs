@@ -155,6 +155,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = model::float_source(&arguments.model, &arguments.open)?;
     quantize::check_constants(&source.graph)
         .map_err(|error| Failure::usage(error).of(&arguments.model))?;
+    if let Some(front_end) = &arguments.front_end {
+        optimize::front_end::check(&source.graph, front_end).map_err(Failure::usage)?;
+    }
     let mut inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     arguments.sound.note(&mut inputs);
     // What cannot be judged is refused before any work.

@@ -203,6 +203,11 @@ fn an_axis_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = include_bytes!("../../../crates/import/tests/fixtures/conv.tflite");
     std::fs::write(folder.path().join("conv.tflite"), file).unwrap();
+    // There is one step along the axis of the batch.
+    let batch = ["optimize", "conv.tflite", "--streaming", "0"];
+    let batch = [&batch[..], &["-o", "/dev/null"]].concat();
+    let (_, output, _) = run(folder.path(), &batch);
+    assert!(output.contains("nothing was changed"), "{output}");
     let streaming = ["optimize", "conv.tflite", "--streaming", "9"];
     let errors = refused(folder.path(), &streaming);
     for words in ["input 't0' has no axis 9", "one from 0 to 3"] {
