@@ -307,7 +307,7 @@ fn moving(reach: usize, stride: usize, time: Time) -> Option<Rule> {
     let steps = (time.steps / stride).min(total);
     let history = steps.checked_sub(1)? * stride + reach;
     // New steps that no window reaches would put the others out of step.
-    (is_even && history >= time.steps).then(|| Rule {
+    (is_even && history >= time.steps).then_some(Rule {
         history,
         output: Time {
             total,
