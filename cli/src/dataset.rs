@@ -268,10 +268,7 @@ impl From<data::Error> for Failure {
         } else {
             Code::Usage
         };
-        Failure {
-            code,
-            message: error.to_string(),
-        }
+        Failure::new(code, error)
     }
 }
 

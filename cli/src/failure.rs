@@ -21,29 +21,36 @@ pub(crate) enum Code {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
+    /// One line, though names in it may hold ends of lines: these are escaped when it is printed.
     pub(crate) message: String,
+    /// Further lines, each about one of several nodes.
+    pub(crate) details: Vec<String>,
 }
 
 impl Failure {
-    pub(crate) fn usage(message: impl Display) -> Self {
+    pub(crate) fn new(code: Code, message: impl Display) -> Self {
         Failure {
-            code: Code::Usage,
+            code,
             message: message.to_string(),
+            details: Vec::new(),
         }
+    }
+
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Failure::new(Code::Usage, message)
     }
 
     pub(crate) fn device(message: impl Display) -> Self {
-        Failure {
-            code: Code::Device,
-            message: message.to_string(),
-        }
+        Failure::new(Code::Device, message)
     }
 
     pub(crate) fn internal(message: impl Display) -> Self {
-        Failure {
-            code: Code::Internal,
-            message: message.to_string(),
-        }
+        Failure::new(Code::Internal, message)
+    }
+
+    /// The same with a line about each of several nodes.
+    pub(crate) fn with(self, details: Vec<String>) -> Self {
+        Failure { details, ..self }
     }
 
     /// A file that cannot be read or written.
@@ -53,7 +60,9 @@ impl Failure {
 
     /// What programs read of it.
     pub(crate) fn as_json(&self) -> Value {
-        json!({ "error": { "code": self.code as u8, "message": self.message } })
+        let details = self.details.iter().map(|line| format!("\n  {line}"));
+        let message = self.message.clone() + &details.collect::<String>();
+        json!({ "error": { "code": self.code as u8, "message": message } })
     }
 
     /// The same failure of a file that the message does not name.
@@ -70,9 +79,17 @@ impl From<import::Error> for Failure {
             import::Problem::Graph(_) => Code::Internal,
             _ => Code::Usage,
         };
-        Failure {
-            code,
-            message: error.to_string(),
+        let import::Problem::Unsupported(nodes) = &error.problem else {
+            return Failure::new(code, error);
+        };
+        let lines: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+        match &lines[..] {
+            [only] => Failure::new(code, format!("{}: {only}", error.file)),
+            _ => {
+                let (file, count) = (error.file, lines.len());
+                let message = format!("{file}: {count} nodes cannot be imported:");
+                Failure::new(code, message).with(lines)
+            }
         }
     }
 }
@@ -91,10 +108,7 @@ impl From<compile::Error> for Failure {
             | compile::Error::Library(_) => Code::Usage,
             compile::Error::Graph(_) | compile::Error::Refused(_) => Code::Internal,
         };
-        Failure {
-            code,
-            message: error.to_string(),
-        }
+        Failure::new(code, error)
     }
 }
 

@@ -33,16 +33,12 @@ pub(crate) fn refuse(nodes: &[FloatNode]) -> Result<(), Failure> {
         return Ok(());
     }
     let line = |node: &FloatNode| {
-        format!(
-            "\n  node '{}' ({}): {}",
-            say::name(&node.node),
-            node.operator,
-            node.reason
-        )
+        let (name, operator, reason) = (&node.node, node.operator, &node.reason);
+        format!("node '{name}' ({operator}): {reason}")
     };
-    let lines: String = nodes.iter().map(line).collect();
     let count = nodes.len();
-    Err(Failure::usage(format!(
-        "{count} of the model's nodes stay in float; leave out --require-int8, or change them:{lines}"
-    )))
+    let message = format!(
+        "{count} of the model's nodes stay in float; leave out --require-int8, or change them:"
+    );
+    Err(Failure::usage(message).with(nodes.iter().map(line).collect()))
 }

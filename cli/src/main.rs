@@ -65,10 +65,9 @@ fn tool() -> String {
 
 /// Says what went wrong in a line.
 fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
-    say::error(&format!(
-        "{}; this is a mistake in modelopt: please report it with the files that led to it",
-        panic.to_string().replace('\n', " ")
-    ));
+    let what = panic.to_string().replace('\n', " ");
+    let remedy = "this is a mistake in modelopt: please report it with the files that led to it";
+    say::error(&format!("{what}; {remedy}"), &[]);
 }
 
 fn main() -> ExitCode {
@@ -82,7 +81,7 @@ fn main() -> ExitCode {
     let failure = match outcome {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(failure)) => {
-            say::error(&failure.message);
+            say::error(&failure.message, &failure.details);
             failure
         }
         Err(_) => Failure::internal("a mistake in modelopt, which the standard error stream tells"),

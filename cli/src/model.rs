@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use format::MAGIC;
 use format::fixed::Rounding;
-use import::{Format, Imported, Options};
+use import::{Imported, Options};
 use runtime::host::Runner;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -123,8 +123,8 @@ pub(crate) fn load(path: &Path, arguments: &ImportArguments) -> Result<ModelFile
         false => import::onnx(path, &options),
     };
     let imported = imported.map_err(|error| unreadable(path, &bytes, error))?;
-    let is_float = imported.format == Format::Onnx && !imported.graph.simulates_integers;
-    if arguments.rounding.is_some() && is_float {
+    let has_integers = imported.graph.is_quantized() || imported.graph.simulates_integers;
+    if arguments.rounding.is_some() && !has_integers {
         return Err(unrounded(path));
     }
     Ok(ModelFile::Source(Box::new(imported), bytes.len()))

@@ -146,27 +146,36 @@ pub(crate) fn open(
             }
             compact(runner.file(), device)
         }
-        ModelFile::Source(imported, _) if is_ours(&imported) => {
-            let inputs = dataset::inputs(&imported.graph, preprocess)?;
-            as_it_is(&imported, &inputs, device)
-        }
-        ModelFile::Source(..) if *device != Device::Host => {
-            let message =
-                format!("is an ONNX model, which cannot run on {device}; quantize it first");
-            Err(Failure::usage(message).of(path))
-        }
         ModelFile::Source(imported, _) => {
             let inputs = dataset::inputs(&imported.graph, preprocess)?;
-            oracle(path, &imported, &inputs)
+            source_at(path, &imported, &inputs, device)
         }
     }
 }
 
-/// A model file on the host, prepared as `beside` is where it does not say itself.
+/// A source model at a place.
+fn source_at(
+    path: &Path,
+    source: &Imported,
+    inputs: &[Input],
+    device: &Device,
+) -> Result<Box<dyn Predict>, Failure> {
+    if is_ours(source) {
+        return as_it_is(source, inputs, device);
+    }
+    if *device != Device::Host {
+        let message = format!("is an ONNX model, which cannot run on {device}; quantize it first");
+        return Err(Failure::usage(message).of(path));
+    }
+    oracle(path, source, inputs)
+}
+
+/// A model file at a place, prepared as `beside` is where it does not say itself.
 pub(crate) fn open_beside(
     path: &Path,
     import: &ImportArguments,
     preprocess: &PreprocessArguments,
+    device: &Device,
     beside: &dyn Predict,
 ) -> Result<Box<dyn Predict>, Failure> {
     match model::load(path, import)? {
@@ -177,9 +186,9 @@ pub(crate) fn open_beside(
                     input.preprocess = other.preprocess.clone();
                 }
             }
-            oracle(path, &imported, &inputs)
+            source_at(path, &imported, &inputs, device)
         }
-        ModelFile::Compact(runner) => compact(runner.file(), &Device::Host),
+        ModelFile::Compact(runner) => compact(runner.file(), device),
     }
 }
 
@@ -252,10 +261,8 @@ pub(crate) fn check(verdicts: &[Verdict]) -> Result<(), Failure> {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Failure {
-        code: Code::NotPassed,
-        message: format!("not passed: {}", failed.join("; ")),
-    })
+    let message = format!("not passed: {}", failed.join("; "));
+    Err(Failure::new(Code::NotPassed, message))
 }
 
 #[cfg(test)]

@@ -66,9 +66,12 @@ pub(crate) fn finish() -> Result<(), Failure> {
     }
 }
 
-/// A message on the standard error stream. Where that is closed, nobody can be told.
-pub(crate) fn error(message: &str) {
-    let _nobody_listens = writeln!(std::io::stderr(), "error: {}", lines(message));
+/// A message on the standard error stream, with its details in lines of their own. Where that is closed,
+/// nobody can be told.
+pub(crate) fn error(message: &str, details: &[String]) {
+    let details = details.iter().map(|line| format!("\n  {}", name(line)));
+    let (message, details) = (name(message), details.collect::<String>());
+    let _nobody_listens = writeln!(std::io::stderr(), "error: {message}{details}");
 }
 
 #[cfg(test)]

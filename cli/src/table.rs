@@ -1,7 +1,8 @@
-//! Tables for people: aligned columns on a terminal and in a file alike.
+//! Tables for people: aligned columns on a terminal and in a file alike. On a narrow terminal texts go on in
+//! the next line of their cells; numbers stay whole.
 
 use crate::say::{self, say};
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
 /// A table whose columns after the first `left` are numbers.
 pub(crate) fn table(header: &[&str], left: usize) -> Table {
@@ -10,21 +11,21 @@ pub(crate) fn table(header: &[&str], left: usize) -> Table {
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for (index, column) in table.column_iter_mut().enumerate() {
-        let alignment = if index < left {
-            CellAlignment::Left
+        if index < left {
+            column.set_cell_alignment(CellAlignment::Left);
         } else {
-            CellAlignment::Right
-        };
-        column.set_cell_alignment(alignment);
+            column.set_cell_alignment(CellAlignment::Right);
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         column.set_padding((0, 2));
     }
     table
 }
 
 /// Prints a table without the spaces at the ends of its lines.
-pub(crate) fn print(table: &Table) {
-    for line in table.lines() {
-        say!("{}", line.trim_end());
+pub(crate) fn print(table: Table) {
+    for line in evaluate::table::fitted(table) {
+        say!("{line}");
     }
 }
 

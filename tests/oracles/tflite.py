@@ -555,6 +555,7 @@ def fixtures(folder):
     (folder / "conv.tflite").write_bytes(convolution(True, 0, 1))
     (folder / "wide.tflite").write_bytes(small("INT16", 0, "INT8"))
     (folder / "unsupported.tflite").write_bytes(unary("LOCAL_RESPONSE_NORMALIZATION"))
+    (folder / "svdf.tflite").write_bytes(float_svdf(1, 0))
 
 
 if __name__ == "__main__":

@@ -332,7 +332,7 @@ fn print_nodes(measured: &Measured, nodes: &[Node<'_>]) {
         );
         rows.add_row(row);
     }
-    table::print(&rows);
+    table::print(rows);
     if let Some(limit) = measured.cost_per_mac_min() {
         say!("limit: {limit} instructions a MAC, and none for what has no MACs");
     }

@@ -6,7 +6,7 @@ use crate::model::{self, ImportArguments};
 use crate::output::Output;
 use crate::place::{self, Device};
 use crate::say::say;
-use evaluate::{Gate, Verdict};
+use evaluate::{Gate, Predict, Verdict};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Examples:\n  \
     modelopt compare kws.onnx kws.mopt --data inputs.npy --labels labels.npy --gate 'top1>=-0.01@baseline'\n  \
     modelopt compare kws.mopt kws.mopt --data inputs.npy --device qemu:mps3-an547 --limit 50\n\n\
-    Where A is an ONNX file and B a compact model, A gets the preprocessing that is stored in B.")]
+    Where one is an ONNX or TFLite file and the other a compact model, it gets the preprocessing that is stored there.")]
 pub(crate) struct Arguments {
     /// The baseline: ONNX, TFLite or .mopt
     a: PathBuf,
@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     preprocess: PreprocessArguments,
 }
 
+/// Both models.
+type Pair = (Box<dyn Predict>, Box<dyn Predict>);
+
 impl Arguments {
     /// What is said of a model's source is for the other one where this one is compact.
     fn import_of(&self, model: &Path, other: &Path) -> ImportArguments {
@@ -48,6 +51,24 @@ impl Arguments {
             true => ImportArguments::default(),
             false => self.import.clone(),
         }
+    }
+
+    /// The one that stores how its data are prepared comes first, as the other one follows it.
+    fn open(&self) -> Result<Pair, Failure> {
+        let a = (&self.a, self.import_of(&self.a, &self.b), &Device::Host);
+        let b = (&self.b, self.import_of(&self.b, &self.a), &self.device);
+        let leads = model::is_compact(&self.a) && !model::is_compact(&self.b);
+        let leads = leads && !self.preprocess.is_given();
+        let (first, second) = if leads { (a, b) } else { (b, a) };
+        let (path, import, device) = first;
+        let first = place::open(path, &import, &self.preprocess, device)?;
+        let (path, import, device) = second;
+        let second = place::open_beside(path, &import, &self.preprocess, device, first.as_ref())?;
+        Ok(if leads {
+            (first, second)
+        } else {
+            (second, first)
+        })
     }
 }
 
@@ -62,18 +83,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         Some(path) => Some(Output::new(path, "--report", &inputs)?),
         None => None,
     };
-    let mut b = place::open(
-        &arguments.b,
-        &arguments.import_of(&arguments.b, &arguments.a),
-        &arguments.preprocess,
-        &arguments.device,
-    )?;
-    let mut a = place::open_beside(
-        &arguments.a,
-        &arguments.import_of(&arguments.a, &arguments.b),
-        &arguments.preprocess,
-        b.as_ref(),
-    )?;
+    let (mut a, mut b) = arguments.open()?;
     let keeps_state = a.keeps_state() || b.keeps_state();
     let read = arguments.read.clone().in_sequence(keeps_state);
     let source = dataset::open(&arguments.data, b.inputs(), &read)?;

@@ -68,6 +68,6 @@ pub(crate) fn run(json: bool) -> Result<(), Failure> {
                 .map_or("yes".into(), |missing| format!("no: {missing}")),
         ]);
     }
-    table::print(&lines);
+    table::print(lines);
     Ok(())
 }

@@ -15,7 +15,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:\n  \
     modelopt evaluate kws.mopt --data inputs.npy --labels labels.npy\n  \
     modelopt evaluate kws.mopt --data inputs.npy --labels labels.npy --device qemu:mps2-an386 --limit 50 --json\n\n\
-    An ONNX file runs through an independent executor, and is the reference for the others. A TFLite file is\n    compiled as it is and runs in modelopt's own runtime.")]
+    An ONNX file runs through an independent executor, and is the reference for the others. A TFLite file is \
+    compiled as it is and runs in modelopt's own runtime.")]
 pub(crate) struct Arguments {
     /// The model: ONNX, TFLite or .mopt
     model: PathBuf,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Write a compact model as something else: a Rust library, a TFLite or an ONNX file.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to tflite -o kws.tflite\n  modelopt export kws.mopt --to onnx -o kws_int8.onnx\n  modelopt export kws.mopt --to onnx --form qoperator\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
+    after_help = "Examples:\n  modelopt export kws.mopt --to rust -o kws\n  modelopt export kws.mopt --to tflite -o kws.tflite\n  modelopt export kws.mopt --to onnx -o kws_int8.onnx\n  modelopt export kws.mopt --to onnx --form qoperator -o kws_qoperator.onnx\n  modelopt export kws.mopt --to rust -o model --name kws --runtime ../modelopt/crates/runtime"
 )]
 pub(crate) struct Arguments {
     /// The model: .mopt

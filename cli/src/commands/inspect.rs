@@ -346,7 +346,7 @@ fn print(summary: &Summary) {
         cells.extend(row.live_bytes.map(|bytes| grouped(bytes as u64)));
         rows.add_row(cells);
     }
-    table::print(&rows);
+    table::print(rows);
 }
 
 /// `name 1x49x10x1 int8 scale=… zero_point=…`.

@@ -23,7 +23,7 @@ pub(crate) fn run(json: bool) {
         return;
     }
     say!("# Operators\n\n{ABOUT}\n");
-    say!("{}", table());
+    say!("{}", evaluate::table::fitted(table()).join("\n"));
     say!(
         "\nONNX operators that import turns into these:\n\n{}",
         wrapped(import::onnx_operators())

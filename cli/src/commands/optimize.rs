@@ -12,7 +12,6 @@ use crate::patches::{PatchArguments, Patches};
 use crate::say::say;
 use crate::table::{self, grouped};
 use clap::ValueEnum;
-use evaluate::Input;
 use format::meta::Manifest;
 use graph::Graph;
 use import::Imported;
@@ -44,6 +43,9 @@ pub(crate) struct Arguments {
     /// Run the model over samples of this data after every change, and fail if an answer changes
     #[arg(long, value_name = "DATA")]
     check: Option<PathBuf>,
+    /// For .bin files of --check: a sample is this many consecutive rows, the next starts one row later
+    #[arg(long, value_name = "ROWS", requires = "check")]
+    window: Option<usize>,
     #[command(flatten)]
     sound: SoundArguments,
     /// Make a model over a window of time one that takes the newest steps alone and keeps what it
@@ -125,7 +127,10 @@ fn make(arguments: &Arguments, source: Imported) -> Result<Made, Failure> {
     };
     let mut check = match &arguments.check {
         Some(data) => {
-            let samples = checked_samples(data, &inputs, arguments.sound)?;
+            let how = ReadArguments::new(None, Some(CHECKED_SAMPLES), arguments.window)
+                .with_sound(arguments.sound)
+                .in_sequence(graph.keeps_state());
+            let samples = dataset::open(data, &inputs, &how)?;
             let has_steps = source.quantized.is_some();
             Some(Check::new(&graph, has_steps, &samples, &inputs, &options)?)
         }
@@ -214,13 +219,15 @@ impl Made {
             self.compiled.plan.len(),
             grouped(self.compiled.arena_bytes as u64)
         );
-        if let Some(runs) = self.priming_runs {
-            say!(
+        match self.priming_runs {
+            None => {}
+            Some(1) => say!("streaming: all steps are new in every run; nothing was changed"),
+            Some(runs) => say!(
                 "streaming: {} -> {} MACs a run, {} bytes of state, full after {runs} runs",
                 grouped(self.macs_before),
                 grouped(self.macs),
                 grouped(self.compiled.state_bytes as u64)
-            );
+            ),
         }
         if let Some(patches) = &self.patches {
             patches.print();
@@ -251,15 +258,6 @@ fn stream(graph: &mut Graph, arguments: &Arguments) -> Result<Option<usize>, Fai
 /// The largest number of samples that changes are checked on.
 const CHECKED_SAMPLES: usize = 16;
 
-fn checked_samples(
-    data: &Path,
-    inputs: &[Input],
-    sound: SoundArguments,
-) -> Result<data::Source, Failure> {
-    let how = ReadArguments::new(None, Some(CHECKED_SAMPLES), None).with_sound(sound);
-    dataset::open(data, inputs, &how)
-}
-
 fn print_passes(applied: &[optimize::Applied], check: Option<&Check>) {
     let mut heads = vec!["pass", "what it does", "changes"];
     heads.extend(check.map(|_| "answers differ by"));
@@ -277,7 +275,7 @@ fn print_passes(applied: &[optimize::Applied], check: Option<&Check>) {
         }));
         rows.add_row(row);
     }
-    table::print(&rows);
+    table::print(rows);
     if let Some(check) = check {
         say!("checked on {} samples", check.samples());
     }

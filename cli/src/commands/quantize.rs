@@ -41,7 +41,8 @@ pub(crate) struct Arguments {
     /// Calibration data: what the model will see, a few hundred samples
     #[arg(long, value_name = "DATA")]
     calib: PathBuf,
-    /// Use at most this many samples, spread evenly over the data
+    /// Use at most this many samples, spread evenly over the data; the first ones where a model keeps
+    /// state from one to the next
     #[arg(long, value_name = "N", default_value_t = 200, allow_negative_numbers = true, value_parser = dataset::parse_limit)]
     limit: usize,
     /// For .bin files: a sample is this many consecutive rows, the next starts one row later
@@ -178,6 +179,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     arguments.goal.is_latency()?;
     arguments.check_rounding()?;
     let source = model::float_source(&arguments.model, &arguments.open)?;
+    quantize::check_constants(&source.graph)
+        .map_err(|error| Failure::usage(error).of(&arguments.model))?;
+    if let Some(front_end) = &arguments.front_end {
+        optimize::front_end::check(&source.graph, front_end).map_err(Failure::usage)?;
+    }
     let mut inputs = dataset::inputs(&source.graph, &arguments.preprocess)?;
     arguments.sound.note(&mut inputs);
     // What cannot be judged is refused before any work.
@@ -266,6 +272,7 @@ fn quantized(
         inputs,
         &ReadArguments::new(None, Some(arguments.limit), arguments.window)
             .with_sound(arguments.sound)
+            .in_sequence(graph.keeps_state())
             .beside(&arguments.calib, arguments.eval.as_deref()),
     )?;
     let bar = progress::bar("calibrating", calibration.len());

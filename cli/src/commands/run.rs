@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// state from one to the next
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = dataset::parse_limit)]
     limit: Option<usize>,
+    /// For .bin files: a sample is this many consecutive rows, the next starts one row later
+    #[arg(long, value_name = "ROWS")]
+    window: Option<usize>,
     #[command(flatten)]
     sound: SoundArguments,
     /// Values or classes printed per output
@@ -48,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = dataset::open(
         &arguments.input,
         predict.inputs(),
-        &ReadArguments::new(None, arguments.limit, None)
+        &ReadArguments::new(None, arguments.limit, arguments.window)
             .with_sound(arguments.sound)
             .in_sequence(predict.keeps_state()),
     )?;

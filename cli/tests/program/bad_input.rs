@@ -102,6 +102,10 @@ fn data_that_does_not_fit() {
         let command = format!("evaluate digits.onnx --data test.npy {option}");
         folder.refuses(2, &["test.npy", kind, "leave it out"], &command);
     }
+    for command in ["run digits.onnx --input", "optimize digits.onnx --check"] {
+        let command = format!("{command} test.npy --window 2");
+        folder.refuses(2, &["test.npy", ".bin", "leave it out"], &command);
+    }
     // Of two kinds of data, the one that an option is for takes it.
     let plain: Vec<u8> = (0..128u8)
         .flat_map(|value| f32::from(value).to_le_bytes())
@@ -110,6 +114,15 @@ fn data_that_does_not_fit() {
     let both = "quantize digits.onnx --calib plain.bin --window 8 --eval test.npy -o both.mopt";
     let (code, _, errors) = run(folder.path(), &both.split(' ').collect::<Vec<_>>());
     assert_eq!(code, 0, "{errors}");
+    // Nine windows of eight rows in sixteen.
+    let answers = "run digits.onnx --input plain.bin --window 8";
+    let answers = crate::json(folder.path(), &answers.split(' ').collect::<Vec<_>>());
+    assert_eq!(answers.as_array().unwrap().len(), 9);
+    let checked = "optimize digits.onnx --check plain.bin --window 8 -o checked.mopt";
+    let (_, output, _) = run(folder.path(), &checked.split(' ').collect::<Vec<_>>());
+    assert!(output.contains("checked on 9 samples"), "{output}");
+    let unchecked = "optimize digits.onnx --window 8";
+    folder.refuses(2, &["--window", "--check"], unchecked);
     for command in [
         "evaluate digits.onnx --data test.npy",
         "run digits.onnx --input test.npy",
@@ -154,7 +167,15 @@ fn options_that_contradict_the_model() {
         &["already quantized", "modelopt optimize signed.tflite"],
         "quantize signed.tflite --calib test.npy",
     );
-    folder.refuses(2, &["--rounding"], "inspect digits.onnx --rounding tflm");
+    // A model in float has none either, whatever the format.
+    let svdf = include_bytes!("../../../crates/import/tests/fixtures/svdf.tflite");
+    folder.write("svdf.tflite", svdf);
+    for file in ["digits.onnx", "svdf.tflite"] {
+        for command in ["inspect", "optimize", "run --input test.npy"] {
+            let command = format!("{command} {file} --rounding tflm");
+            folder.refuses(2, &["no integers of its own", "--rounding"], &command);
+        }
+    }
     folder.refuses(
         2,
         &["leave out --dim"],

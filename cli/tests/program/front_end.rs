@@ -28,6 +28,13 @@ fn a_quantized_model_takes_sound() {
     );
     assert_eq!(input["shape"], serde_json::json!([1, 7 * 30 + 61]));
 
+    // Features of another number are refused before any data is read.
+    let bands = ["--calib", "gone.npy", "--front-end", "bands=40"];
+    let said = refused(folder.path(), &[&["quantize", &model], &bands[..]].concat());
+    for words in ["input 'image'", "with 40 values", "leave out --front-end"] {
+        assert!(said.contains(words), "{said}");
+    }
+
     // Features are made on the device: nothing could scale them there.
     let scaled = [&quantize[..], &["--scale", "0.0625"]].concat();
     let said = refused(folder.path(), &scaled);

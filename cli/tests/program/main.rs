@@ -8,12 +8,14 @@ mod front_end;
 mod goal;
 mod integer;
 mod main_job;
+mod messages;
 mod operators;
 mod patches;
 mod quantized_onnx;
 mod rounding;
 mod streaming;
 mod streams;
+mod terminal;
 mod tflite;
 mod writer;
 

@@ -100,6 +100,14 @@ fn the_file_agrees_with_its_source_and_answers() {
         "the source gets the preprocessing stored in the other"
     );
     assert!(compared["b"]["agreement"].as_f64().unwrap() > 0.98);
+    // So it does the other way round.
+    let turned = ["compare", "digits.mopt", &onnx, "--data", &test];
+    let turned = json(
+        folder.path(),
+        &[&turned[..], &["--labels", &labels]].concat(),
+    );
+    assert_eq!(turned["b"]["top1"], compared["a"]["top1"]);
+    assert_eq!(turned["b"]["agreement"], compared["b"]["agreement"]);
 
     let results = json(
         folder.path(),

@@ -147,6 +147,55 @@ fn a_limit_takes_the_first_steps() {
     assert_eq!(evaluated["samples"], 4);
     let compared = few(&["compare", "steps.mopt", "steps.mopt", "--data", "steps.csv"]);
     assert_eq!(compared["b"]["samples"], 4);
+    let file = include_bytes!("../../../crates/import/tests/fixtures/svdf.tflite");
+    std::fs::write(path.join("svdf.tflite"), file).unwrap();
+    let steps = (0..12).map(|i| match i {
+        0..4 => (0..16).map(|j| ((i * 16 + j) as f32).sin()).collect(),
+        _ => vec![f32::NAN; 16],
+    });
+    write(path.join("calib.csv"), steps);
+    let quantized = few(&["quantize", "svdf.tflite", "--calib", "calib.csv"]);
+    assert_eq!(quantized["samples"], 4);
+    // Both models begin with the first sample, from the same state.
+    let layers = quantized["layers"].as_array().unwrap().iter();
+    let kept = layers.filter(|layer| layer["operator"] == "history");
+    let ratios: Vec<f64> = kept
+        .map(|layer| layer["sqnr_db"].as_f64().unwrap())
+        .collect();
+    assert!(ratios.len() == 1 && ratios[0] > 30.0, "{ratios:?}");
+}
+
+/// The last windows of the wake word reach over all that there is by then: two new steps or more are one
+/// answer, too.
+#[test]
+fn several_steps_are_taken_at_once() {
+    let Some(model) = shared("models/streaming_wakeword_int8.tflite") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let model = model.to_str().unwrap();
+    let feature = |step: usize, i: usize| 0.5 + 0.4 * ((step * FEATURES + i) as f32 * 0.7).sin();
+    let steps: Vec<Vec<f32>> = (0..60)
+        .map(|step| (0..FEATURES).map(|i| feature(step, i)).collect())
+        .collect();
+    let whole = json(path, &["optimize", model, "-o", "whole.mopt"]);
+    for new in [2, 4, 15, 20] {
+        let count = new.to_string();
+        let streaming = ["--streaming", "1", "--steps", &count, "-o", "steps.mopt"];
+        let made = json(path, &[&["optimize", model], &streaming[..]].concat());
+        assert!(made["macs"].as_u64() < whole["macs"].as_u64());
+        let priming = made["priming_runs"].as_u64().unwrap() as usize;
+        let runs = steps.chunks_exact(new).map(<[Vec<f32>]>::concat);
+        write(path.join("steps.csv"), runs);
+        let ends = (priming..=60 / new).map(|run| run * new);
+        let windows = ends.map(|end| steps[end - STEPS..end].concat());
+        write(path.join("windows.csv"), windows);
+        let newest = answers(path, "steps.mopt", "steps.csv");
+        let expected = answers(path, "whole.mopt", "windows.csv");
+        assert!(!expected.is_empty());
+        assert_eq!(newest[priming - 1..], expected, "{new} steps");
+    }
 }
 
 #[test]
@@ -154,8 +203,27 @@ fn an_axis_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = include_bytes!("../../../crates/import/tests/fixtures/conv.tflite");
     std::fs::write(folder.path().join("conv.tflite"), file).unwrap();
+    // There is one step along the axis of the batch.
+    let batch = ["optimize", "conv.tflite", "--streaming", "0"];
+    let batch = [&batch[..], &["-o", "/dev/null"]].concat();
+    let (_, output, _) = run(folder.path(), &batch);
+    assert!(output.contains("nothing was changed"), "{output}");
     let streaming = ["optimize", "conv.tflite", "--streaming", "9"];
     let errors = refused(folder.path(), &streaming);
-    assert!(errors.contains("input 't0' has no axis 9"), "{errors}");
+    for words in ["input 't0' has no axis 9", "one from 0 to 3"] {
+        assert!(errors.contains(words), "{errors}");
+    }
+    let steps = [
+        "optimize",
+        "conv.tflite",
+        "--streaming",
+        "1",
+        "--steps",
+        "90",
+    ];
+    let errors = refused(folder.path(), &steps);
+    for words in ["has 7 steps", "give --steps 1 to 7"] {
+        assert!(errors.contains(words), "{errors}");
+    }
     assert!(!folder.path().join("conv.mopt").exists());
 }

@@ -1,7 +1,10 @@
 //! Evaluations as text for a terminal.
 
 use crate::Evaluation;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+/// The fewest characters of a text in a line of its cell.
+const NARROWEST: u16 = 12;
 
 /// The largest confusion matrix that is printed.
 const MOST_CLASSES: usize = 20;
@@ -13,22 +16,36 @@ fn table(header: Vec<String>) -> Table {
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_cell_alignment(if index == 0 {
-            CellAlignment::Left
+        if index == 0 {
+            column.set_cell_alignment(CellAlignment::Left);
         } else {
-            CellAlignment::Right
-        });
+            column.set_cell_alignment(CellAlignment::Right);
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         column.set_padding((0, 2));
     }
     table
 }
 
-fn text(table: &Table) -> String {
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| line.trim_end().to_string())
-        .collect();
-    lines.join("\n")
+/// The lines of a table without the spaces at their ends. Where the standard output is a terminal and too
+/// narrow, columns without a constraint go on in the next line of their cells; elsewhere nothing is broken.
+pub fn fitted(mut table: Table) -> Vec<String> {
+    if table.width().is_some() {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        let widths = table.column_max_content_widths();
+        for (column, width) in table.column_iter_mut().zip(widths) {
+            if column.constraint().is_none() {
+                let least = width.min(NARROWEST) + column.padding_width();
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+            }
+        }
+    }
+    let lines = table.lines();
+    lines.map(|line| line.trim_end().to_string()).collect()
+}
+
+fn text(table: Table) -> String {
+    fitted(table).join("\n")
 }
 
 /// A metric with as many digits as it deserves.
@@ -50,7 +67,7 @@ pub fn one(evaluation: &Evaluation) -> String {
     for (name, value) in &evaluation.metrics {
         metrics.add_row([name.clone(), number(*value)]);
     }
-    let mut parts = vec![text(&metrics)];
+    let mut parts = vec![text(metrics)];
     parts.extend(classes(evaluation));
     parts.extend(confusion(evaluation));
     parts.join("\n\n")
@@ -77,7 +94,7 @@ pub fn side_by_side(a: &Evaluation, b: &Evaluation) -> String {
             change,
         ]);
     }
-    let mut parts = vec![text(&metrics)];
+    let mut parts = vec![text(metrics)];
     parts.extend(classes(b));
     parts.join("\n\n")
 }
@@ -97,7 +114,7 @@ fn classes(evaluation: &Evaluation) -> Option<String> {
             format!("{:.3}", row.f1),
         ]);
     }
-    Some(text(&rows))
+    Some(text(rows))
 }
 
 fn confusion(evaluation: &Evaluation) -> Option<String> {
@@ -120,7 +137,7 @@ fn confusion(evaluation: &Evaluation) -> Option<String> {
         }));
         rows.add_row(cells);
     }
-    Some(text(&rows))
+    Some(text(rows))
 }
 
 #[cfg(test)]

@@ -227,6 +227,11 @@ impl Graph {
         self.nodes.iter().map(|node| self.node_macs(node)).sum()
     }
 
+    /// Whether any node keeps something from run to run, so that samples follow one another.
+    pub fn keeps_state(&self) -> bool {
+        self.nodes.iter().any(Node::keeps_state)
+    }
+
     /// Whether any node reads or makes integers that stand for real numbers.
     pub fn is_quantized(&self) -> bool {
         let read = self.nodes.iter().flat_map(|node| {

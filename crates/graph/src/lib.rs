@@ -46,6 +46,14 @@ pub struct Node {
     pub outputs: Vec<ValueId>,
 }
 
+impl Node {
+    /// Whether it keeps something from run to run.
+    pub fn keeps_state(&self) -> bool {
+        let operator = self.kind.operator();
+        (0..self.outputs.len()).any(|output| operator.keeps_state(output))
+    }
+}
+
 /// An input or an output as the caller sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Port {

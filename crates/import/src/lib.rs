@@ -7,6 +7,7 @@
 
 mod error;
 mod onnx;
+mod sizes;
 mod tflite;
 mod transposed;
 

@@ -102,9 +102,9 @@ impl Turning<'_> {
                     .position(|&a| usize::from(a) == options.axis),
             };
             let Some(axis) = axis.filter(|&axis| axis < value.shape.rank()) else {
-                let name = &port.name;
+                let (name, last) = (&port.name, value.shape.rank().saturating_sub(1));
                 return Err(refused(format!(
-                    "input '{name}' has no axis {}",
+                    "input '{name}' has no axis {}; give --streaming one from 0 to {last}",
                     options.axis
                 )));
             };
@@ -113,7 +113,7 @@ impl Turning<'_> {
                 let name = &port.name;
                 let given = options.steps;
                 return Err(refused(format!(
-                    "input '{name}' has {steps} steps, of which {given} cannot be new"
+                    "input '{name}' has {steps} steps, of which {given} cannot be new; give --steps 1 to {steps}"
                 )));
             }
             total = total.max(steps);
@@ -298,17 +298,19 @@ fn windows(window: &Window2d, time: Time) -> Option<Rule> {
     moving(reach, window.stride[axis], time).filter(|_| is_inside)
 }
 
-/// Windows that reach over so many steps, a stride apart.
+/// Windows that reach over so many steps, a stride apart. Where there are no more than come anew in a run,
+/// they are those of all steps.
 fn moving(reach: usize, stride: usize, time: Time) -> Option<Rule> {
     let rest = time.total.checked_sub(reach)?;
     let is_even = rest.is_multiple_of(stride) && time.steps.is_multiple_of(stride);
-    let steps = time.steps / stride;
+    let total = rest / stride + 1;
+    let steps = (time.steps / stride).min(total);
     let history = steps.checked_sub(1)? * stride + reach;
     // New steps that no window reaches would put the others out of step.
-    (is_even && history >= time.steps).then(|| Rule {
+    (is_even && history >= time.steps).then_some(Rule {
         history,
         output: Time {
-            total: rest / stride + 1,
+            total,
             steps,
             ..time
         },
@@ -331,6 +333,7 @@ mod tests {
     use runtime::ops::conv_2d::Conv2d;
     use runtime::ops::max_pool_2d::MaxPool2d;
     use runtime::ops::mean::Mean;
+    use runtime::ops::reshape::Reshape;
     use runtime::ops::unary::{Function, Unary};
 
     const STEPS: usize = 20;
@@ -438,6 +441,20 @@ mod tests {
     }
 
     #[test]
+    fn windows_of_all_there_is_are_computed_once() {
+        let mut graph = Graph::default();
+        let x = input(&mut graph);
+        let a = conv(&mut graph, x, 6, 1, 0);
+        let y = conv(&mut graph, a, 14, 1, 0);
+        let shape = Shape::new(&[1, 2 * CHANNELS as u32]).unwrap();
+        let y = graph.push("flat", Reshape { shape }, &[y]).unwrap()[0];
+        graph.add_output("y", y);
+        for steps in [1, 2, 3, 4, 20] {
+            agree(&graph, steps);
+        }
+    }
+
+    #[test]
     fn what_needs_all_of_time_has_its_history() {
         let mut graph = Graph::default();
         let x = input(&mut graph);
@@ -460,10 +477,9 @@ mod tests {
         let x = input(&mut graph);
         graph.add_output("x", x);
         let refused = |axis, steps| stream(&graph, &Options { axis, steps }).unwrap_err().reason;
-        assert_eq!(refused(4, 1), "input 'x' has no axis 4");
-        assert_eq!(
-            refused(1, 21),
-            "input 'x' has 20 steps, of which 21 cannot be new"
+        assert!(refused(4, 1).contains("no axis 4; give --streaming one from 0 to 3"));
+        assert!(
+            refused(1, 21).contains("20 steps, of which 21 cannot be new; give --steps 1 to 20")
         );
     }
 }

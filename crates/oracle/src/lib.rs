@@ -22,8 +22,9 @@ impl Oracle {
         outputs: Vec<Output>,
     ) -> Result<Self, PredictError> {
         let refused = |error: TractError| {
+            let error = in_a_line(&error);
             PredictError {
-            what: format!("the reference executor (tract) does not take the model: {error:#}"),
+            what: format!("the reference executor (tract) does not take the model: {error}"),
             remedy: "compare with what `modelopt optimize` makes of it, or change the node that it names"
                 .into(),
         }
@@ -37,6 +38,12 @@ impl Oracle {
             bytes,
         })
     }
+}
+
+/// An error with its causes, some of which take several lines.
+fn in_a_line(error: &TractError) -> String {
+    let text = format!("{error:#}");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn load(path: &Path, inputs: &[Input], outputs: &[Output]) -> TractResult<Arc<TypedRunnableModel>> {
@@ -72,7 +79,10 @@ impl Predict for Oracle {
 
     fn predict(&mut self, inputs: &[&[f32]]) -> Result<Prediction, PredictError> {
         let outputs = run(&self.plan, &self.inputs, inputs).map_err(|error| PredictError {
-            what: format!("the reference executor (tract) fails: {error:#}"),
+            what: format!(
+                "the reference executor (tract) fails: {}",
+                in_a_line(&error)
+            ),
             remedy: "check that the data fits the model's inputs".into(),
         })?;
         Ok(Prediction {

@@ -15,6 +15,7 @@ use crate::bench_host;
 use crate::bench_wasm;
 use crate::figures::{self, Measured, Places};
 use crate::one_model;
+use crate::options;
 use crate::totals::Totals;
 use crate::workspace::Workspace;
 
@@ -87,10 +88,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
     };
     let rows = measure(workspace, &places, &BOARDS[..TEST_BOARDS])?;
     check(&rows, &read(workspace, BUDGETS)?)?;
-    Ok(Totals {
-        passed: rows.len() as u64,
-        ..Totals::default()
-    })
+    let mut totals = options::test(workspace)?;
+    totals.passed += rows.len() as u64;
+    Ok(totals)
 }
 
 fn read(workspace: &Workspace, path: &'static str) -> Result<Value> {
@@ -101,7 +101,7 @@ fn read(workspace: &Workspace, path: &'static str) -> Result<Value> {
 /// A row for every model and board, once the board's answers are found to be the host's.
 fn measure(workspace: &Workspace, places: &Places, boards: &[&str]) -> Result<Vec<Value>> {
     let models = figures::compacts(places)?;
-    let code_bytes = one_model::code_bytes(workspace, places, &models)?;
+    let images = one_model::image_bytes(workspace, places, &models)?;
     let mut rows = Vec::new();
     for model in &models {
         let Measured { compact, data, .. } = model;
@@ -120,10 +120,11 @@ fn measure(workspace: &Workspace, places: &Places, boards: &[&str]) -> Result<Ve
                 .arg(compact)
                 .args(["--per-op", "--device", &device]);
             let measured = figures::json(&mut bench)?;
+            let image = images.get(&(model.short, board));
             rows.push(json!({
                 "model": model.short, "device": board, "instructions": measured["min"],
-                "ram_bytes": measured["ram_bytes"], "code_bytes": code_bytes.get(&(model.short, board)),
-                "nodes": measured["nodes"],
+                "ram_bytes": measured["ram_bytes"], "code_bytes": image.map(|image| image.code),
+                "image_bytes": image.map(|image| image.whole), "nodes": measured["nodes"],
             }));
         }
     }
@@ -157,7 +158,7 @@ fn with_ratios(rows: &[Value], rival: &Value) -> Vec<Value> {
         json!({
             "model": model, "device": device, "instructions": row["instructions"],
             "ram_bytes": row["ram_bytes"], "code_bytes": row["code_bytes"],
-            "tflm_instructions": theirs, "ratio": ratio,
+            "image_bytes": row["image_bytes"], "tflm_instructions": theirs, "ratio": ratio,
             "tflm_ram_bytes": rival["ram_bytes"][model],
             "tflm_code_bytes": rival["code_bytes"][device][model],
         })
@@ -171,8 +172,8 @@ fn text<'a>(row: &'a Value, key: &str) -> &'a str {
 
 fn print(rows: &[Value], rival: &Value) {
     println!(
-        "\n| model | board | instructions | TFLM | ratio | RAM, bytes | TFLM | code, bytes | TFLM |\n\
-         |---|---|---|---|---|---|---|---|---|"
+        "\n| model | board | instructions | TFLM | ratio | RAM, bytes | TFLM | code, bytes | TFLM | image, bytes |\n\
+         |---|---|---|---|---|---|---|---|---|---|"
     );
     let whole = |value: &Value| value.as_f64().map_or("–".to_owned(), |n| format!("{n:.0}"));
     for row in with_ratios(rows, rival) {
@@ -180,7 +181,7 @@ fn print(rows: &[Value], rival: &Value) {
             .as_f64()
             .map_or("–".to_owned(), |ratio| format!("{ratio:.3}"));
         println!(
-            "| {} | {} | {} | {} | {ratio} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {ratio} | {} | {} | {} | {} | {} |",
             text(&row, "model"),
             text(&row, "device"),
             whole(&row["instructions"]),
@@ -189,6 +190,7 @@ fn print(rows: &[Value], rival: &Value) {
             whole(&row["tflm_ram_bytes"]),
             whole(&row["code_bytes"]),
             whole(&row["tflm_code_bytes"]),
+            whole(&row["image_bytes"]),
         );
     }
 }
@@ -206,7 +208,7 @@ fn check(rows: &[Value], budgets: &Value) -> Result<()> {
         };
         let name = format!("{} on {}", text(row, "model"), text(row, "device"));
         let budget = budgets.iter().find(same).unwrap_or(&Value::Null);
-        for key in ["instructions", "ram_bytes", "code_bytes"] {
+        for key in ["instructions", "ram_bytes", "code_bytes", "image_bytes"] {
             let Some(excess) = excess(&row[key], &budget[key]) else {
                 continue;
             };

@@ -92,6 +92,11 @@ impl Subject {
 }
 
 impl Places {
+    /// The data that a model is calibrated on.
+    pub(crate) fn calibration(&self, subject: &Subject) -> PathBuf {
+        self.shared.join("data").join(subject.calibration)
+    }
+
     /// The data that a model is evaluated on.
     pub(crate) fn data(&self, subject: &Subject) -> PathBuf {
         self.shared.join("data").join(subject.evaluation)

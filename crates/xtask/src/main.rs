@@ -15,6 +15,7 @@ mod figures;
 mod fuzz;
 mod miri;
 mod one_model;
+mod options;
 mod process;
 mod setup;
 mod sizes;
@@ -42,7 +43,10 @@ enum Command {
     /// Check the source for what the compiler does not: layers, lengths, unsafe code, links, …
     Tidy,
     /// Quantize and evaluate the real models beside the repository, and print one table.
-    Figures,
+    Figures {
+        #[command(subcommand)]
+        part: Option<FiguresPart>,
+    },
     /// Measure models beside a rival, and hold them against their budgets.
     #[command(subcommand)]
     Bench(bench::Arguments),
@@ -58,6 +62,13 @@ enum Command {
     Sizes(sizes::Arguments),
 }
 
+/// A table beside that of what quantization reaches.
+#[derive(clap::Subcommand)]
+enum FiguresPart {
+    /// What options of `optimize` and `quantize` cost and gain, against budgets
+    Options(options::Arguments),
+}
+
 fn main() -> ExitCode {
     let workspace = Workspace::locate();
     let outcome = match Command::parse() {
@@ -65,7 +76,10 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&workspace, &arguments),
         Command::Ci => ci::run(&workspace),
         Command::Tidy => tidy::run(&workspace),
-        Command::Figures => figures::run(&workspace),
+        Command::Figures { part: None } => figures::run(&workspace),
+        Command::Figures {
+            part: Some(FiguresPart::Options(arguments)),
+        } => options::run(&workspace, &arguments),
         Command::Bench(arguments) => bench::run(&workspace, &arguments),
         Command::Conformance(arguments) => conformance::run(&workspace, &arguments),
         Command::Agreement(arguments) => agreement::run(&workspace, &arguments),

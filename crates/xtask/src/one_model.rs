@@ -156,16 +156,26 @@ fn row(names: [&str; 2], made: &[u64; 3], bounds: &[Option<[u64; 2]>; 3]) -> Str
     format!("| {} | {} |", names.join(" | "), cells.join(" | "))
 }
 
-/// Bytes of code and constants of every model's image, the model's own not counted, by the model's
-/// short name and the board's machine.
-pub(crate) fn code_bytes(
+/// Bytes of flash that an image takes.
+pub(crate) struct ImageBytes {
+    /// Code and constants without the model's own.
+    pub(crate) code: u64,
+    pub(crate) whole: u64,
+}
+
+/// Those of every model's image by the model's short name and the board's machine.
+pub(crate) fn image_bytes(
     workspace: &Workspace,
     places: &Places,
     models: &[Measured],
-) -> Result<HashMap<(&'static str, &'static str), u64>> {
+) -> Result<HashMap<(&'static str, &'static str), ImageBytes>> {
     let mut all = HashMap::new();
     each_image(workspace, places, models, |made| {
-        all.insert((made.model.short, made.board.machine), made.code_bytes);
+        let bytes = ImageBytes {
+            code: made.code_bytes,
+            whole: made.sizes.flash_bytes(),
+        };
+        all.insert((made.model.short, made.board.machine), bytes);
         Ok(())
     })?;
     Ok(all)

@@ -81,7 +81,7 @@ pub(super) fn print(
             },
         ]);
     }
-    table::print(&rows);
+    table::print(rows);
     say!("");
     float::print(&quantized.float);
     let [kept, rolled_back] = quantized.corrections;

@@ -3,6 +3,7 @@
 use super::attributes::Attributes;
 use super::constant;
 use super::external::External;
+use crate::sizes::problem;
 use format::fixed::Rounding;
 use graph::{DType, Graph, Kind, Quantization, Shape, ValueId};
 use runtime::host::{Tensor, evaluate};
@@ -68,18 +69,8 @@ pub(super) struct Quantized {
     pub(super) real: Option<Item>,
 }
 
-/// More elements in one tensor are refused: an edge device holds far less.
-const MOST_ELEMENTS: usize = 1 << 26;
-
 /// All constants that import itself makes, in elements, so that small files stay small.
 const FOLDED_ELEMENTS: usize = 1 << 23;
-
-/// Whether a tensor of this shape can be computed: neither empty nor absurdly large.
-pub(super) fn is_reasonable(shape: &Shape) -> bool {
-    shape
-        .checked_elements()
-        .is_some_and(|n| (1..=MOST_ELEMENTS).contains(&n))
-}
 
 /// The graph under construction.
 pub(super) struct Builder {
@@ -319,7 +310,8 @@ impl Call<'_> {
             .and_then(|n| self.builder.budget.checked_sub(n));
         self.builder.budget = budget.ok_or_else(|| {
             Refusal::from(format!(
-                "would make a constant of {shape}, more than can be folded"
+                "would make a constant of {shape}, but {FOLDED_ELEMENTS} elements in all are the most \
+                 that can be folded"
             ))
         })?;
         Ok(())
@@ -329,7 +321,10 @@ impl Call<'_> {
     pub(super) fn room_for(&self, elements: Option<usize>) -> Result<(), Refusal> {
         match elements.filter(|&elements| elements <= self.builder.budget) {
             Some(_) => Ok(()),
-            None => Err("would make a larger constant than can be folded".into()),
+            None => Err(format!(
+                "would make a constant of more than the {FOLDED_ELEMENTS} elements that can be folded"
+            )
+            .into()),
         }
     }
 
@@ -385,8 +380,8 @@ impl Call<'_> {
         let operands: Vec<Option<ValueId>> = ids.iter().copied().map(Some).collect();
         let inferred = self.builder.graph.infer(&self.name, &kind, &operands);
         for (_, shape) in inferred.map_err(|error| error.reason)? {
-            if !is_reasonable(&shape) {
-                return Err(format!("its result would be {shape}").into());
+            if let Some(problem) = problem(&shape) {
+                return Err(format!("its result of {problem}").into());
             }
         }
         let outputs = self.builder.graph.push(self.name.clone(), kind, &ids);
@@ -411,7 +406,9 @@ impl Call<'_> {
                     data: tensor.data.clone(),
                 }]
             }
-            (_, Some(_)) if is_cheap(kind) && tensors.iter().all(|t| is_reasonable(&t.shape)) => {
+            (_, Some(_))
+                if is_cheap(kind) && tensors.iter().all(|t| problem(&t.shape).is_none()) =>
+            {
                 self.evaluate(kind, &tensors)?
             }
             _ => return Ok(None),
@@ -510,11 +507,7 @@ fn operand(tensor: &Tensor) -> Option<graph::Operand<'_>> {
 
 /// A shape of sizes that may come from the file.
 pub(super) fn to_shape(dims: &[usize]) -> Result<Shape, Refusal> {
-    let sizes: Option<Vec<u32>> = dims.iter().map(|&d| u32::try_from(d).ok()).collect();
-    let shape = sizes.and_then(|sizes| Shape::new(&sizes));
-    shape
-        .filter(|shape| shape.checked_elements().is_some())
-        .ok_or_else(|| format!("a tensor of {dims:?} has too many dimensions or elements").into())
+    crate::sizes::shape(dims).map_err(|problem| format!("a tensor's {problem}").into())
 }
 
 /// The dimensions as sizes.

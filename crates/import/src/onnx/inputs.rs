@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::error::Problem;
+use crate::sizes::{self, problem};
 use graph::{DType, Data, Shape};
 use rten_onnx::onnx::{DataType, Dimension, GraphProto, TypeProtoTensor, ValueInfoProto};
 use runtime::host::Tensor;
@@ -192,13 +193,13 @@ fn read_one(
     notes: &mut Vec<String>,
 ) -> Result<Input, Problem> {
     let read = read_shaped(input, options, notes)?;
-    if super::call::is_reasonable(&read.shape) {
-        return Ok(read);
+    match problem(&read.shape) {
+        Some(reason) => Err(Problem::Input {
+            reason,
+            input: read.name,
+        }),
+        None => Ok(read),
     }
-    Err(Problem::Input {
-        reason: format!("{} is too large or empty", read.shape),
-        input: read.name,
-    })
 }
 
 fn read_shaped(
@@ -214,22 +215,18 @@ fn read_shaped(
     let tensor = tensor_type(input).ok_or_else(|| refuse("is not a tensor".into()))?;
     let dtype = dtype(&name, tensor.elem_type.unwrap_or(DataType(0)), notes).map_err(&refuse)?;
     let declared = dimensions(input);
-    let sizes = match (options.shapes.get(&name), declared) {
+    let dims = match (options.shapes.get(&name), declared) {
         (Some(given), declared) => {
             check_given(given, declared).map_err(refuse)?;
             given.clone()
         }
-        (None, Some(dimensions)) => sizes(&name, dimensions, options, notes)?,
+        (None, Some(dimensions)) => chosen(&name, dimensions, options, notes)?,
         (None, None) => {
             let reason = "the file does not say how many dimensions it has; give its whole shape";
             return Err(refuse(reason.into()));
         }
     };
-    let dims: Option<Vec<u32>> = sizes.iter().map(|&size| u32::try_from(size).ok()).collect();
-    let shape = dims
-        .and_then(|dims| Shape::new(&dims))
-        .filter(|shape| shape.checked_elements().is_some())
-        .ok_or_else(|| refuse(format!("{sizes:?} is too large or of too many dimensions")))?;
+    let shape = sizes::shape(&dims).map_err(refuse)?;
     Ok(Input { name, dtype, shape })
 }
 
@@ -254,7 +251,8 @@ fn check_given(given: &[usize], declared: Option<&[Dimension]>) -> Result<(), St
     ))
 }
 
-fn sizes(
+/// The sizes of an input's dimensions, as the file or the caller says.
+fn chosen(
     input: &str,
     dimensions: &[Dimension],
     options: &Options,

@@ -2,7 +2,8 @@
 
 use super::external::External;
 use crate::error::Problem;
-use graph::{Data, Shape};
+use crate::sizes;
+use graph::Data;
 use half::{bf16, f16};
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 use runtime::host::Tensor;
@@ -14,7 +15,7 @@ pub(super) fn read(proto: &TensorProto, external: &External<'_>) -> Result<Tenso
 }
 
 fn decode(proto: &TensorProto, external: &External<'_>) -> Result<Tensor, String> {
-    let shape = shape(&proto.dims)?;
+    let shape = sizes::shape(&proto.dims)?;
     let count = shape.elements();
     let dtype = proto.data_type.unwrap_or(DataType(0));
     let width = width(dtype).ok_or_else(|| format!("elements of type {dtype} are not known"))?;
@@ -41,15 +42,6 @@ fn decode(proto: &TensorProto, external: &External<'_>) -> Result<Tensor, String
         ));
     }
     Ok(Tensor { shape, data })
-}
-
-/// Dimensions as a shape whose element count fits 32 bits.
-fn shape(dims: &[i64]) -> Result<Shape, String> {
-    let sizes: Option<Vec<u32>> = dims.iter().map(|&d| u32::try_from(d).ok()).collect();
-    let shape = sizes.as_deref().and_then(Shape::new);
-    shape
-        .filter(|shape| shape.checked_elements().is_some())
-        .ok_or_else(|| format!("dimensions {dims:?} are negative, too large or too many"))
 }
 
 /// Bytes of an element in `raw_data`.

@@ -32,9 +32,6 @@ impl<T: Into<String>> From<T> for Refusal {
     }
 }
 
-/// More elements in one tensor are refused: an edge device holds far less.
-const MOST_ELEMENTS: usize = 1 << 26;
-
 /// More elements of one constant are not made of a few bytes of a file.
 const MOST_MADE: usize = 1 << 20;
 
@@ -233,9 +230,8 @@ impl<'a> Call<'_, 'a> {
         let graph = &mut self.importer.graph;
         let inferred = graph.infer(&self.name, &kind, &operands);
         for (_, shape) in inferred.map_err(|error| error.reason)? {
-            let elements = shape.checked_elements();
-            if !elements.is_some_and(|n| (1..=MOST_ELEMENTS).contains(&n)) {
-                return Err(format!("its result would be {shape}").into());
+            if let Some(problem) = crate::sizes::problem(&shape) {
+                return Err(format!("its result of {problem}").into());
             }
         }
         let node = graph.make_node(self.name.clone(), kind, operands);

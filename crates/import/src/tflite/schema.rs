@@ -1,7 +1,6 @@
 //! The parts of TensorFlow Lite's schema that are read: its field numbers and codes.
 
 use super::flatbuffer::{Buffer, Read, Table, Tables};
-use format::MAX_RANK;
 use graph::{Quantization, Shape};
 
 /// Element types by their codes.
@@ -109,10 +108,8 @@ fn tensor<'a>(buffer: &'a Buffer<'a>, table: &Table<'a>, buffers: &Tables<'a>) -
     let name = table.text(3)?;
     let at = |reason: String| format!("tensor '{name}': {reason}");
     let dims: Vec<u32> = table.elements(0, u32::from_le_bytes)?;
-    let shape = Shape::new(&dims).ok_or_else(|| at(format!("more than {MAX_RANK} dimensions")))?;
-    shape
-        .checked_elements()
-        .ok_or_else(|| at(format!("{shape} is too large or has negative dimensions")))?;
+    let signed: Vec<i32> = dims.iter().map(|&size| size.cast_signed()).collect();
+    let shape = crate::sizes::shape(&signed).map_err(at)?;
     let open = table.words(7)?.into_iter().enumerate();
     let dynamic_axes = open
         .filter(|(_, size)| *size < 0)

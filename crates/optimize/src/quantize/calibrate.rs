@@ -66,6 +66,12 @@ impl Executable {
         Executable::rounded(&part, rounding)
     }
 
+    /// Forgets the samples so far, where the graph keeps state: each pass over them begins alike.
+    pub(crate) fn restart(&mut self) -> Result<(), Error> {
+        self.runner.session().map_err(Error::refused)?.reset();
+        Ok(())
+    }
+
     /// Runs one sample and gives the first output as real numbers.
     pub(crate) fn run(&mut self, sample: &Sample, output: &mut Vec<f32>) -> Result<(), Error> {
         let mut session = self.runner.session().map_err(Error::refused)?;

@@ -135,6 +135,23 @@ pub enum Error {
         /// The value's name.
         value: String,
     },
+    /// A constant that no range can hold.
+    #[error(
+        "node '{node}' ({operator}): number {index} of its constant '{constant}' is {number}; \
+         train or export the model again"
+    )]
+    Constant {
+        /// The node that reads it.
+        node: String,
+        /// The node's operator.
+        operator: &'static str,
+        /// The constant's name.
+        constant: String,
+        /// Which of its numbers.
+        index: usize,
+        /// NaN, or an infinite one.
+        number: f32,
+    },
     /// A graph that breaks its own rules.
     #[error("node '{0}' has no operands to quantize")]
     Inconsistent(String),
@@ -144,6 +161,31 @@ pub enum Error {
     /// The runtime refuses the compiled graph.
     #[error("the runtime refuses the model: {0}")]
     Refused(runtime::Error),
+}
+
+/// Fails where a constant holds NaN, or weights an infinite number: no data can help then. Others may be
+/// infinite, such as masks and the bounds of a range.
+pub fn check_constants(graph: &Graph) -> Result<(), Error> {
+    for node in &graph.nodes {
+        let is_layer = has_weights(&node.kind);
+        for &id in node.inputs.iter().flatten() {
+            let value = graph.value(id);
+            let Some(Data::F32(numbers)) = &value.data else {
+                continue;
+            };
+            let is_bad = |number: &f32| number.is_nan() || (is_layer && number.is_infinite());
+            if let Some(index) = numbers.iter().position(is_bad) {
+                return Err(Error::Constant {
+                    node: node.name.clone(),
+                    operator: node.kind.operator().name(),
+                    constant: value.name.clone(),
+                    index,
+                    number: numbers[index],
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Error {

@@ -89,7 +89,7 @@ mod tests {
         let refused = |size: &[i64]| source().whole(size).apply("AffineGrid", vec![]).refusal();
         assert!(refused(&[1, 1, 2]).contains("no size of images"));
         assert!(refused(&[2, 1, 1, 2]).contains("do not fit"));
-        assert!(refused(&[1, 1, 1 << 33, 1 << 33]).contains("too many"));
+        assert!(refused(&[1, 1, 1 << 33, 1 << 33]).contains("too large"));
         let image = Source::new(20).input(&[1, 1, 1, 2], &[1.0, 3.0]);
         let image = image.constant(&[1, 1, 2, 2], &[0.0, 0.0, 1.0, 0.0]);
         let attributes = vec![int("align_corners", 1), text("padding_mode", "border")];

@@ -76,7 +76,7 @@ pub(super) fn expand(call: &mut Call<'_>) -> Result<Vec<Item>, Refusal> {
     let wanted = crate::onnx::call::to_shape(&wanted.map_err(|_| "its shape is negative")?)?;
     let shape = call.shape(x);
     let target = broadcast(&shape, &wanted)
-        .filter(crate::onnx::call::is_reasonable)
+        .filter(|shape| crate::sizes::problem(shape).is_none())
         .ok_or_else(|| format!("{shape} cannot become {wanted}"))?;
     Ok(vec![stretched(call, x, &sizes(&target))?])
 }

@@ -149,7 +149,9 @@ fn all_phases(
         .iter()
         .try_fold(1usize, |product, &size| product.checked_mul(size));
     if count.is_none_or(|count| count > MOST_WEIGHTS) {
-        return Err("its strides make its weights too large".into());
+        return Err(
+            format!("its strides make its weights too large: {MOST_WEIGHTS} are the most").into(),
+        );
     }
     let place = |[o, y, x, i]: [usize; 4]| ((o * rows + y) * columns + x) * inputs + i;
     let from = [outputs, inputs];
