@@ -14,6 +14,7 @@ mod quantized_onnx;
 mod streaming;
 mod streams;
 mod tflite;
+mod variables;
 mod writer;
 
 use assert_cmd::Command;

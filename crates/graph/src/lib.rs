@@ -46,6 +46,22 @@ pub struct Node {
     pub outputs: Vec<ValueId>,
 }
 
+impl Node {
+    /// The variable that it assigns to.
+    pub fn assigned(&self) -> Option<ValueId> {
+        match self.kind {
+            Kind::Assign(_) => self.inputs.first().copied().flatten(),
+            _ => None,
+        }
+    }
+
+    /// Whether it keeps anything from run to run.
+    pub fn keeps_state(&self) -> bool {
+        let operator = self.kind.operator();
+        (0..self.outputs.len()).any(|output| operator.keeps_state(output))
+    }
+}
+
 /// An input or an output as the caller sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Port {

@@ -16,8 +16,7 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
         let node = &graph.nodes[index];
         let operator = node.kind.operator();
         // What is kept from run to run belongs to its node, and constants are folded elsewhere.
-        let keeps_state = (0..node.outputs.len()).any(|output| operator.keeps_state(output));
-        if keeps_state || node.inputs.is_empty() {
+        if node.keeps_state() || node.inputs.is_empty() {
             continue;
         }
         let inputs = node.inputs.iter();

@@ -32,7 +32,7 @@ impl<T: Into<String>> From<T> for Refusal {
 }
 
 /// More elements in one tensor are refused: an edge device holds far less.
-const MOST_ELEMENTS: usize = 1 << 26;
+pub(super) const MOST_ELEMENTS: usize = 1 << 26;
 
 /// More elements of one constant are not made of a few bytes of a file.
 const MOST_MADE: usize = 1 << 20;

@@ -58,6 +58,13 @@ impl Executable {
         Executable::new(&part)
     }
 
+    /// Takes what is kept from run to run back to its start, before samples that others see, too.
+    pub(crate) fn reset(&mut self) -> Result<(), Error> {
+        let session = self.runner.session().map_err(Error::refused)?;
+        session.reset();
+        Ok(())
+    }
+
     /// Runs one sample and gives the first output as real numbers.
     pub(crate) fn run(&mut self, sample: &Sample, output: &mut Vec<f32>) -> Result<(), Error> {
         let mut session = self.runner.session().map_err(Error::refused)?;

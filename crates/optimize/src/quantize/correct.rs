@@ -89,6 +89,7 @@ fn float_means(
     samples: &[Sample],
 ) -> Result<HashMap<ValueId, Vec<f64>>, Error> {
     let mut means: HashMap<ValueId, Vec<f64>> = HashMap::new();
+    float.reset()?;
     for sample in samples {
         float.watch(sample, &mut |id, values| {
             if let Some(&channels) = channels.get(&id) {
@@ -175,6 +176,7 @@ impl Fidelity {
         let mut quantized = Executable::new(quantized)?;
         let mut fidelity = Fidelity::default();
         let mut expected: HashMap<ValueId, Vec<f32>> = HashMap::new();
+        float.reset()?;
         for sample in samples {
             float.watch(sample, &mut |id, values| {
                 let kept = expected.entry(id).or_default();

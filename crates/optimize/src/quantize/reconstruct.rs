@@ -143,6 +143,7 @@ impl<'a> Layer<'a> {
         };
         let (mut expected, mut got) = (Vec::new(), Vec::new());
         let mut rows = 0usize;
+        float.reset()?;
         for sample in samples {
             float.watch(sample, &mut |id, values| {
                 if id == real {
