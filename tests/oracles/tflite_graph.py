@@ -51,6 +51,7 @@ class Graph:
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
         # Old versions of some operators take other types.
         first = ("PRELU", "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT", "CUMSUM", "SHAPE", "BROADCAST_ARGS")
+        first += ("RESHAPE", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
         versions = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4} | dict.fromkeys(first, 1)
         code.version = versions.get(name, 2)
         operator = schema.OperatorT()

@@ -41,6 +41,8 @@ struct Summary {
     facts: Vec<(&'static str, Value)>,
     inputs: Vec<Value>,
     outputs: Vec<Value>,
+    /// What is kept from run to run.
+    states: Vec<Value>,
     rows: Vec<Row>,
 }
 
@@ -83,7 +85,40 @@ fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
         ..compile::Options::default()
     };
     let compiled = compile::compile(&graph, &options)?;
-    let rows: Vec<Row> = compiled
+    let rows = planned_rows(&compiled, &graph);
+    let mut facts = vec![
+        ("kind", json!(kind(format, opset))),
+        ("producer", json!(producer)),
+        ("bytes", json!(bytes)),
+        ("parameters", json!(parameters)),
+        ("nodes_source", json!(source_nodes)),
+        ("nodes", json!(rows.len())),
+        ("passes", json!(passes.join(", "))),
+        ("macs", json!(rows.iter().map(|row| row.macs).sum::<u64>())),
+        ("ram_bytes", json!(compiled.arena_bytes)),
+        ("state_bytes", json!(compiled.state_bytes)),
+    ];
+    let runner = Runner::new(&compiled.bytes).map_err(Failure::internal)?;
+    let states = states(&runner.model().map_err(Failure::internal)?, |index| {
+        rows.get(index)
+            .map_or(String::new(), |row| row.name.clone())
+    });
+    facts.push(match is_quantized {
+        true => ("rounding", json!(rounding.name())),
+        false => ("ram_bytes_int8", json!(int8_ram_bytes(&graph))),
+    });
+    facts.extend(notes.into_iter().map(|note| ("note", json!(note))));
+    Ok(Summary {
+        facts,
+        inputs,
+        outputs,
+        states,
+        rows,
+    })
+}
+
+fn planned_rows(compiled: &compile::Compiled, graph: &Graph) -> Vec<Row> {
+    compiled
         .plan
         .iter()
         .map(|node| {
@@ -100,29 +135,7 @@ fn source(imported: Imported, bytes: usize) -> Result<Summary, Failure> {
                 live_bytes: Some(node.live_bytes),
             }
         })
-        .collect();
-    let mut facts = vec![
-        ("kind", json!(kind(format, opset))),
-        ("producer", json!(producer)),
-        ("bytes", json!(bytes)),
-        ("parameters", json!(parameters)),
-        ("nodes_source", json!(source_nodes)),
-        ("nodes", json!(rows.len())),
-        ("passes", json!(passes.join(", "))),
-        ("macs", json!(rows.iter().map(|row| row.macs).sum::<u64>())),
-        ("ram_bytes", json!(compiled.arena_bytes)),
-    ];
-    facts.push(match is_quantized {
-        true => ("rounding", json!(rounding.name())),
-        false => ("ram_bytes_int8", json!(int8_ram_bytes(&graph))),
-    });
-    facts.extend(notes.into_iter().map(|note| ("note", json!(note))));
-    Ok(Summary {
-        facts,
-        inputs,
-        outputs,
-        rows,
-    })
+        .collect()
 }
 
 fn kind(format: Format, version: i64) -> String {
@@ -229,6 +242,7 @@ fn compact(runner: &Runner) -> Result<Summary, Failure> {
         facts,
         inputs: describe(inputs, true),
         outputs: describe(outputs, false),
+        states: states(&model, |index| index.to_string()),
         rows,
     })
 }
@@ -246,6 +260,21 @@ fn rules(model: &Model<'_>) -> Option<String> {
         .collect();
     let rules = rules.into_iter().collect::<Vec<_>>().join(", ");
     (!rules.is_empty()).then_some(rules)
+}
+
+/// What nodes keep from run to run, by the names of the nodes.
+fn states(model: &Model<'_>, name: impl Fn(usize) -> String) -> Vec<Value> {
+    let mut states = Vec::new();
+    for node in model.nodes() {
+        let outputs = (0..node.output_count()).filter_map(|index| node.output(index));
+        for state in outputs.filter(|tensor| tensor.place == Place::State) {
+            states.push(json!({
+                "name": name(node.index), "operator": row(&node).operator,
+                "shape": state.shape.dims(), "type": state.dtype.to_string(), "bytes": state.bytes(),
+            }));
+        }
+    }
+    states
 }
 
 /// What is done to raw data.
@@ -307,6 +336,7 @@ fn as_json(summary: &Summary) -> Value {
     value.insert("notes".into(), Value::from(notes));
     value.insert("inputs".into(), json!(summary.inputs));
     value.insert("outputs".into(), json!(summary.outputs));
+    value.insert("states".into(), json!(summary.states));
     value.insert("layers".into(), Value::from(rows));
     Value::Object(value)
 }
@@ -323,7 +353,12 @@ fn print(summary: &Summary) {
             say!("{name:14} {text}");
         }
     }
-    for (what, ports) in [("input", &summary.inputs), ("output", &summary.outputs)] {
+    let ports = [
+        ("input", &summary.inputs),
+        ("output", &summary.outputs),
+        ("state", &summary.states),
+    ];
+    for (what, ports) in ports {
         for port in ports {
             say!("{what:14} {}", describe(port));
         }
@@ -360,7 +395,7 @@ fn describe(port: &Value) -> String {
         .collect();
     let name = say::name(&text("name"));
     let mut line = format!("{name} {} {}", shape.join("x"), text("type"));
-    for key in ["scale", "zero_point", "preprocess", "labels"] {
+    for key in ["bytes", "scale", "zero_point", "preprocess", "labels"] {
         if !port[key].is_null() {
             line.push_str(&format!(" {key}={}", port[key]));
         }

@@ -17,6 +17,7 @@ mod streaming;
 mod streams;
 mod terminal;
 mod tflite;
+mod variables;
 mod writer;
 
 use assert_cmd::Command;

@@ -6,6 +6,7 @@ use crate::lifetimes::{Buffers, buffers};
 use crate::narrow::narrowed;
 use crate::pack::pack;
 use crate::replay::replay;
+use crate::variables::settled;
 use format::fixed::Rounding;
 use format::meta::{Manifest, Meta, Port, Preprocess};
 use format::{ABSENT, DType, NodeRecord, Place, TensorRecord, Writer};
@@ -71,7 +72,7 @@ pub struct PlanNode {
     pub name: String,
     /// The operator on the device.
     pub operator: &'static str,
-    /// The values that exist once it has run.
+    /// The graph's values that exist once it has run.
     pub outputs: Vec<ValueId>,
     /// Multiply-accumulate operations.
     pub macs: u64,
@@ -99,6 +100,8 @@ pub struct Compiled {
 /// Compiles a graph whose types are final.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     graph.verify()?;
+    let known = graph.values.len();
+    let graph = &*settled(graph)?;
     let graph = &*with_reshaped_constants(graph);
     let mut lowered = lower(graph, options.rounding)?;
     if options.narrow_weights {
@@ -114,7 +117,9 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
         true => smaller(plan, self::plan(graph, options, &lowered, false)?),
         false => plan,
     };
-    let compiled = emit(graph, options, &lowered, &plan)?;
+    let mut compiled = emit(graph, options, &lowered, &plan)?;
+    let all = compiled.plan.iter_mut();
+    all.for_each(|node| node.outputs.retain(|id| id.0 < known));
     scratch_bytes(&compiled.bytes, options)?;
     Ok(Compiled {
         packed_bytes,

@@ -12,6 +12,7 @@ mod narrow;
 mod pack;
 mod replay;
 pub mod rust;
+mod variables;
 
 pub use emit::{Compiled, Options, PlanNode, compile};
 

@@ -59,6 +59,11 @@ pub(crate) fn buffers(graph: &Graph, lowered: &[Lowered], parts: bool) -> Buffer
         if result.still.contains(&step) {
             continue;
         }
+        if let Kind::Variable(_) = node.kind {
+            result.still.insert(step);
+            node.outputs.iter().for_each(|&id| result.keep(graph, id));
+            continue;
+        }
         let source = node.inputs.first().copied().flatten();
         let start = match (parts, source) {
             (true, Some(source)) => result.start_of_part(graph, node, source),
@@ -154,7 +159,14 @@ impl Buffers {
                 self.read(graph, input, step, distance);
             }
         }
+        let variable = node
+            .assigned()
+            .and_then(|id| self.of_state.get(&id).copied());
         for (index, &output) in node.outputs.iter().enumerate() {
+            if let Some(offset) = variable {
+                self.of_state.insert(output, offset);
+                continue;
+            }
             match operator.keeps_state(index) {
                 true => self.keep(graph, output),
                 false => self.write(graph, output, step),

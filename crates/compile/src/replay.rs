@@ -10,7 +10,7 @@ use crate::arena::Placement;
 use crate::lifetimes::Buffers;
 use graph::{Graph, Node, ValueId};
 use runtime::ops::Window2d;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 /// The name of the first node that finds other bytes than it needs.
@@ -25,6 +25,7 @@ pub(crate) fn replay(
         buffers,
         placement,
         memory: Memory::default(),
+        assigned: HashSet::new(),
     };
     for port in &graph.inputs {
         replay.write_whole(port.value);
@@ -47,12 +48,18 @@ struct Replay<'a> {
     buffers: &'a Buffers,
     placement: &'a Placement,
     memory: Memory,
+    /// Where the state holds what the next run reads.
+    assigned: HashSet<usize>,
 }
 
 impl Replay<'_> {
     /// `None` where something is read that is no longer there.
     fn node(&mut self, node: &Node, scratch: Option<usize>) -> Option<()> {
-        let inputs: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
+        let mut inputs: Vec<ValueId> = node.inputs.iter().flatten().copied().collect();
+        if let Some(variable) = node.assigned() {
+            inputs.retain(|&id| id != variable);
+            self.assigned.extend(self.buffers.of_state.get(&variable));
+        }
         self.spoil(scratch);
         match (node.kind.window(), &inputs[..], &node.outputs[..]) {
             (Some(window), &[input, ..], &[output]) if self.is_one_image(input) => {
@@ -179,8 +186,12 @@ impl Replay<'_> {
         }
     }
 
-    /// Constants and what is kept from run to run are always there.
+    /// Constants are always there, and what is kept from run to run until it is assigned.
     fn is_there(&self, id: ValueId, bytes: Range<usize>) -> bool {
+        let kept = self.buffers.of_state.get(&id);
+        if kept.is_some_and(|offset| self.assigned.contains(offset)) {
+            return false;
+        }
         let content = self.content(id, bytes);
         content.is_none_or(|(range, content)| self.memory.holds(range, content))
     }

@@ -39,6 +39,19 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// A node keeps state from run to run.
+    #[error(
+        "node {index} ({operator}) keeps state from run to run, which is not written to {target} files; \
+         export to Rust"
+    )]
+    State {
+        /// The node's place in the plan.
+        index: usize,
+        /// Its operator.
+        operator: &'static str,
+        /// The format that is written.
+        target: &'static str,
+    },
     /// The plan contradicts itself: no compiler wrote it.
     #[error("the plan is inconsistent at node {0}")]
     Plan(usize),

@@ -13,7 +13,7 @@ pub use tables::{Mix, Norm};
 use crate::Error;
 use format::fixed::{Channel, Requantize, Rounding};
 use format::meta::{Meta, Port};
-use format::{DType, Model, Node, Params, Tensor};
+use format::{DType, Model, Node, Params, Place, Tensor};
 use places::Places;
 use runtime::host::{is_served, reached_i8, weight_scale};
 use runtime::ops::{self, conv_2d};
@@ -268,6 +268,14 @@ impl Network {
             from.ok_or(Error::Plan(index))?,
             to.ok_or(Error::Plan(index))?,
         );
+        let mut made = (0..node.output_count()).filter_map(|output| node.output(output));
+        if made.any(|tensor| tensor.place == Place::State) {
+            return Err(Error::State {
+                index,
+                operator,
+                target,
+            });
+        }
         let (kind, limits) = match self.kind(node, &from, &to) {
             Some(found) => found,
             None => return Err(refused("there is no int8 operator for it")),

@@ -198,19 +198,27 @@ impl Graph {
         Ok(())
     }
 
-    /// Removes nodes whose results nobody reads; returns how many.
+    /// Removes nodes whose results nobody reads; returns how many. What is assigned to a variable is read
+    /// where the variable is, in the next run.
     pub fn remove_dead(&mut self) -> usize {
         let mut live: HashSet<ValueId> = self.outputs.iter().map(|port| port.value).collect();
-        let mut kept = Vec::new();
-        let before = self.nodes.len();
-        for node in std::mem::take(&mut self.nodes).into_iter().rev() {
-            if node.outputs.iter().any(|id| live.contains(id)) {
-                live.extend(node.inputs.iter().flatten());
-                kept.push(node);
+        let mut kept = vec![false; self.nodes.len()];
+        loop {
+            let before = kept.clone();
+            for (node, kept) in self.nodes.iter().zip(&mut kept).rev() {
+                let assigned = node.assigned().is_some_and(|id| live.contains(&id));
+                if !*kept && (assigned || node.outputs.iter().any(|id| live.contains(id))) {
+                    live.extend(node.inputs.iter().flatten());
+                    *kept = true;
+                }
+            }
+            if kept == before {
+                break;
             }
         }
-        kept.reverse();
-        self.nodes = kept;
+        let before = self.nodes.len();
+        let mut is_kept = kept.into_iter();
+        self.nodes.retain(|_| is_kept.next() == Some(true));
         before - self.nodes.len()
     }
 

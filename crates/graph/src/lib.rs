@@ -47,7 +47,15 @@ pub struct Node {
 }
 
 impl Node {
-    /// Whether it keeps something from run to run.
+    /// The variable that it assigns to.
+    pub fn assigned(&self) -> Option<ValueId> {
+        match self.kind {
+            Kind::Assign(_) => self.inputs.first().copied().flatten(),
+            _ => None,
+        }
+    }
+
+    /// Whether it keeps anything from run to run.
     pub fn keeps_state(&self) -> bool {
         let operator = self.kind.operator();
         (0..self.outputs.len()).any(|output| operator.keeps_state(output))

@@ -1,6 +1,6 @@
 //! The invariants of a graph, checked after every pass in tests and before compilation.
 
-use crate::{Error, Graph, Node, ValueId};
+use crate::{Error, Graph, Kind, Node, ValueId};
 use std::collections::HashSet;
 
 impl Graph {
@@ -8,8 +8,15 @@ impl Graph {
     /// and that types and shapes are what the operators say.
     pub fn verify(&self) -> Result<(), Error> {
         let mut known: HashSet<ValueId> = self.inputs.iter().map(|port| port.value).collect();
+        let mut free: HashSet<ValueId> = HashSet::new();
         for node in &self.nodes {
             self.verify_node(node, &known)?;
+            if let Kind::Variable(_) = node.kind {
+                free.extend(&node.outputs);
+            }
+            if node.assigned().is_some_and(|id| !free.remove(&id)) {
+                return Err(self.error(node, "assigns to no variable, or to one once more"));
+            }
             for &output in &node.outputs {
                 if !known.insert(output) {
                     return Err(self.error(node, "writes a value that exists already"));

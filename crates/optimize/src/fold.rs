@@ -11,7 +11,8 @@ pub(crate) fn run(graph: &mut Graph) -> Result<usize, Error> {
         let node = &graph.nodes[index];
         let constant = |id: &graph::ValueId| graph.value(*id).data.is_some();
         let done = node.outputs.iter().all(&constant);
-        if done || node.inputs.is_empty() || !node.inputs.iter().flatten().all(constant) {
+        let is_known = node.inputs.iter().flatten().all(constant);
+        if done || node.inputs.is_empty() || !is_known || node.keeps_state() {
             continue;
         }
         let inputs: Vec<_> = node

@@ -12,6 +12,7 @@ mod layout;
 pub mod patches;
 pub mod quantize;
 mod recover;
+mod rings;
 pub mod streaming;
 
 pub use integers::float_nodes;
@@ -29,7 +30,7 @@ pub struct Pass {
 }
 
 /// The passes, in the order in which they run.
-pub const PASSES: [Pass; 10] = [
+pub const PASSES: [Pass; 11] = [
     Pass {
         name: "fold",
         about: "compute what depends on constants only",
@@ -44,6 +45,11 @@ pub const PASSES: [Pass; 10] = [
         name: "layout",
         about: "cancel transposes and reshapes",
         run: layout::run,
+    },
+    Pass {
+        name: "rings",
+        about: "find the latest steps of a stream in variables",
+        run: rings::run,
     },
     Pass {
         name: "affine",

@@ -58,6 +58,7 @@ struct Rule {
 pub fn stream(source: &Graph, options: &Options) -> Result<Streaming, Error> {
     let mut turning = Turning {
         source,
+        keeps_state: source.nodes.iter().any(Node::keeps_state),
         graph: Graph {
             name: source.name.clone(),
             ..Graph::default()
@@ -79,6 +80,8 @@ pub fn stream(source: &Graph, options: &Options) -> Result<Streaming, Error> {
 
 struct Turning<'a> {
     source: &'a Graph,
+    /// Whether the source does.
+    keeps_state: bool,
     graph: Graph,
     values: HashMap<ValueId, Turned>,
 }
@@ -156,6 +159,17 @@ impl Turning<'_> {
             .iter()
             .map(|input| input.map(|id| self.turned(id)))
             .collect();
+        let has_time = inputs.iter().flatten().any(|input| input.time.is_some());
+        if has_time && self.keeps_state && !matches!(node.kind, Kind::LogMel(_)) {
+            return Err(Error {
+                node: node.name.clone(),
+                operator: node.kind.operator().name().into(),
+                reason:
+                    "the model keeps state of its own, and takes all steps of its inputs in a run: \
+                         leave out --streaming"
+                        .into(),
+            });
+        }
         let rule = self.rule(node, &inputs);
         let mut operands = Vec::new();
         for input in inputs {

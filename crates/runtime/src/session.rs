@@ -5,6 +5,7 @@
 //! where they lie in flash. A host kernel that wants more says so in
 //! [`Op::scratch_bytes`] and [`Op::prepared_bytes`].
 
+use crate::ops::history;
 use crate::{Op, Run};
 use core::cell::Cell;
 use format::{ALIGNMENT, DType, Error, Model, Node, Place, Reason, Tensor, fixed};
@@ -182,7 +183,8 @@ impl<'a> Session<'a> {
         Architecture::current().name()
     }
 
-    /// Sets the state that is kept between runs to its zero points.
+    /// Sets the state that is kept between runs to what the file says that it starts from, else to its
+    /// zero points.
     pub fn reset(&self) {
         let state = self.memory.get(..self.model.state_bytes()).unwrap_or(&[]);
         state.iter().for_each(|cell| cell.set(0));
@@ -196,6 +198,10 @@ impl<'a> Session<'a> {
                         .for_each(|cell| cell.set(tensor.zero_point as u8));
                 }
             }
+        }
+        for (start, state) in self.model.nodes().filter_map(|node| history::start(&node)) {
+            let cells = self.cells(&state).iter().zip(start);
+            cells.for_each(|(cell, byte)| cell.set(*byte));
         }
     }
 

@@ -80,6 +80,8 @@ pub static OPERATORS: &[&Op] = &[
     &runtime::ops::log_mel::I16,
     #[cfg(feature = "history")]
     &runtime::ops::history::ANY,
+    #[cfg(feature = "history")]
+    &runtime::ops::history::STARTED,
     #[cfg(feature = "lstm")]
     &runtime::ops::lstm::I8,
     #[cfg(all(feature = "lstm", feature = "float"))]

@@ -5,6 +5,7 @@
 //! for good: the test beside it runs them. What is there is never written again, as files that users
 //! have are not either; give a network for a new operator a new name, and write it into that folder.
 
+mod kept;
 mod network;
 mod networks;
 
@@ -28,7 +29,7 @@ type Make = fn(&mut Network) -> Result<()>;
 /// Runs of each model: what keeps state differs from run to run.
 const RUNS: usize = 2;
 
-const NETWORKS: [(&str, Rounding, Make); 22] = [
+const NETWORKS: [(&str, Rounding, Make); 23] = [
     ("windows_int8", Rounding::High, windows_int8),
     ("windows_int8_single", Rounding::Single, windows_int8),
     ("windows_int8_double", Rounding::Double, windows_int8),
@@ -47,6 +48,7 @@ const NETWORKS: [(&str, Rounding, Make); 22] = [
     ("special", Rounding::High, special),
     ("streams", Rounding::Double, streams),
     ("recurrent", Rounding::Double, recurrent),
+    ("variables", Rounding::High, kept::variables),
     ("unsigned_int8", Rounding::Single, unsigned_int8),
     ("onnx_int8", Rounding::Single, onnx_int8),
     ("narrow_int8", Rounding::High, narrow_int8),

@@ -9,8 +9,10 @@ use graph::{Graph, Shape};
 use kernels::Architecture;
 use runtime::host::{Activation, AlignedBytes, Data, Quantization, Runner};
 use runtime::ops::Window2d;
+use runtime::ops::assign::Assign;
 use runtime::ops::binary::{Binary, Function};
 use runtime::ops::conv_2d::{self, Conv2d};
+use runtime::ops::variable::Variable;
 
 #[test]
 fn package_names_are_those_that_cargo_takes() {
@@ -128,6 +130,23 @@ fn state_starts_as_a_session_has_it_and_can_be_reset() {
     assert!(code.contains(state), "{code}");
     assert!(code.contains("arena: Arena::with_state(&STATE),"), "{code}");
     assert!(code.contains("pub fn reset(&mut self) {"), "{code}");
+}
+
+/// What a variable starts from is what the library's state is made of.
+#[test]
+fn state_starts_from_what_the_model_says() {
+    let mut graph = Graph::default();
+    let shape = Shape::new(&[1, 4]).unwrap();
+    let x = graph.add_input("x", DType::I16, shape);
+    let start = graph.add_constant("start", shape, Data::I16(vec![1, -1, 258, 0]));
+    let dtype = DType::I16;
+    let before = graph.push("v", Variable { dtype, shape }, &[]).unwrap()[0];
+    graph.push("v", Assign, &[before, x, start]).unwrap();
+    graph.add_output("y", before);
+    let compiled = compile(&graph, &Options::default()).unwrap();
+    let code = written(&compiled.bytes, "src/lib.rs").unwrap();
+    let state = "static STATE: [u8; 8] = [1, 0, 255, 255, 2, 1, 0, 0];";
+    assert!(code.contains(state), "{code}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod flatbuffer;
 mod ops;
 mod schema;
 mod tensor;
+mod variables;
 
 use crate::error::{Error, Problem, Unsupported};
 use crate::{Format, Imported, Options};
@@ -18,9 +19,10 @@ use format::fixed::Rounding;
 use graph::{DType, Graph, Shape, Value, ValueId};
 use schema::{Element, Model, Operator};
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use tensor::Held;
+use variables::{Variables, is_declaration, live};
 
 /// The version of the schema that is known, and the only one in use.
 const SCHEMA: u32 = 3;
@@ -83,6 +85,7 @@ fn import(name: &str, bytes: &[u8], options: &Options) -> Result<Imported, Probl
         values: HashMap::new(),
         rounding,
         buffer: &buffer,
+        variables: Variables::of(&model)?,
         model,
     };
     importer.inputs(options)?;
@@ -132,6 +135,7 @@ struct Importer<'a> {
     values: HashMap<usize, ValueId>,
     rounding: Rounding,
     buffer: &'a Buffer<'a>,
+    variables: Variables,
     model: Model<'a>,
 }
 
@@ -190,28 +194,38 @@ impl<'a> Importer<'a> {
     }
 
     fn operators(&mut self, operators: &[Operator<'a>]) -> Result<(), Problem> {
-        let live = live(operators, &self.model.outputs);
-        let unused = operators.len() - live.len();
+        let live = live(operators, &self.model.outputs, &self.variables);
+        let is_unused = |(index, operator): &(usize, &Operator<'_>)| {
+            live.binary_search(index).is_err() && !is_declaration(operator)
+        };
+        let unused = operators.iter().enumerate().filter(is_unused).count();
         if unused > 0 {
             self.notes.push(format!(
                 "{unused} operators that no output needs are left out"
             ));
         }
-        let mut refused = Vec::new();
+        let mut refused = self.start(operators);
         for index in live {
             let operator = &operators[index];
-            if let Err(Refusal { reason, remedy }) = self.operator(operator) {
-                refused.push(Unsupported {
-                    node: self.name(operator),
-                    operator: schema::operator_name(operator),
-                    reason,
-                    remedy,
-                });
+            if let Err(refusal) = self.operator(operator) {
+                refused.push(self.refused(operator, refusal));
             }
+        }
+        if refused.is_empty() {
+            refused = self.assign();
         }
         match refused.is_empty() {
             true => Ok(()),
             false => Err(Problem::Unsupported(refused)),
+        }
+    }
+
+    fn refused(&self, operator: &Operator<'_>, Refusal { reason, remedy }: Refusal) -> Unsupported {
+        Unsupported {
+            node: self.name(operator),
+            operator: schema::operator_name(operator),
+            reason,
+            remedy,
         }
     }
 
@@ -290,25 +304,6 @@ impl<'a> Importer<'a> {
             false => Ok(()),
         }
     }
-}
-
-/// The indices of the operators that the outputs depend on, in the order of the file.
-fn live(operators: &[Operator<'_>], outputs: &[usize]) -> Vec<usize> {
-    let mut needed: HashSet<usize> = outputs.iter().copied().collect();
-    let mut live = Vec::new();
-    for (index, operator) in operators.iter().enumerate().rev() {
-        if operator
-            .outputs
-            .iter()
-            .any(|output| needed.contains(output))
-        {
-            let read = ops::operands(operator);
-            needed.extend(operator.inputs.iter().take(read).flatten());
-            live.push(index);
-        }
-    }
-    live.reverse();
-    live
 }
 
 #[cfg(test)]

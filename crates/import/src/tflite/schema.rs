@@ -2,6 +2,7 @@
 
 use super::flatbuffer::{Buffer, Read, Table, Tables};
 use graph::{Quantization, Shape};
+use std::ops::Range;
 
 /// Element types by their codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +70,14 @@ pub(super) struct Operator<'a> {
 pub(super) struct Model<'a> {
     pub(super) version: u32,
     pub(super) description: String,
+    /// Those of the graph, then those of the graphs that start it.
     pub(super) tensors: Vec<Tensor<'a>>,
     pub(super) operators: Vec<Operator<'a>>,
     pub(super) inputs: Vec<usize>,
     pub(super) outputs: Vec<usize>,
-    /// Graphs besides the first, which only control flow calls.
+    /// The operators of the graphs that are called once, before the first run.
+    pub(super) starting: Vec<Operator<'a>>,
+    /// Graphs besides these, which only control flow calls.
     pub(super) further_graphs: usize,
 }
 
@@ -82,25 +86,67 @@ impl<'a> Model<'a> {
         let model = Table::root(buffer)?;
         let graphs = model.tables(2)?;
         let graph = graphs.get(0).map_err(|_| "there is no graph in it")?;
-        let (buffers, codes) = (model.tables(4)?, model.tables(1)?);
-        let (tensors, operators) = (graph.tables(0)?, graph.tables(3)?);
-        let tensors: Read<Vec<Tensor<'a>>> = (0..tensors.len())
-            .map(|index| tensor(buffer, &tensors.get(index)?, &buffers))
-            .collect();
-        let tensors = tensors?;
+        let source = Source {
+            buffer,
+            buffers: model.tables(4)?,
+            codes: model.tables(1)?,
+        };
+        let mut tensors = Vec::new();
+        let operators = source.graph(&graph, &mut tensors)?;
         let count = tensors.len();
-        let operators: Read<Vec<Operator<'a>>> = (0..operators.len())
-            .map(|index| operator(&operators.get(index)?, &codes, count))
-            .collect();
+        let mut starting = Vec::new();
+        let called = started(&operators)?;
+        for &index in &called {
+            let index = usize::try_from(index).ok().filter(|&index| index > 0);
+            let index = index.ok_or("the graph that is called once is the graph itself")?;
+            starting.extend(source.graph(&graphs.get(index)?, &mut tensors)?);
+        }
         Ok(Model {
             version: model.u32(0)?,
             description: model.text(3)?,
-            operators: operators?,
-            inputs: indices(&graph, 1, count)?,
-            outputs: indices(&graph, 2, count)?,
-            further_graphs: graphs.len() - 1,
+            operators,
+            inputs: indices(&graph, 1, 0..count)?,
+            outputs: indices(&graph, 2, 0..count)?,
+            starting,
+            further_graphs: (graphs.len() - 1).saturating_sub(called.len()),
             tensors,
         })
+    }
+}
+
+/// The graphs that are called once, each once, in order.
+fn started(operators: &[Operator<'_>]) -> Read<Vec<i32>> {
+    let mut called = Vec::new();
+    for operator in operators.iter().filter(|op| op.code == CALL_ONCE) {
+        let index = match operator.options {
+            Some(options) => options.i32(0, 0)?,
+            None => 0,
+        };
+        if !called.contains(&index) {
+            called.push(index);
+        }
+    }
+    Ok(called)
+}
+
+/// What graphs of a file have in common.
+struct Source<'a> {
+    buffer: &'a Buffer<'a>,
+    buffers: Tables<'a>,
+    codes: Tables<'a>,
+}
+
+impl<'a> Source<'a> {
+    /// The operators of a graph; its tensors come behind those that are there.
+    fn graph(&self, graph: &Table<'a>, all: &mut Vec<Tensor<'a>>) -> Read<Vec<Operator<'a>>> {
+        let (tensors, operators) = (graph.tables(0)?, graph.tables(3)?);
+        let first = all.len();
+        for index in 0..tensors.len() {
+            all.push(tensor(self.buffer, &tensors.get(index)?, &self.buffers)?);
+        }
+        (0..operators.len())
+            .map(|index| operator(&operators.get(index)?, &self.codes, first..all.len()))
+            .collect()
     }
 }
 
@@ -180,30 +226,38 @@ fn quantization(table: &Table<'_>, shape: &Shape) -> Read<Option<Quantization>> 
     }))
 }
 
-fn operator<'a>(table: &Table<'a>, codes: &Tables<'a>, tensors: usize) -> Read<Operator<'a>> {
+fn operator<'a>(
+    table: &Table<'a>,
+    codes: &Tables<'a>,
+    tensors: Range<usize>,
+) -> Read<Operator<'a>> {
     let code = codes.get(table.u32(0)? as usize)?;
     let inputs = table.words(1)?.into_iter().map(|index| match index {
         -1 => Ok(None),
-        index => known(index, tensors).map(Some),
+        index => known(index, &tensors).map(Some),
     });
     Ok(Operator {
         // Codes above 127 are in a field that older files do not have.
         code: i32::from(code.i8(0, 0)?).max(code.i32(3, 0)?),
         custom: code.text(1)?,
         inputs: inputs.collect::<Read<_>>()?,
-        outputs: indices(table, 2, tensors)?,
+        outputs: indices(table, 2, tensors.clone())?,
         options: table.table(4)?,
     })
 }
 
-fn known(index: i32, tensors: usize) -> Read<usize> {
-    let known = usize::try_from(index).ok().filter(|&index| index < tensors);
+/// The place of a graph's tensor among all.
+fn known(index: i32, tensors: &Range<usize>) -> Read<usize> {
+    let known = usize::try_from(index)
+        .ok()
+        .filter(|&index| index < tensors.len());
+    let known = known.map(|index| tensors.start + index);
     known.ok_or_else(|| format!("there is no tensor {index}"))
 }
 
-fn indices(table: &Table<'_>, field: usize, tensors: usize) -> Read<Vec<usize>> {
+fn indices(table: &Table<'_>, field: usize, tensors: Range<usize>) -> Read<Vec<usize>> {
     let words = table.words(field)?.into_iter();
-    words.map(|index| known(index, tensors)).collect()
+    words.map(|index| known(index, &tensors)).collect()
 }
 
 /// The name of an operator in TensorFlow Lite.
@@ -218,6 +272,12 @@ pub(super) fn operator_name(operator: &Operator<'_>) -> String {
 
 /// The code of operators outside the standard set.
 pub(super) const CUSTOM: i32 = 32;
+
+/// The codes of operators that variables have.
+pub(super) const CALL_ONCE: i32 = 129;
+pub(super) const VAR_HANDLE: i32 = 142;
+pub(super) const READ_VARIABLE: i32 = 143;
+pub(super) const ASSIGN_VARIABLE: i32 = 144;
 
 /// Names by code, from 0 on.
 const NAMES: &str = "

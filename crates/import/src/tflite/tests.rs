@@ -12,6 +12,7 @@ const UNSIGNED: &[u8] = include_bytes!("../../tests/fixtures/unsigned.tflite");
 const HYBRID: &[u8] = include_bytes!("../../tests/fixtures/hybrid.tflite");
 const CONVOLUTION: &[u8] = include_bytes!("../../tests/fixtures/conv.tflite");
 const WIDE: &[u8] = include_bytes!("../../tests/fixtures/wide.tflite");
+const RING: &[u8] = include_bytes!("../../tests/fixtures/ring.tflite");
 const UNSUPPORTED: &[u8] = include_bytes!("../../tests/fixtures/unsupported.tflite");
 
 fn import(bytes: &[u8]) -> Imported {
@@ -125,17 +126,19 @@ fn survive(bytes: &[u8]) {
 
 #[test]
 fn files_cut_anywhere_are_refused() {
-    for bytes in [SIGNED, CONVOLUTION] {
+    for bytes in [SIGNED, CONVOLUTION, RING] {
         (0..bytes.len()).for_each(|length| survive(&bytes[..length]));
     }
 }
 
 #[test]
 fn files_with_any_byte_changed_do_no_harm() {
-    for (index, change) in (0..CONVOLUTION.len()).flat_map(|i| [(i, 0x01), (i, 0x80), (i, 0xFF)]) {
-        let mut bytes = CONVOLUTION.to_vec();
-        bytes[index] ^= change;
-        survive(&bytes);
+    for file in [CONVOLUTION, RING] {
+        for (index, change) in (0..file.len()).flat_map(|i| [(i, 0x01), (i, 0x80), (i, 0xFF)]) {
+            let mut bytes = file.to_vec();
+            bytes[index] ^= change;
+            survive(&bytes);
+        }
     }
 }
 
@@ -143,9 +146,9 @@ proptest! {
     #[test]
     fn files_with_many_bytes_changed_do_no_harm(
         changes in proptest::collection::vec((0usize..4096, any::<u8>()), 1..20),
-        which in 0usize..3,
+        which in 0usize..4,
     ) {
-        let mut bytes = [SIGNED, UNSIGNED, CONVOLUTION][which].to_vec();
+        let mut bytes = [SIGNED, UNSIGNED, CONVOLUTION, RING][which].to_vec();
         for (index, byte) in changes {
             let at = index % bytes.len();
             bytes[at] = byte;

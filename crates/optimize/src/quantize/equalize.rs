@@ -38,6 +38,7 @@ pub(crate) fn equalize(
         .iter()
         .map(|pair| (pair.value, vec![0.0; graph.value(pair.value).shape.last()]))
         .collect();
+    float.restart()?;
     for sample in samples {
         float.watch(sample, &mut |id, values| {
             if let Some(largest) = largest.get_mut(&id) {

@@ -16,6 +16,7 @@ fn has_int8(kind: &Kind) -> bool {
             | Kind::Transpose(_)
             | Kind::Pad(_)
             | Kind::Slice(_)
+            | Kind::History(_)
             | Kind::Reshape(_)
             | Kind::Gather(_)
             | Kind::GatherElements(_)
@@ -73,6 +74,7 @@ pub(crate) fn keeps_scale(kind: &Kind) -> bool {
     match kind {
         Kind::MaxPool2d(_) | Kind::Concat(_) | Kind::Transpose(_) | Kind::Pad(_) => true,
         Kind::Reshape(_) | Kind::Slice(_) | Kind::Gather(_) | Kind::GatherElements(_) => true,
+        Kind::History(_) => true,
         Kind::Resample(_) | Kind::Resample2d(_) | Kind::Choose(_) | Kind::TopK(_) => true,
         Kind::Reduce(reduce) => is_extreme(reduce),
         Kind::Binary(binary) => matches!(binary.function, Function::Min | Function::Max),
@@ -179,6 +181,9 @@ pub(crate) fn float_reason(graph: &Graph, node: &Node) -> Option<String> {
             (size > LONGEST_SUM).then(|| format!("sums of {size} elements are too long"))
         }
         Kind::Concat(_) | Kind::Gather(_) | Kind::GatherElements(_) => None,
+        Kind::History(_) if node.inputs.len() > 1 => {
+            Some("it starts from numbers of the model's own".into())
+        }
         Kind::Choose(_) | Kind::Compare(_) => None,
         _ if constants > 0 => Some("its input is constant".into()),
         _ => None,

@@ -91,6 +91,15 @@ impl Data {
         }
     }
 
+    /// Whether all bytes are what a session's state is before its first run, where nothing else is said:
+    /// the zero point where these are int8, else 0.
+    pub fn is_state_at_rest(&self, zero_point: i32) -> bool {
+        match self {
+            Data::I8(values) => values.iter().all(|&value| i32::from(value) == zero_point),
+            _ => self.bytes().iter().all(|&byte| byte == 0),
+        }
+    }
+
     /// Elements of `dtype` from their little-endian bytes.
     pub fn from_bytes(dtype: DType, bytes: &[u8]) -> Result<Self, String> {
         fn each<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {

@@ -1,18 +1,33 @@
 //! The latest steps of a stream, kept from run to run: what was there moves towards the start, and
-//! the new steps come behind it.
+//! the new steps come behind it. Where all steps are new, it is an assignment to what is kept.
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
 //! | input | any; along the axis the new steps | any | any |
+//! | start | the output's; constant, what is there before the first run; may be left out for zeros | the input's | the input's |
 //! | output | the same but for the axis; in the state | the input's | the input's |
 
 use crate::{Op, Run};
 use core::cell::Cell;
-use format::{Node, Place};
+use format::{Node, Place, Tensor};
 use kernels::memory::{In, Plain};
 
 /// Elements of any size.
 pub static ANY: Op = Op::new(120, "history", check, run);
+
+/// The same with what is there before the first run.
+pub static STARTED: Op = Op::new(STARTED_CODE, "history_started", check_started, run);
+
+/// Its code, which a session looks for when it resets.
+const STARTED_CODE: u16 = 122;
+
+/// What the state that a node keeps is before the first run, where its file says so: the constant
+/// and the place.
+pub(crate) fn start<'a>(node: &Node<'a>) -> Option<(&'a [u8], Tensor)> {
+    let is_started = node.code() == STARTED_CODE;
+    let output = node.output(0).filter(|_| is_started)?;
+    Some((node.constant(1), output))
+}
 
 /// The axis.
 fn axis(node: &Node<'_>) -> usize {
@@ -25,7 +40,15 @@ fn check(node: &Node<'_>) -> Option<()> {
     let alike = input.dtype == output.dtype && input.shape.rank() == rank;
     let others = (0..rank).all(|a| a == axis || input.shape.dim(a) == output.shape.dim(a));
     let fits = axis < rank && input.shape.dim(axis) <= output.shape.dim(axis);
-    (alike && others && fits && output.place == Place::State).then_some(())
+    let is_all = input.shape == output.shape;
+    (alike && others && (fits || is_all) && output.place == Place::State).then_some(())
+}
+
+fn check_started(node: &Node<'_>) -> Option<()> {
+    let (start, output) = (node.input(1)?, node.output(0)?);
+    let alike = start.dtype == output.dtype && start.shape == output.shape;
+    (alike && start.place == Place::Constant).then_some(())?;
+    check(node)
 }
 
 fn run(run: &Run<'_>) {
@@ -59,6 +82,9 @@ fn advance<T: Plain + Default>(input: &In<'_, T>, output: &[Cell<T>], outer: usi
 
 #[cfg(feature = "host")]
 pub use host::History;
+
+#[cfg(feature = "host")]
+pub(crate) use host::lower;
 
 #[cfg(feature = "host")]
 mod host {
@@ -110,11 +136,33 @@ mod host {
             if input.quantization != output.quantization {
                 return Err("steps keep their scale and zero point".into());
             }
-            let mut params = ParamsWriter::default();
-            params.u8(self.axis as u8);
-            let operands = std::vec![LoweredOperand::Input(0)];
-            Ok(Lowered { code: super::ANY.code, operands, params: params.finish() })
+            lower(self.axis, [0, 1], inputs, output)
         }
+    }
+
+    /// The node that keeps `operands[0]` of these inputs, from `operands[1]` on where that is there.
+    pub(crate) fn lower(
+        axis: usize,
+        [new, start]: [usize; 2],
+        inputs: &[Option<Operand<'_>>],
+        output: &Operand<'_>,
+    ) -> Result<Lowered, String> {
+        let mut params = ParamsWriter::default();
+        params.u8(axis as u8);
+        let params = params.finish();
+        let mut operands = std::vec![LoweredOperand::Input(new)];
+        let Some(given) = inputs.get(start).and_then(Option::as_ref) else {
+            return Ok(Lowered { code: super::ANY.code, operands, params });
+        };
+        let alike = given.shape == output.shape && given.dtype == output.dtype;
+        let data = given.data.filter(|_| alike);
+        let data = data.ok_or("what it starts from is no constant of its shape and type")?;
+        let zero = output.quantization.map_or(0, |quantization| quantization.zero_point);
+        if data.is_state_at_rest(zero) {
+            return Ok(Lowered { code: super::ANY.code, operands, params });
+        }
+        operands.push(LoweredOperand::Input(start));
+        Ok(Lowered { code: super::STARTED.code, operands, params })
     }
 }
 

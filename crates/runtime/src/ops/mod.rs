@@ -97,7 +97,9 @@ operators! {
     reshape: Reshape [];
     quantize: Quantize [F32_TO_I8, F32_TO_I16, RESCALE];
     dequantize: Dequantize [I8_TO_F32, I16_TO_F32];
-    history: History [ANY];
+    history: History [ANY, STARTED];
+    variable: Variable [];
+    assign: Assign [];
     svdf_features: SvdfFeatures [I8];
     svdf_time: SvdfTime [I16];
     lstm: Lstm [I8, F32];

@@ -31,7 +31,10 @@ mod transpose_conv;
 mod unary;
 
 use super::call::{Call, Refusal};
-use super::schema::{CUSTOM, Operator, operator_name};
+use super::schema::{
+    ASSIGN_VARIABLE, CALL_ONCE, CUSTOM, Operator, READ_VARIABLE, VAR_HANDLE, operator_name,
+};
+use super::variables;
 use runtime::ops::binary::Function as Binary;
 use runtime::ops::compare::Relation;
 use runtime::ops::reduce::Function as Fold;
@@ -53,11 +56,14 @@ static TABLE: &[Row] = &[
     ("ADD_N", 106, ALL, binary::sum),
     ("ARG_MAX", 56, 2, |call| gather::extreme(call, true)),
     ("ARG_MIN", 79, 2, |call| gather::extreme(call, false)),
+    // What it assigns is asked for where it is; of its variable nothing is read.
+    ("ASSIGN_VARIABLE", ASSIGN_VARIABLE, 0, variables::assign),
     ("AVERAGE_POOL_2D", 1, 1, pool::average),
     ("BATCH_MATMUL", 126, 2, batch_matmul::import),
     ("BATCH_TO_SPACE_ND", 37, 3, rearrange::batch_to_space),
     ("BROADCAST_ARGS", 145, 2, shape::broadcast),
     ("BROADCAST_TO", 130, 2, repeat::broadcast_to),
+    ("CALL_ONCE", CALL_ONCE, 0, variables::declaration),
     ("CAST", 53, 1, cast::import),
     ("CEIL", 104, 1, |call| unary::import(call, Unary::Ceil)),
     ("CONCATENATION", 2, ALL, concatenation::import),
@@ -129,6 +135,7 @@ static TABLE: &[Row] = &[
     ("POW", 78, 2, |call| binary::plain(call, Binary::Pow)),
     ("PRELU", 54, 2, prelu::import),
     ("QUANTIZE", 114, 1, quantize::quantize),
+    ("READ_VARIABLE", READ_VARIABLE, 0, variables::read),
     ("REDUCE_ALL", 140, 2, |call| mean::reduce(call, Fold::Min)),
     ("REDUCE_ANY", 91, 2, |call| mean::reduce(call, Fold::Max)),
     ("REDUCE_MAX", 82, 2, |call| mean::reduce(call, Fold::Max)),
@@ -184,6 +191,7 @@ static TABLE: &[Row] = &[
     // Its states are read where they are kept.
     ("UNIDIRECTIONAL_SEQUENCE_LSTM", 44, 18, lstm::import),
     ("UNPACK", 88, 1, split::unpack),
+    ("VAR_HANDLE", VAR_HANDLE, 0, variables::declaration),
     ("ZEROS_LIKE", 93, 0, shape::zeros),
 ];
 
@@ -221,10 +229,6 @@ pub(super) fn find(operator: &Operator<'_>) -> Result<Import, Refusal> {
 fn unsupported(name: &str) -> Refusal {
     let reason = format!("{name} is not supported");
     match name {
-        "CALL_ONCE" | "VAR_HANDLE" | "READ_VARIABLE" | "ASSIGN_VARIABLE" => {
-            let remedy = "make what is kept between runs an input and an output of the model";
-            Refusal::new(reason, remedy)
-        }
         "IF" | "WHILE" => {
             let remedy = "convert the model with its branches chosen and its loops unrolled";
             Refusal::new(reason, remedy)
@@ -256,10 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn state_and_control_flow_are_refused_with_a_remedy() {
-        let refusal = find(&operator(143)).unwrap_err();
-        assert_eq!(refusal.reason, "READ_VARIABLE is not supported");
-        assert!(refusal.remedy.contains("an input and an output"));
+    fn control_flow_is_refused_with_a_remedy() {
         let refusal = find(&operator(119)).unwrap_err();
         assert_eq!(refusal.reason, "WHILE is not supported");
         assert!(refusal.remedy.contains("loops unrolled"));

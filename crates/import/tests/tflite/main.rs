@@ -11,6 +11,8 @@ use runtime::host::Runner;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod variables;
+
 const MODELS: [&str; 5] = [
     "kws_ds_cnn_int8",
     "ic_resnet8_int8",
