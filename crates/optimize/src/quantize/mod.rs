@@ -22,6 +22,7 @@ mod cholesky;
 pub(crate) mod constants;
 mod correct;
 mod equalize;
+mod finite;
 pub(crate) mod forms;
 mod halves;
 mod histogram;
@@ -38,6 +39,7 @@ mod weights;
 pub(crate) use apply::{convert, has_weights};
 pub use assign::FloatNode;
 pub use calibrate::Sample;
+pub use finite::check_constants;
 pub use forms::int16_reason;
 pub use histogram::Histogram;
 pub use narrow::WeightType;
@@ -161,31 +163,6 @@ pub enum Error {
     /// The runtime refuses the compiled graph.
     #[error("the runtime refuses the model: {0}")]
     Refused(runtime::Error),
-}
-
-/// Fails where a constant holds NaN, or weights an infinite number: no data can help then. Others may be
-/// infinite, such as masks and the bounds of a range.
-pub fn check_constants(graph: &Graph) -> Result<(), Error> {
-    for node in &graph.nodes {
-        let is_layer = has_weights(&node.kind);
-        for &id in node.inputs.iter().flatten() {
-            let value = graph.value(id);
-            let Some(Data::F32(numbers)) = &value.data else {
-                continue;
-            };
-            let is_bad = |number: &f32| number.is_nan() || (is_layer && number.is_infinite());
-            if let Some(index) = numbers.iter().position(is_bad) {
-                return Err(Error::Constant {
-                    node: node.name.clone(),
-                    operator: node.kind.operator().name(),
-                    constant: value.name.clone(),
-                    index,
-                    number: numbers[index],
-                });
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Error {

@@ -13,11 +13,13 @@
 //! bits: with int16 activations, lowering checks that a channel's weights and bias cannot exceed
 //! them. Where biases of int16 layers are int64, as in TensorFlow Lite, sums have 64 bits: see [`LONG_I16`].
 
+mod float;
 mod kept;
 mod narrow;
 pub mod packed;
 mod vector;
 
+pub use float::F32;
 pub use narrow::{NARROW_F32, NARROW_I8};
 
 use super::{conv_2d_long, window};
@@ -26,9 +28,7 @@ use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
 use format::{DType, Node, Params, Tensor};
 use kernels::memory::{In, slice_as};
-#[cfg(feature = "host")]
-use kernels::threads::Layer;
-use kernels::{Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dInteger, Geometry, Integer};
+use kernels::{Binding, Channels, Conv2dConstants, Conv2dInteger, Geometry, Integer};
 
 /// int8 activations and weights.
 pub static I8: Op = Op {
@@ -57,25 +57,6 @@ pub static I16: Op = Op::new(
 /// int16 activations, int8 weights and biases of 64 bits.
 pub static LONG_I16: Op =
     Op::new(130, "conv_2d_long", conv_2d_long::check, conv_2d_long::run);
-
-/// Float activations and weights.
-pub static F32: Op = Op {
-    code: 2,
-    name: "conv_2d_f32",
-    check: check_f32,
-    scratch_bytes: |node, architecture| scratch(node, architecture, true),
-    prepared_bytes: |node, architecture| {
-        geometry(node).map_or(0, |g| kernels::f32::conv_2d_prepared_bytes(&g, architecture))
-    },
-    prepare: |node, prepared| {
-        if let (Some(geometry), Some(weights)) = (geometry(node), constant(node, 1)) {
-            kernels::f32::prepare_conv_2d(&geometry, weights, prepared);
-        }
-    },
-    run: run_f32,
-    #[cfg(feature = "host")]
-    layer: layer_f32,
-};
 
 fn constant<'a, T: kernels::memory::Plain>(node: &Node<'a>, index: usize) -> Option<&'a [T]> {
     slice_as(node.constant(index))
@@ -146,22 +127,6 @@ fn channels_fit(node: &Node<'_>, dtype: DType) -> Option<()> {
     let fits = channels.dtype == kind && channels.shape.elements() == geometry.output[2];
     // 65,000 * 128 * 255 is below 2^31: the accumulator cannot overflow before the bias.
     (fits && geometry.taps() <= 65_000).then_some(())
-}
-
-fn check_f32(node: &Node<'_>) -> Option<()> {
-    check_shapes(node, DType::F32, DType::F32)?;
-    bias_fits(node)
-}
-
-/// Whether there is a real bias for each channel, or none.
-fn bias_fits(node: &Node<'_>) -> Option<()> {
-    match node.input(2) {
-        Some(bias) => {
-            let outputs = node.output(0)?.shape.last();
-            (bias.dtype == DType::F32 && bias.shape.elements() == outputs).then_some(())
-        }
-        None => Some(()),
-    }
 }
 
 fn requantize(node: &Node<'_>, dtype: DType) -> Requantize {
@@ -283,48 +248,6 @@ fn run_integer<T: Integer>(
         channels: run.constant(2),
     };
     convolution.run(&elements, binding, kernel);
-}
-
-fn run_f32(run: &Run<'_>) {
-    run_images_f32(run, kernels::f32::conv_2d);
-}
-
-/// Runs a kernel over every image.
-fn run_images_f32(run: &Run<'_>, kernel: impl Fn(&Conv2dF32<'_>)) {
-    for image in 0..images(run) {
-        if let Some(operands) = image_f32(run, image) {
-            kernel(&operands);
-        }
-    }
-}
-
-fn images(run: &Run<'_>) -> usize {
-    run.node.input(0).map_or(0, |tensor| window::image(&tensor.shape)[0])
-}
-
-/// The operands of one image.
-fn image_f32<'a>(run: &Run<'a>, image: usize) -> Option<Conv2dF32<'a>> {
-    let mut params = run.node.params();
-    let geometry = geometry_from(&run.node, &mut params)?;
-    params.u16();
-    let limits = [params.f32(), params.f32()];
-    let [input, output] = [geometry.input, geometry.output].map(|[a, b, c]| a * b * c);
-    let rows = image * output..(image + 1) * output;
-    Some(Conv2dF32 {
-        geometry,
-        input: run.input::<f32>(0).part(image * input, input),
-        output: run.output::<f32>(0).get(rows).unwrap_or(&[]),
-        weights: run.constant(1),
-        bias: run.constant(2),
-        limits,
-        binding: run.binding(),
-    })
-}
-
-#[cfg(feature = "host")]
-fn layer_f32<'a>(run: &Run<'a>) -> Option<Layer<'a>> {
-    let only = (images(run) == 1).then(|| image_f32(run, 0));
-    only.flatten().map(Layer::Conv2dF32)
 }
 
 #[cfg(feature = "host")]

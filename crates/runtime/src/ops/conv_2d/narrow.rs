@@ -3,9 +3,10 @@
 //! The arithmetic is that of wide weights, to the bit. Hosts widen weights when a session is made;
 //! devices do so before each run, in scratch memory that is in the plan: flash is what these save there.
 
+use super::float::{bias_fits, run_images};
 use super::{
-    Conv2dConstants, Convolution, Elements, bias_fits, channels, channels_fit, check_shapes,
-    constant, geometry, requantize, run_images_f32, scratch,
+    Conv2dConstants, Convolution, Elements, channels, channels_fit, check_shapes, constant,
+    geometry, requantize, scratch,
 };
 use crate::{Architecture, Op, Run};
 use format::{DType, Node};
@@ -152,7 +153,7 @@ fn run_f32(run: &Run<'_>) {
     let held = prepared(&run.node, &run.binding());
     let (weights, binding) = held.unwrap_or((&[], run.binding()));
     let halves = run.constant(1);
-    run_images_f32(run, |operands| {
+    run_images(run, |operands| {
         let operands = Conv2dF32 {
             weights,
             binding,
