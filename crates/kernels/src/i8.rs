@@ -11,8 +11,8 @@ use crate::scalar;
 #[cfg(any(test, feature = "std"))]
 use crate::threads::Layer;
 use crate::{
-    AddI8, Architecture, Conv2dConstants, Conv2dI8, Geometry, LineI8, PoolI8, QuantizeI8, VectorI8,
-    armv7em, helium, pool_taps,
+    AddI8, Architecture, Conv2dConstants, Conv2dI8, Geometry, LineI8, PoolI8, QuantizeI8,
+    StepwiseAddI8, VectorI8, armv7em, helium, pool_taps,
 };
 #[cfg(neon)]
 use crate::{
@@ -293,6 +293,20 @@ pub(crate) fn add_alone(operands: &AddI8<'_>) {
     aarch64::i8::add(operands);
     #[cfg(not(any(neon, armv7em, all(target_arch = "arm", feature = "helium"))))]
     scalar::i8::add(operands);
+}
+
+/// The sum of two tensors, rounded step by step.
+pub fn stepwise_add(operands: &StepwiseAddI8<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = x86::Avx2::detect() {
+        return x86::i8::stepwise_add(avx2, operands);
+    }
+    #[cfg(all(target_arch = "arm", feature = "helium"))]
+    helium::stepwise_add(operands);
+    #[cfg(neon)]
+    aarch64::i8::stepwise_add(operands);
+    #[cfg(not(any(neon, all(target_arch = "arm", feature = "helium"))))]
+    scalar::i8::stepwise_add(operands);
 }
 
 /// The mean of each window over the elements inside the image, halves away from zero.

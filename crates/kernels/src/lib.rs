@@ -54,7 +54,7 @@ pub use loops::loops;
 pub use operands::{
     AddI8, AddI16, Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dI8, Conv2dI16,
     Conv2dInteger, Conv2dLong, Geometry, Integer, LineI8, LineI16, PoolI8, PoolI16, PoolInteger,
-    QuantizeI8, VectorI8, Window,
+    QuantizeI8, StepwiseAddI8, VectorI8, Window,
 };
 pub use scalar::{Taps, padded_taps, pool_taps};
 pub use select::Architecture;

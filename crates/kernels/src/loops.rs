@@ -6,7 +6,7 @@ use crate::Architecture::{
 };
 
 /// Functions by the path that calls name them by, and the sets that have them.
-const LOOPS: [(&str, &[Architecture]); 8] = [
+const LOOPS: [(&str, &[Architecture]); 9] = [
     (
         "i8::conv_2d",
         &[
@@ -32,6 +32,10 @@ const LOOPS: [(&str, &[Architecture]); 8] = [
             AvxVnni,
             Avx512Vnni,
         ],
+    ),
+    (
+        "i8::stepwise_add",
+        &[Helium, Neon, NeonDotprod, Avx2, AvxVnni, Avx512Vnni],
     ),
     (
         "i8::average_pool_2d",

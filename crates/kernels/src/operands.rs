@@ -368,6 +368,39 @@ impl AddI8<'_> {
     }
 }
 
+/// The sum of two int8 tensors of equal shape as TensorFlow Lite Micro rounds it, step by step. With
+/// `rounded(x, (m, s)) = round(round(x * m / 2^31) / 2^s)`, halves of the first up and of the second away from
+/// zero: `clamp(zero_point + rounded(rounded((a - zero_a) * 2^20, of_a) + rounded((b - zero_b) * 2^20, of_b),
+/// of_output))`.
+#[derive(Clone, Copy, Debug)]
+pub struct StepwiseAddI8<'a> {
+    /// The operands.
+    pub inputs: [In<'a, i8>; 2],
+    /// The sum.
+    pub output: &'a [Cell<i8>],
+    /// Zero points of the operands, -128 to 127.
+    pub input_zero_points: [i32; 2],
+    /// Multipliers of at least 0, and shifts to the right of at most 31.
+    pub factors: [(i32, u8); 2],
+    /// The multiplier, of at least 0, and the shift to the right of the sum.
+    pub output_factor: (i32, u8),
+    /// The output's zero point, -128 to 127.
+    pub output_zero_point: i32,
+    /// Smallest and largest output.
+    pub limits: [i8; 2],
+}
+
+impl StepwiseAddI8<'_> {
+    /// The sum of the elements from one on; of none where there are no more.
+    pub fn behind(&self, first: usize) -> Self {
+        StepwiseAddI8 {
+            inputs: self.inputs.map(|input| input.part(first, input.len())),
+            output: self.output.get(first..).unwrap_or(&[]),
+            ..*self
+        }
+    }
+}
+
 /// The sum of two int16 tensors of equal shape:
 /// `clamp(round_half_up((a * factor_a + b * factor_b + offset) / 2^shift))`, in 64 bits.
 #[derive(Clone, Copy, Debug)]

@@ -19,7 +19,7 @@ use format::fixed::{Channel, Requantize, Rounding};
 use std::vec;
 use std::vec::Vec;
 
-use line::{check_line, check_quantize};
+use line::{check_line, check_quantize, check_stepwise};
 use pool::check_pool;
 
 /// Compares every kernel of [`Architecture::current`] with plain Rust for one random case.
@@ -53,6 +53,8 @@ pub fn check_random_case(seed: u64) {
     let bits = [16, 22][below(2)];
     let factors = [below(1 << bits), below(1 << bits)].map(|f| f as i32 - (1 << (bits - 1)));
     check_line(below(200), seed, factors, below(31) as u8, below(20));
+    let shifts = core::array::from_fn(|_| below(31) as u8 & below(2) as u8 * 31);
+    check_stepwise(below(200), seed, shifts, below(20));
     check_quantize(below(60), seed, case.zero_point);
 }
 
@@ -560,6 +562,19 @@ mod tests {
                 return Ok(());
             }
             check_line(length, seed, factors.map(|f| f >> (32 - bits)), shift, ahead);
+        }
+
+        #[test]
+        fn sums_by_steps_are_equal(
+            length in 0usize..200,
+            seed: u64,
+            shifts in prop::array::uniform3(prop_oneof![Just(0u8), 0u8..31]),
+            ahead in 0usize..20,
+        ) {
+            if skips() {
+                return Ok(());
+            }
+            check_stepwise(length, seed, shifts, ahead);
         }
 
         #[test]

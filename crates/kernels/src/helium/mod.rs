@@ -18,6 +18,8 @@ mod plan;
 mod pool;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 mod product;
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+mod stepwise;
 
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 pub(crate) use add::add;
@@ -26,3 +28,5 @@ pub(crate) use convolve::{conv_2d, vector};
 pub(crate) use plan::conv_2d_scratch_bytes;
 #[cfg(all(target_arch = "arm", feature = "helium"))]
 pub(crate) use pool::{average_pool_2d, window_sums};
+#[cfg(all(target_arch = "arm", feature = "helium"))]
+pub(crate) use stepwise::stepwise_add;

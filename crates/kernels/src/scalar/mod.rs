@@ -6,6 +6,7 @@ pub(crate) mod i8;
 mod integer;
 pub(crate) mod long;
 pub(crate) mod pool;
+mod stepwise;
 
 use crate::Geometry;
 use core::ops::Range;

@@ -2,7 +2,7 @@
 
 use super::{arena, noise};
 use crate::memory::In;
-use crate::{AddI8, LineI8, QuantizeI8, Threads, scalar};
+use crate::{AddI8, LineI8, QuantizeI8, StepwiseAddI8, Threads, scalar};
 use core::cell::Cell;
 use std::vec;
 use std::vec::Vec;
@@ -52,6 +52,43 @@ pub(super) fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8,
         assert_eq!(run(None, sums, false), expected);
         assert_eq!(run(Some(ahead), sums, false), expected);
     }
+}
+
+/// Sums that are rounded step by step, apart and with the output over the first input.
+pub(super) fn check_stepwise(length: usize, seed: u64, shifts: [u8; 3], ahead: usize) {
+    let mut next = noise(seed);
+    let mut values = |n: usize| -> Vec<i8> { (0..n).map(|_| next() as i8).collect() };
+    let (input, other) = (values(length), values(length));
+    let zeros: [i32; 3] = core::array::from_fn(|_| i32::from(next() as i8));
+    let factors: [(i32, u8); 3] = shifts.map(|shift| match shift {
+        0 => (1 << 30, 0),
+        _ => ((next() as i32 & i32::MAX) | 1 << 30, shift & 31),
+    });
+    let guard = 77;
+    let run = |distance: Option<usize>, judge: bool| {
+        let mut place = arena(&input, length, distance, guard);
+        let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
+        let operands = StepwiseAddI8 {
+            inputs: [
+                In::from_cells(&cells[place.input..place.input + length]),
+                In::from_slice(&other),
+            ],
+            output: &cells[place.output..place.output + length],
+            input_zero_points: [zeros[0], zeros[1]],
+            factors: [factors[0], factors[1]],
+            output_factor: factors[2],
+            output_zero_point: zeros[2],
+            limits: [-110, 121],
+        };
+        match judge {
+            true => scalar::i8::stepwise_add(&operands),
+            false => crate::i8::stepwise_add(&operands),
+        }
+        place.result(length, distance, guard)
+    };
+    let expected = run(None, true);
+    assert_eq!(run(None, false), expected);
+    assert_eq!(run(Some(ahead), false), expected);
 }
 
 /// What is special in single precision, and in rounding.

@@ -5,7 +5,7 @@ use super::broadcast::{Places, broadcast};
 use crate::Run;
 use format::fixed::{Rounding, requantize_double, requantize_single};
 use format::{DType, Node};
-use kernels::{AddI8, Integer};
+use kernels::{AddI8, Integer, StepwiseAddI8};
 
 /// The square of a difference.
 const SQUARED: u8 = 8;
@@ -91,6 +91,13 @@ pub(super) fn run<T: Integer>(run: &Run<'_>) {
             return;
         }
     }
+    let is_sum = function == 0 && rounding == Some(Rounding::Double) && to.dtype == DType::I8;
+    if is_sum && is_plain {
+        let zero_points = [&a, &b, &to].map(|tensor| tensor.zero_point);
+        if add_by_steps(run, zero_points, [of_a, of_b, of_output], [low, high]).is_some() {
+            return;
+        }
+    }
     let (x, y, output) = (run.input::<T>(0), run.input::<T>(1), run.output::<T>(0));
     let mut pairs = Places::new([&a.shape, &b.shape], to.shape);
     for (i, cell) in output.iter().enumerate() {
@@ -98,6 +105,34 @@ pub(super) fn run<T: Integer>(run: &Run<'_>) {
         let value = combine(x.get(at[0]).into(), y.get(at[1]).into());
         cell.set(T::from_clamped(value.max(low).min(high)));
     }
+}
+
+/// A sum of int8 by the kernel for sums that are rounded step by step; `None` for factors that shift to
+/// the left.
+fn add_by_steps(
+    run: &Run<'_>,
+    [zero_a, zero_b, zero_point]: [i32; 3],
+    factors: [(i32, i32); 3],
+    limits: [i32; 2],
+) -> Option<()> {
+    let mut to_right = [(0, 0); 3];
+    for (to, (multiplier, shift)) in to_right.iter_mut().zip(factors) {
+        *to = (
+            multiplier,
+            u8::try_from(-shift).ok().filter(|_| multiplier >= 0)?,
+        );
+    }
+    let [of_a, of_b, output_factor] = to_right;
+    kernels::i8::stepwise_add(&StepwiseAddI8 {
+        inputs: [run.input(0), run.input(1)],
+        output: run.output(0),
+        input_zero_points: [zero_a, zero_b],
+        factors: [of_a, of_b],
+        output_factor,
+        output_zero_point: zero_point,
+        limits: limits.map(|limit| limit.clamp(-128, 127) as i8),
+    });
+    Some(())
 }
 
 /// A sum of int8 that is rounded once, by the kernel for sums; `None` where the zero point and what sums

@@ -6,12 +6,14 @@ mod finish;
 mod line;
 mod multiply;
 mod pool;
+mod stepwise;
 mod tile;
 
 use crate::tiled::i8::{Strip, Tiles, Weights};
 pub(crate) use line::{add, lookup};
 use multiply::Multiply;
 pub(crate) use pool::{average_pool_2d, max_pool_2d, window_sums};
+pub(crate) use stepwise::stepwise_add;
 
 /// Outputs of a block.
 const BLOCK: usize = 16;

@@ -10,6 +10,7 @@ mod multiply;
 mod pool;
 mod ramp;
 mod squares;
+mod stepwise;
 mod tile;
 mod vector;
 mod widen;
@@ -25,6 +26,7 @@ use multiply::Multiply;
 pub(crate) use pool::{average_pool_2d, max_pool_2d, window_sums};
 pub(crate) use squares::Machine;
 use squares::Squares;
+pub(crate) use stepwise::stepwise_add;
 
 /// Scratch memory of a convolution.
 pub(crate) fn conv_2d_scratch_bytes<P: Machine>(geometry: &Geometry) -> usize {
