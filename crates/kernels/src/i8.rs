@@ -303,9 +303,11 @@ pub fn stepwise_add(operands: &StepwiseAddI8<'_>) {
     }
     #[cfg(all(target_arch = "arm", feature = "helium"))]
     helium::stepwise_add(operands);
+    #[cfg(armv7em)]
+    armv7em::i8::stepwise_add(operands);
     #[cfg(neon)]
     aarch64::i8::stepwise_add(operands);
-    #[cfg(not(any(neon, all(target_arch = "arm", feature = "helium"))))]
+    #[cfg(not(any(neon, armv7em, all(target_arch = "arm", feature = "helium"))))]
     scalar::i8::stepwise_add(operands);
 }
 

@@ -35,7 +35,15 @@ const LOOPS: [(&str, &[Architecture]); 9] = [
     ),
     (
         "i8::stepwise_add",
-        &[Helium, Neon, NeonDotprod, Avx2, AvxVnni, Avx512Vnni],
+        &[
+            Armv7em,
+            Helium,
+            Neon,
+            NeonDotprod,
+            Avx2,
+            AvxVnni,
+            Avx512Vnni,
+        ],
     ),
     (
         "i8::average_pool_2d",

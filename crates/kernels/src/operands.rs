@@ -370,8 +370,8 @@ impl AddI8<'_> {
 
 /// The sum of two int8 tensors of equal shape as TensorFlow Lite Micro rounds it, step by step. With
 /// `rounded(x, (m, s)) = round(round(x * m / 2^31) / 2^s)`, halves of the first up and of the second away from
-/// zero: `clamp(zero_point + rounded(rounded((a - zero_a) * 2^20, of_a) + rounded((b - zero_b) * 2^20, of_b),
-/// of_output))`.
+/// zero: `clamp(zero_point + rounded((a - zero_a) * 2^19 + rounded((b - zero_b) * 2^20, factor),
+/// output_factor))`. `a` is the operand with the larger scale, of which twice is the unit on the way.
 #[derive(Clone, Copy, Debug)]
 pub struct StepwiseAddI8<'a> {
     /// The operands.
@@ -380,9 +380,9 @@ pub struct StepwiseAddI8<'a> {
     pub output: &'a [Cell<i8>],
     /// Zero points of the operands, -128 to 127.
     pub input_zero_points: [i32; 2],
-    /// Multipliers of at least 0, and shifts to the right of at most 31.
-    pub factors: [(i32, u8); 2],
-    /// The multiplier, of at least 0, and the shift to the right of the sum.
+    /// The second operand's multiplier, of at least 0, and a shift to the right of at most 31.
+    pub factor: (i32, u8),
+    /// Those of the sum.
     pub output_factor: (i32, u8),
     /// The output's zero point, -128 to 127.
     pub output_zero_point: i32,

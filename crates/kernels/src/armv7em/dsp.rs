@@ -37,6 +37,10 @@ mod hardware {
         /// The upper half of `b` below the upper half of `a`.
         pack_upper, "pkhtb {}, {}, {}, asr #16"
     );
+    instruction!(
+        /// The rounded high word of a product.
+        multiply_high, "smmulr {}, {}, {}"
+    );
     /// The nearest signed byte, as a word.
     #[inline(always)]
     pub(in crate::armv7em) fn saturate_byte(x: i32) -> u32 {

@@ -3,6 +3,7 @@
 pub(crate) use super::add::add;
 use super::packing::Squares;
 use super::plan::{Kind, conv_2d_scratch_bytes};
+pub(crate) use super::stepwise::stepwise_add;
 use super::{conv, depthwise, squares};
 use crate::memory::{cells_as, slice_as};
 use crate::{Channels, Conv2dI8, rules, scalar};

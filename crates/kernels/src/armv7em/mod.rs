@@ -20,6 +20,8 @@ mod plan;
 #[cfg(any(armv7em, test))]
 mod squares;
 #[cfg(any(armv7em, test))]
+mod stepwise;
+#[cfg(any(armv7em, test))]
 mod strip;
 #[cfg(any(armv7em, test))]
 mod tile;

@@ -4,7 +4,10 @@
 use super::packing::Squares;
 use crate::i8::{Conv2dLoops, conv_2d_packed_bytes, conv_2d_packed_scratch_bytes, pack_conv_2d};
 use crate::memory::In;
-use crate::{AddI8, Architecture, Binding, Channels, Conv2dI8, Geometry, Threads, Window, scalar};
+use crate::{
+    AddI8, Architecture, Binding, Channels, Conv2dI8, Geometry, StepwiseAddI8, Threads, Window,
+    scalar,
+};
 use core::cell::Cell;
 use format::fixed::{Requantize, Rounding};
 use proptest::prelude::*;
@@ -272,31 +275,15 @@ fn known(operands: &Conv2dI8<'_>) {
     }
 }
 
-/// A sum of two tensors in one piece of memory, the output `ahead` elements before the first.
-fn sum(
-    values: &[i8],
-    ahead: usize,
-    case: Case,
-    factors: [i16; 2],
-    compute: fn(&AddI8<'_>),
-) -> Vec<i8> {
+/// Two tensors in one piece of memory, and their sum `ahead` elements before the first.
+fn sum(values: &[i8], ahead: usize, compute: impl Fn([In<'_, i8>; 2], &[Cell<i8>])) -> Vec<i8> {
     let count = values.len() / 2;
     let mut memory = vec![0x5A; GUARD + ahead + values.len() + GUARD];
     memory[GUARD + ahead..][..values.len()].copy_from_slice(values);
     let cells = Cell::from_mut(&mut memory[..]).as_slice_of_cells();
     let from = GUARD + ahead;
-    compute(&AddI8 {
-        inputs: [
-            In::from_cells(&cells[from..from + count]),
-            In::from_cells(&cells[from + count..from + 2 * count]),
-        ],
-        output: &cells[GUARD..GUARD + count],
-        factors: factors.map(i32::from),
-        offset: (case.seed >> 40) as i32,
-        shift: (case.seed % 24) as u8,
-        limits: case.limits,
-        threads: Threads::ALONE,
-    });
+    let inputs = [from, from + count].map(|start| In::from_cells(&cells[start..start + count]));
+    compute(inputs, &cells[GUARD..GUARD + count]);
     memory
 }
 
@@ -343,7 +330,39 @@ proptest! {
         case in cases(),
         factors: [i16; 2],
     ) {
-        let expected = sum(&values, ahead, case, factors, scalar::i8::add);
-        prop_assert_eq!(sum(&values, ahead, case, factors, super::i8::add), expected);
+        let run = |compute: fn(&AddI8<'_>)| {
+            sum(&values, ahead, |inputs, output| compute(&AddI8 {
+                inputs,
+                output,
+                factors: factors.map(i32::from),
+                offset: (case.seed >> 40) as i32,
+                shift: (case.seed % 24) as u8,
+                limits: case.limits,
+                threads: Threads::ALONE,
+            }))
+        };
+        prop_assert_eq!(run(super::i8::add), run(scalar::i8::add));
+    }
+
+    #[test]
+    fn sums_by_steps_are_equal(
+        values in prop::collection::vec(any::<i8>(), 0..90),
+        ahead in 0usize..9,
+        limits in any::<[i8; 2]>(),
+        zeros: [i8; 3],
+        factors in prop::array::uniform2((0i32..=i32::MAX, prop_oneof![Just(0u8), 0u8..=31])),
+    ) {
+        let run = |compute: fn(&StepwiseAddI8<'_>)| {
+            sum(&values, ahead, |inputs, output| compute(&StepwiseAddI8 {
+                inputs,
+                output,
+                input_zero_points: [zeros[0], zeros[1]].map(i32::from),
+                factor: factors[0],
+                output_factor: factors[1],
+                output_zero_point: zeros[2].into(),
+                limits: [limits[0].min(limits[1]), limits[0].max(limits[1])],
+            }))
+        };
+        prop_assert_eq!(run(super::i8::stepwise_add), run(scalar::i8::stepwise_add));
     }
 }

@@ -7,15 +7,15 @@ use core::arch::global_asm;
 #[repr(C)]
 struct Add {
     limits: [i32; 2],
-    /// Not above 0; those of the operands, and that of the sum.
-    left_shifts: [i32; 3],
+    /// Not above 0; that of the second operand, and that of the sum.
+    left_shifts: [i32; 2],
     first: *const i8,
     second: *const i8,
     to: *mut i8,
     /// Elements, not 0.
     count: usize,
+    multipliers: [i32; 2],
     /// Those of the operands, and that of the sum.
-    multipliers: [i32; 3],
     zero_points: [i32; 3],
 }
 
@@ -32,38 +32,32 @@ global_asm!(
     "helium_stepwise_add:",
     "push {{r4-r10, lr}}",
     "vpush {{d8-d15}}",
-    "ldm r0!, {{r1-r5}}",
+    "ldm r0!, {{r1-r4}}",
     "vdup.32 q2, r1",
     "vdup.32 q3, r2",
     "vdup.32 q4, r3",
     "vdup.32 q5, r4",
-    "vdup.32 q6, r5",
-    "ldm r0, {{r0-r9}}",
+    "ldm r0, {{r0-r8}}",
     "dlstp.32 lr, r3",
     "2:",
     "vldrb.s32 q0, [r0], #4",
     "vldrb.s32 q1, [r1], #4",
-    "vsub.i32 q0, q0, r7",
-    "vsub.i32 q1, q1, r8",
-    "vshl.i32 q0, q0, #20",
+    "vsub.i32 q0, q0, r6",
+    "vsub.i32 q1, q1, r7",
+    "vshl.i32 q0, q0, #19",
     "vshl.i32 q1, q1, #20",
-    "vqrdmulh.s32 q0, q0, r4",
-    "vqrdmulh.s32 q1, q1, r5",
-    "vand q7, q0, q4",
-    "vshr.s32 q7, q7, #31",
-    "vadd.i32 q0, q0, q7",
-    "vrshl.s32 q0, q0, q4",
-    "vand q7, q1, q5",
+    "vqrdmulh.s32 q1, q1, r4",
+    "vand q7, q1, q4",
     "vshr.s32 q7, q7, #31",
     "vadd.i32 q1, q1, q7",
-    "vrshl.s32 q1, q1, q5",
+    "vrshl.s32 q1, q1, q4",
     "vadd.i32 q0, q0, q1",
-    "vqrdmulh.s32 q0, q0, r6",
-    "vand q7, q0, q6",
+    "vqrdmulh.s32 q0, q0, r5",
+    "vand q7, q0, q5",
     "vshr.s32 q7, q7, #31",
     "vadd.i32 q0, q0, q7",
-    "vrshl.s32 q0, q0, q6",
-    "vadd.i32 q0, q0, r9",
+    "vrshl.s32 q0, q0, q5",
+    "vadd.i32 q0, q0, r8",
     "vmax.s32 q0, q0, q2",
     "vmin.s32 q0, q0, q3",
     "vstrb.32 q0, [r2], #4",
@@ -83,8 +77,7 @@ pub(crate) fn stepwise_add(operands: &StepwiseAddI8<'_>) {
     if count == 0 || first.len().min(second.len()) < count {
         return scalar::i8::stepwise_add(operands);
     }
-    let [a, b] = operands.factors;
-    let factors = [a, b, operands.output_factor];
+    let factors = [operands.factor, operands.output_factor];
     let [zero_a, zero_b] = operands.input_zero_points;
     let add = Add {
         limits: operands.limits.map(i32::from),

@@ -2,6 +2,8 @@
 
 pub(crate) use super::integer::conv_2d;
 pub(crate) use super::pool::{average_pool_2d, max_pool_2d};
+#[cfg(any(armv7em, test))]
+pub(crate) use super::stepwise::Factor;
 pub(crate) use super::stepwise::stepwise_add;
 use crate::{AddI8, LineI8, QuantizeI8};
 use format::fixed;

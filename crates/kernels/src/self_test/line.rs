@@ -55,12 +55,12 @@ pub(super) fn check_line(length: usize, seed: u64, factors: [i32; 2], shift: u8,
 }
 
 /// Sums that are rounded step by step, apart and with the output over the first input.
-pub(super) fn check_stepwise(length: usize, seed: u64, shifts: [u8; 3], ahead: usize) {
+pub(super) fn check_stepwise(length: usize, seed: u64, shifts: [u8; 2], ahead: usize) {
     let mut next = noise(seed);
     let mut values = |n: usize| -> Vec<i8> { (0..n).map(|_| next() as i8).collect() };
     let (input, other) = (values(length), values(length));
     let zeros: [i32; 3] = core::array::from_fn(|_| i32::from(next() as i8));
-    let factors: [(i32, u8); 3] = shifts.map(|shift| match shift {
+    let [factor, output_factor]: [(i32, u8); 2] = shifts.map(|shift| match shift {
         0 => (1 << 30, 0),
         _ => ((next() as i32 & i32::MAX) | 1 << 30, shift & 31),
     });
@@ -75,8 +75,8 @@ pub(super) fn check_stepwise(length: usize, seed: u64, shifts: [u8; 3], ahead: u
             ],
             output: &cells[place.output..place.output + length],
             input_zero_points: [zeros[0], zeros[1]],
-            factors: [factors[0], factors[1]],
-            output_factor: factors[2],
+            factor,
+            output_factor,
             output_zero_point: zeros[2],
             limits: [-110, 121],
         };

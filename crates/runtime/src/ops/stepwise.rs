@@ -107,28 +107,32 @@ pub(super) fn run<T: Integer>(run: &Run<'_>) {
     }
 }
 
-/// A sum of int8 by the kernel for sums that are rounded step by step; `None` for factors that shift to
-/// the left.
+/// What the operand with the larger scale is multiplied by: a half.
+const HALF: (i32, i32) = (1 << 30, 0);
+
+/// A sum of int8 by the kernel for sums that are rounded step by step; `None` where no operand is halved,
+/// or something is shifted to the left.
 fn add_by_steps(
     run: &Run<'_>,
     [zero_a, zero_b, zero_point]: [i32; 3],
-    factors: [(i32, i32); 3],
+    [of_a, of_b, of_output]: [(i32, i32); 3],
     limits: [i32; 2],
 ) -> Option<()> {
-    let mut to_right = [(0, 0); 3];
-    for (to, (multiplier, shift)) in to_right.iter_mut().zip(factors) {
-        *to = (
-            multiplier,
-            u8::try_from(-shift).ok().filter(|_| multiplier >= 0)?,
-        );
-    }
-    let [of_a, of_b, output_factor] = to_right;
+    let to_right = |(multiplier, shift): (i32, i32)| {
+        let shift = u8::try_from(-shift).ok().filter(|_| multiplier >= 0)?;
+        Some((multiplier, shift))
+    };
+    let ([first, second], zero_points, factor) = match [of_a == HALF, of_b == HALF] {
+        [true, _] => ([0, 1], [zero_a, zero_b], of_b),
+        [false, true] => ([1, 0], [zero_b, zero_a], of_a),
+        [false, false] => return None,
+    };
     kernels::i8::stepwise_add(&StepwiseAddI8 {
-        inputs: [run.input(0), run.input(1)],
+        inputs: [run.input(first), run.input(second)],
         output: run.output(0),
-        input_zero_points: [zero_a, zero_b],
-        factors: [of_a, of_b],
-        output_factor,
+        input_zero_points: zero_points,
+        factor: to_right(factor)?,
+        output_factor: to_right(of_output)?,
         output_zero_point: zero_point,
         limits: limits.map(|limit| limit.clamp(-128, 127) as i8),
     });

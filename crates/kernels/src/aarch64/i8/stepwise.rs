@@ -38,7 +38,6 @@ unsafe fn rounded(values: int32x4_t, (multiplier, shift): (i32, u8)) -> int32x4_
 unsafe fn add_whole(operands: &StepwiseAddI8<'_>, whole: usize) {
     let [from_a, from_b] = operands.inputs.map(|input| input.as_ptr());
     let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
-    let [of_a, of_b] = operands.factors;
     let [low, high] = operands.limits;
     // SAFETY: `i + STEP <= whole`; inputs are read before the output is written.
     unsafe {
@@ -50,9 +49,9 @@ unsafe fn add_whole(operands: &StepwiseAddI8<'_>, whole: usize) {
             let a = vmovl_s8(vld1_s8(from_a.add(i)));
             let b = vmovl_s8(vld1_s8(from_b.add(i)));
             let four = |a: int16x4_t, b: int16x4_t| {
-                let a = vshlq_n_s32::<PLACES>(vsubl_s16(a, zero_a));
+                let a = vshlq_n_s32::<{ PLACES - 1 }>(vsubl_s16(a, zero_a));
                 let b = vshlq_n_s32::<PLACES>(vsubl_s16(b, zero_b));
-                let sum = vaddq_s32(rounded(a, of_a), rounded(b, of_b));
+                let sum = vaddq_s32(a, rounded(b, operands.factor));
                 vqmovn_s32(vaddq_s32(rounded(sum, operands.output_factor), zero_point))
             };
             let words = vcombine_s16(

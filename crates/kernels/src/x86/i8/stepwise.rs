@@ -10,23 +10,13 @@ const STEP: usize = 32;
 /// Binary places of operands.
 const PLACES: i32 = 20;
 
-/// What a half of the scale is: that of the operand with the larger one.
-const HALF: (i32, u8) = (1 << 30, 0);
-
 /// See [`crate::i8::stepwise_add`].
 pub(crate) fn stepwise_add(_avx2: Avx2, operands: &StepwiseAddI8<'_>) {
     let [a, b] = operands.inputs;
     let elements = operands.output.len().min(a.len()).min(b.len());
     let whole = elements / STEP * STEP;
     // SAFETY: `_avx2` proves the features; `whole` is within all three operands.
-    unsafe {
-        match operands.factors.map(|factor| factor == HALF) {
-            [true, true] => add_whole::<true, true>(operands, whole),
-            [true, false] => add_whole::<true, false>(operands, whole),
-            [false, true] => add_whole::<false, true>(operands, whole),
-            [false, false] => add_whole::<false, false>(operands, whole),
-        }
-    }
+    unsafe { add_whole(operands, whole) };
     scalar::i8::stepwise_add(&operands.behind(whole));
 }
 
@@ -71,59 +61,47 @@ impl Factor {
     }
 }
 
-/// An operand of the sum: its zero point and its factor.
-#[derive(Clone, Copy)]
-struct Operand {
-    zero_point: __m256i,
-    factor: Factor,
-}
-
-impl Operand {
-    /// Eight elements with all their places; by [`HALF`] where that is the factor.
-    ///
-    /// # Safety
-    ///
-    /// The elements are readable.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn scaled<const IS_HALF: bool>(self, from: *const i8) -> __m256i {
-        // SAFETY: the caller's promise.
-        let bytes = unsafe { _mm_loadl_epi64(from.cast()) };
-        let values = _mm256_sub_epi32(_mm256_cvtepi8_epi32(bytes), self.zero_point);
-        match IS_HALF {
-            true => _mm256_slli_epi32::<{ PLACES - 1 }>(values),
-            false => self.factor.of(_mm256_slli_epi32::<PLACES>(values)),
-        }
-    }
+/// Eight elements less a zero point.
+///
+/// # Safety
+///
+/// They are readable.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn eight(from: *const i8, zero_point: __m256i) -> __m256i {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { _mm_loadl_epi64(from.cast()) };
+    _mm256_sub_epi32(_mm256_cvtepi8_epi32(bytes), zero_point)
 }
 
 /// # Safety
 ///
 /// `whole` is a multiple of [`STEP`] and no more than any operand's length.
 #[target_feature(enable = "avx2")]
-unsafe fn add_whole<const A: bool, const B: bool>(operands: &StepwiseAddI8<'_>, whole: usize) {
-    let [from_a, from_b] = operands.inputs.map(|input| input.as_ptr());
+unsafe fn add_whole(operands: &StepwiseAddI8<'_>, whole: usize) {
+    let [a, b] = operands.inputs.map(|input| input.as_ptr());
     let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
-    let [a, b] = [0, 1].map(|index| Operand {
-        zero_point: _mm256_set1_epi32(operands.input_zero_points[index]),
-        factor: Factor::new(operands.factors[index]),
-    });
-    let factor = Factor::new(operands.output_factor);
+    let [zero_a, zero_b] = operands
+        .input_zero_points
+        .map(|zero| _mm256_set1_epi32(zero));
+    let (of_b, of_sum) = (
+        Factor::new(operands.factor),
+        Factor::new(operands.output_factor),
+    );
     let zero_point = _mm256_set1_epi32(operands.output_zero_point);
     let [low, high] = operands.limits.map(|limit| _mm256_set1_epi8(limit));
     // Packing works on halves of vectors.
     let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     for i in (0..whole).step_by(STEP) {
-        let eight = |at: usize| {
+        let sums = |at: usize| {
             // SAFETY: `i + STEP <= whole`, and `at` is at most `STEP - 8`.
-            let sum = unsafe {
-                let a = a.scaled::<A>(from_a.add(i + at));
-                _mm256_add_epi32(a, b.scaled::<B>(from_b.add(i + at)))
-            };
-            _mm256_add_epi32(factor.of(sum), zero_point)
+            let (a, b) = unsafe { (eight(a.add(i + at), zero_a), eight(b.add(i + at), zero_b)) };
+            let a = _mm256_slli_epi32::<{ PLACES - 1 }>(a);
+            let b = of_b.of(_mm256_slli_epi32::<PLACES>(b));
+            _mm256_add_epi32(of_sum.of(_mm256_add_epi32(a, b)), zero_point)
         };
-        let words = [[0, 8], [16, 24]]
-            .map(|[first, second]| _mm256_packs_epi32(eight(first), eight(second)));
+        let words =
+            [[0, 8], [16, 24]].map(|[first, second]| _mm256_packs_epi32(sums(first), sums(second)));
         let bytes = _mm256_packs_epi16(words[0], words[1]);
         let bytes = _mm256_permutevar8x32_epi32(bytes, order);
         let bytes = _mm256_min_epi8(_mm256_max_epi8(bytes, low), high);
