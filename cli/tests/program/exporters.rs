@@ -250,7 +250,7 @@ fn every_pass_can_be_left_out() {
     std::fs::write(path.join("test.npy"), npy(&[6, SIDE, SIDE, CHANNELS], 3)).unwrap();
     let all = json(path, &OPTIMIZE);
     let passes = all["passes"].as_array().unwrap();
-    assert_eq!(passes.len(), 10);
+    assert_eq!(passes.len(), 11);
     for pass in passes {
         let name = pass["name"].as_str().unwrap();
         let made = json(path, &[&OPTIMIZE[..], &["--without", name]].concat());
