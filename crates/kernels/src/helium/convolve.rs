@@ -2,10 +2,12 @@
 
 use super::channelwise::depthwise;
 use super::copy::{helium_copy_rows, helium_fill};
+use super::parameters::helium_distances;
 use super::plan::{Kind, PIXELS, VECTOR_BYTES, conv_2d_scratch_bytes, is_in_place, window_bytes};
 use super::product::{
-    Pixels, Product, helium_product_1, helium_product_3, helium_product_3_double,
-    helium_product_3_single, helium_product_128,
+    Pixels, Product, helium_product_1, helium_product_1_double, helium_product_1_single,
+    helium_product_3, helium_product_3_double, helium_product_3_single, helium_product_128,
+    helium_product_128_double,
 };
 use crate::memory::overlaps;
 use crate::scalar::{position, taps_inside};
@@ -53,9 +55,56 @@ impl<'a> Checked<'a> {
 
 /// See [`crate::i8::conv_2d`]; for outputs by one of `RULES` (see [`rules`]), without loops for others.
 pub(crate) fn conv_2d<const RULES: u8>(operands: &Conv2dI8<'_>) {
-    if !single(operands).is_some_and(|operands| vector(&operands)) {
+    if single(operands).is_some_and(|operands| vector(&operands)) {
+        return;
+    }
+    if wide_vector::<RULES>(operands).is_none() {
         images::<RULES>(operands);
     }
+}
+
+/// The product of one vector and a matrix with records of three words; `None` where it is not one, or has
+/// shifts that loops in assembly do not compute. Then nothing is computed.
+fn wide_vector<const RULES: u8>(operands: &Conv2dI8<'_>) -> Option<()> {
+    let Geometry {
+        input: [1, 1, taps],
+        output: [1, 1, outputs],
+        groups: 1,
+        window,
+    } = operands.geometry
+    else {
+        return None;
+    };
+    let (Channels::Wide(words), [1, 1], [0, 0]) =
+        (operands.channels, window.kernel, window.padding)
+    else {
+        return None;
+    };
+    let roundings = Roundings::of::<RULES>(operands)?;
+    let fits = (1..=operands.weights.len()).contains(&taps.checked_mul(outputs)?)
+        && operands.input.len() >= taps
+        && operands.output.len() >= outputs
+        && words.len() / 3 >= outputs;
+    if !fits {
+        return None;
+    }
+    let weights = operands.weights.as_ptr();
+    let records = words.as_ptr().cast();
+    let mut product = product(&operands.requantize, [taps, outputs], weights, records);
+    product.begin[1] = operands.input.as_ptr();
+    product.to = operands.output.as_ptr().cast_mut().cast();
+    // SAFETY: neither `taps` nor `outputs` is 0; the vector, its outputs, their weights and their records
+    // are there.
+    unsafe {
+        match roundings {
+            Roundings::One => helium_product_1_single(&mut product),
+            Roundings::Two if has_128_taps([taps, outputs], weights) => {
+                helium_product_128_double(&product);
+            }
+            Roundings::Two => helium_product_1_double(&mut product),
+        }
+    }
+    Some(())
 }
 
 /// Whatever is no single vector. Apart from it, so that a vector pays for nothing of this.
@@ -122,16 +171,21 @@ pub(crate) fn vector(operands: &VectorI8<'_>) -> bool {
     let mut product = product(requantize, [taps, outputs], weights, channels);
     product.begin[1] = operands.input.as_ptr();
     product.to = operands.output.as_ptr().cast_mut().cast();
-    let is_aligned = weights.addr().is_multiple_of(align_of::<u32>());
     // SAFETY: neither `taps` nor `outputs` is 0; the vector, its outputs, their weights and their
     // channels are there.
     unsafe {
-        match taps == 128 && outputs.is_multiple_of(8) && is_aligned {
+        match has_128_taps([taps, outputs], weights) {
             true => helium_product_128(&product),
             false => helium_product_1(&mut product),
         }
     }
     true
+}
+
+/// Whether the loop for 128 taps and eight outputs at a time serves.
+fn has_128_taps([taps, outputs]: [usize; 2], weights: *const i8) -> bool {
+    let is_aligned = weights.addr().is_multiple_of(align_of::<u32>());
+    taps == 128 && outputs.is_multiple_of(8) && is_aligned
 }
 
 /// Pixel by pixel in the order of the output, a few at a time. Where input and output overlap,
@@ -326,13 +380,12 @@ impl Roundings {
             return None;
         };
         let (records, _) = words.as_chunks::<3>();
-        let records = records.iter().take(operands.geometry.output[2]);
-        let distances = records.map(|[_, _, shift]| shift.wrapping_neg() as u32);
-        // The bits of all distances together, which is quicker than to compare each.
-        let bits = |least: u32| {
-            let beyond = distances.map(|distance| distance.wrapping_sub(least));
-            beyond.fold(0, |bits, distance| bits | distance)
-        };
+        let count = operands.geometry.output[2].min(records.len());
+        if count == 0 {
+            return None;
+        }
+        // SAFETY: there are as many records.
+        let bits = |least| unsafe { helium_distances(words.as_ptr(), count, least) };
         match operands.requantize.rounding {
             Rounding::Double if RULES & rules::DOUBLE != 0 => {
                 (bits(0) < 32).then_some(Roundings::Two)
@@ -345,8 +398,7 @@ impl Roundings {
     }
 }
 
-/// What one window of so many taps is multiplied by for so many outputs. Without records of one word,
-/// `channels` is null.
+/// What one window of so many taps is multiplied by for so many outputs.
 fn product(
     requantize: &Requantize,
     [taps, outputs]: [usize; 2],
@@ -373,12 +425,12 @@ impl<'a, const RULES: u8> Group<'a, RULES> {
     fn new(operands: &'a Conv2dI8<'a>) -> Self {
         let (taps, outputs) = (operands.geometry.taps(), operands.geometry.output[2]);
         let roundings = Roundings::of::<RULES>(operands);
-        let (channels, high, record_words) = match operands.channels {
-            Channels::High(words) => (words.as_ptr(), words.as_ptr(), 1),
-            Channels::Wide(words) => (words.as_ptr().cast(), core::ptr::null(), 3),
+        let (channels, record_words) = match operands.channels {
+            Channels::High(words) => (words.as_ptr(), 1),
+            Channels::Wide(words) => (words.as_ptr().cast(), 3),
         };
         let weights = operands.weights.as_ptr();
-        let product = product(&operands.requantize, [taps, outputs], weights, high);
+        let product = product(&operands.requantize, [taps, outputs], weights, channels);
         let pixels = Pixels {
             begin: [core::ptr::null(); 9],
             channels,
@@ -420,7 +472,6 @@ impl<'a, const RULES: u8> Group<'a, RULES> {
         let three = match *windows {
             [a, b, c] => Some(([a, b, c], [0, outputs, 2 * outputs])),
             [a, b] => Some(([a, b, b], [0, outputs, outputs])),
-            [a] if self.roundings.is_some() => Some(([a; PIXELS], [0; PIXELS])),
             _ => None,
         };
         if let (Some((windows, places)), true) = (three, self.has_pixels) {
@@ -436,12 +487,7 @@ impl<'a, const RULES: u8> Group<'a, RULES> {
             self.product.begin[1] = *window;
             self.product.to = to.wrapping_add(pixel * outputs);
             // SAFETY: as the caller promises.
-            unsafe {
-                match self.operands.channels {
-                    Channels::High(_) => helium_product_1(&mut self.product),
-                    Channels::Wide(_) => self.wide(),
-                }
-            }
+            unsafe { self.multiply_window() };
         }
     }
 
@@ -483,6 +529,27 @@ impl<'a, const RULES: u8> Group<'a, RULES> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As [`Group::multiply`], for the pixel that `product` is set to.
+    unsafe fn multiply_window(&mut self) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match self.roundings {
+                Some(Roundings::One) if RULES & rules::SINGLE != 0 => {
+                    helium_product_1_single(&mut self.product);
+                }
+                Some(Roundings::Two) if RULES & rules::DOUBLE != 0 => {
+                    helium_product_1_double(&mut self.product);
+                }
+                _ => match self.operands.channels {
+                    Channels::High(_) => helium_product_1(&mut self.product),
+                    Channels::Wide(_) => self.wide(),
+                },
+            }
+        }
+    }
+
     /// Sums by vectors, scaled one at a time: for the rules with wide channels.
     ///
     /// # Safety
@@ -496,6 +563,7 @@ impl<'a, const RULES: u8> Group<'a, RULES> {
             let some = SUMS.min(outputs - first);
             let mut part = Product {
                 weights: self.product.weights.wrapping_add(first * taps),
+                channels: core::ptr::null(),
                 outputs: some,
                 to: sums.as_mut_ptr().cast(),
                 ..self.product

@@ -69,7 +69,8 @@ pub(super) struct Product {
     pub(super) weights: *const i8,
     /// Not 0.
     pub(super) taps: usize,
-    /// Packed channels. Null: `to` is an array of 32-bit sums, which get no bias.
+    /// Records of channels: packed ones, or three words each. Where packed ones are null, `to` is an array of
+    /// 32-bit sums, which get no bias.
     pub(super) channels: *const u32,
     /// Output channels, not 0.
     pub(super) outputs: usize,
@@ -272,13 +273,19 @@ global_asm!(
     "vldrb.u8 q1, [r9], #16",
     "vmladava.s8 r6, q0, q1",
     ".endm",
-    ".section .text.helium_product_1,\"ax\",%progbits",
-    ".global helium_product_1",
-    ".type helium_product_1,%function",
-    ".thumb_func",
-    "helium_product_1:",
+    // The routine for one window: records of one word, or of three that are rounded so many times.
+    ".macro helium_window roundings",
     "push {{r4-r11, lr}}",
+    ".if \\roundings",
+    "vpush {{d8-d13}}",
+    // Where the records of four channels begin, in bytes from the first.
+    "movs r4, #0",
+    "vidup.u32 q5, r4, #4",
+    "vshl.i32 q6, q5, #1",
+    "vadd.i32 q5, q5, q6",
+    ".else",
     "vpush {{d8, d9}}",
+    ".endif",
     // Between what the sums need and what the outputs need.
     "add.w r11, r0, #20",
     "add.w r1, r0, #40",
@@ -307,6 +314,23 @@ global_asm!(
     // Behind the fourth row is the next first.
     "sub.w r3, r9, r6",
     "vctp.32 r12",
+    ".if \\roundings",
+    "vpst",
+    "vldrwt.u32 q1, [r10, q5]",
+    "adds.w r10, r10, #4",
+    "vadd.i32 q0, q0, q1",
+    "vpst",
+    "vldrwt.u32 q1, [r10, q5]",
+    "adds.w r10, r10, #4",
+    "vpst",
+    "vldrwt.u32 q4, [r10, q5]",
+    "adds.w r10, r10, #40",
+    ".if \\roundings == 1",
+    "helium_single q0, q1, q4",
+    ".else",
+    "helium_double q0, q1, q4, q6",
+    ".endif",
+    ".else",
     "cmp.w r10, #0",
     "beq 3f",
     "vpst",
@@ -316,6 +340,7 @@ global_asm!(
     "vshl.i32 q1, q1, #20",
     "vshl.u32 q1, r2",
     "vrmulh.s32 q0, q0, q1",
+    ".endif",
     "vadd.i32 q0, q0, r4",
     "vmax.s32 q0, q0, q2",
     "vmin.s32 q0, q0, q3",
@@ -324,8 +349,12 @@ global_asm!(
     "4:",
     "str.w r0, [r11]",
     "subs.w r12, r12, #4",
-    "bgt 1b",
+    "bgt.w 1b",
+    ".if \\roundings",
+    "vpop {{d8-d13}}",
+    ".else",
     "vpop {{d8, d9}}",
+    ".endif",
     "pop {{r4-r11, pc}}",
     "3:",
     "vpst",
@@ -351,7 +380,26 @@ global_asm!(
     "helium_four_sums",
     "helium_four_sums",
     "le lr, 9b",
-    "b 8b",
+    "b.w 8b",
+    ".endm",
+    ".section .text.helium_product_1,\"ax\",%progbits",
+    ".global helium_product_1",
+    ".type helium_product_1,%function",
+    ".thumb_func",
+    "helium_product_1:",
+    "helium_window 0",
+    ".section .text.helium_product_1_double,\"ax\",%progbits",
+    ".global helium_product_1_double",
+    ".type helium_product_1_double,%function",
+    ".thumb_func",
+    "helium_product_1_double:",
+    "helium_window 2",
+    ".section .text.helium_product_1_single,\"ax\",%progbits",
+    ".global helium_product_1_single",
+    ".type helium_product_1_single,%function",
+    ".thumb_func",
+    "helium_product_1_single:",
+    "helium_window 1",
     // One vector by eight rows of 128 bytes, all in reach of one address near their middle: nothing
     // moves but what counts.
     ".macro helium_eight_products at",
@@ -390,11 +438,21 @@ global_asm!(
     "vshl.u32 \\records, \\records, q4",
     "vrmulh.s32 \\sums, \\sums, \\records",
     ".endm",
-    ".section .text.helium_product_128,\"ax\",%progbits",
-    ".global helium_product_128",
-    ".type helium_product_128,%function",
-    ".thumb_func",
-    "helium_product_128:",
+    // The same with records of three words, of which q4 has the places.
+    ".macro helium_scale_twice sums, a, b, c, d",
+    "vmov \\sums[2], \\sums[0], \\a, \\c",
+    "vmov \\sums[3], \\sums[1], \\b, \\d",
+    "vldrw.u32 q2, [r9, q4]",
+    "vadd.i32 \\sums, \\sums, q2",
+    "add.w r9, r9, #4",
+    "vldrw.u32 q2, [r9, q4]",
+    "add.w r9, r9, #4",
+    "vldrw.u32 q3, [r9, q4]",
+    "add.w r9, r9, #4",
+    "helium_double \\sums, q2, q3, q2",
+    ".endm",
+    // The routine for one window of 128 taps: records of one word, or of three that are rounded so many times.
+    ".macro helium_window_128 roundings",
     "push {{r4-r11, lr}}",
     "vpush {{d8-d15}}",
     "ldrd r7, r5, [r0, #20]",
@@ -403,7 +461,14 @@ global_asm!(
     "ldrd r8, r10, [r0, #56]",
     "ldr r1, [r0, #4]",
     "ldr r3, [r0, #40]",
+    ".if \\roundings",
+    "movs r2, #0",
+    "vidup.u32 q4, r2, #8",
+    "vshl.i32 q5, q4, #1",
+    "vadd.i32 q4, q4, q5",
+    ".else",
     "vdup.32 q4, r4",
+    ".endif",
     "vdup.16 q5, r6",
     "vdup.16 q6, r8",
     "vdup.16 q7, r10",
@@ -419,10 +484,16 @@ global_asm!(
     "helium_eight_products 96",
     "helium_eight_products 112",
     // Records of even outputs, and of odd ones.
+    ".if \\roundings",
+    "helium_scale_twice q0, r0, r4, r8, r12",
+    "helium_scale_twice q1, r2, r6, r10, lr",
+    "add.w r9, r9, #72",
+    ".else",
     "vld20.32 {{q2, q3}}, [r9]",
     "vld21.32 {{q2, q3}}, [r9]!",
     "helium_scale q0, q2, q1, r0, r4, r8, r12",
     "helium_scale q1, q3, q2, r2, r6, r10, lr",
+    ".endif",
     // What saturates here is limited in the end.
     "vqmovnb.s32 q0, q0",
     "vqmovnt.s32 q0, q1",
@@ -435,11 +506,26 @@ global_asm!(
     "blo.w 1b",
     "vpop {{d8-d15}}",
     "pop {{r4-r11, pc}}",
+    ".endm",
+    ".section .text.helium_product_128,\"ax\",%progbits",
+    ".global helium_product_128",
+    ".type helium_product_128,%function",
+    ".thumb_func",
+    "helium_product_128:",
+    "helium_window_128 0",
+    ".section .text.helium_product_128_double,\"ax\",%progbits",
+    ".global helium_product_128_double",
+    ".type helium_product_128_double,%function",
+    ".thumb_func",
+    "helium_product_128_double:",
+    "helium_window_128 2",
 );
 
 unsafe extern "C" {
     /// One window of 128 taps at a word's address, by rows at another's: a multiple of eight.
     pub(super) fn helium_product_128(product: *const Product);
+    /// As [`helium_product_128`], with records of three words: sums are rounded twice.
+    pub(super) fn helium_product_128_double(product: *const Product);
     /// Three windows.
     pub(super) fn helium_product_3(pixels: *mut Pixels);
     /// As [`helium_product_3`], with records of three words: sums are rounded twice.
@@ -448,4 +534,8 @@ unsafe extern "C" {
     pub(super) fn helium_product_3_single(pixels: *mut Pixels);
     /// One window.
     pub(super) fn helium_product_1(product: *mut Product);
+    /// As [`helium_product_1`], with records of three words: sums are rounded twice.
+    pub(super) fn helium_product_1_double(product: *mut Product);
+    /// The same, rounded once, by shifts of at least one.
+    pub(super) fn helium_product_1_single(product: *mut Product);
 }
