@@ -8,6 +8,7 @@ mod layers;
 
 use device::{Device, Images, node};
 use evaluate::{Host, Predict, Prediction};
+use format::fixed::Rounding;
 use modelopt_tests::{Subject, digits, keywords};
 use optimize::quantize::{Activations, WeightType};
 use runtime::Model;
@@ -130,5 +131,7 @@ fn a_thousand_keywords_are_the_same_everywhere() {
 
 #[test]
 fn fully_connected_layers_of_many_sizes_are_the_same_everywhere() {
-    check_samples(&layers::file(), &layers::samples());
+    for rounding in [Rounding::High, Rounding::Single, Rounding::Double] {
+        check_samples(&layers::file(rounding), &layers::samples());
+    }
 }

@@ -3,6 +3,7 @@
 
 use compile::{Options, compile};
 use format::DType;
+use format::fixed::Rounding;
 use graph::{Data, Graph, Quantization, Shape, ValueId};
 use runtime::Model;
 use runtime::host::{Activation, AlignedBytes};
@@ -53,8 +54,8 @@ fn layer(graph: &mut Graph, noise: &mut Noise, x: ValueId, index: usize) -> Valu
     y
 }
 
-/// The file.
-pub(crate) fn file() -> Vec<u8> {
+/// The file, with sums rounded by a rule.
+pub(crate) fn file(rounding: Rounding) -> Vec<u8> {
     let (mut graph, mut noise) = (Graph::default(), Noise(1));
     let mut x = graph.add_input("x", DType::I8, shape(&[1, SIZES[0]]));
     graph.value_mut(x).quantization = Some(Quantization::per_tensor(1.0, 3));
@@ -62,12 +63,20 @@ pub(crate) fn file() -> Vec<u8> {
         x = layer(&mut graph, &mut noise, x, index);
     }
     graph.add_output("y", x);
-    let bytes = compile(&graph, &Options::default()).unwrap().bytes;
+    let options = Options {
+        rounding,
+        ..Options::default()
+    };
+    let bytes = compile(&graph, &options).unwrap().bytes;
     let aligned = AlignedBytes::copy_of(&bytes);
     let nodes = Model::new(aligned.bytes()).unwrap().nodes();
     let records = nodes.map(|node| node.input(2).unwrap().dtype);
+    let expected = match rounding {
+        Rounding::High => DType::Channel,
+        Rounding::Single | Rounding::Double => DType::ChannelWide,
+    };
     assert!(
-        records.eq([DType::Channel; SIZES.len() - 1]),
+        records.eq([expected; SIZES.len() - 1]),
         "a layer is rounded otherwise"
     );
     bytes
