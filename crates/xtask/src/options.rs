@@ -83,6 +83,18 @@ const GROUPS: &[Group] = &[
         options: &["--patches 8"],
     },
     Group {
+        model: "KWS, TFLite",
+        source: Source::Quantized("kws_ds_cnn_int8.tflite"),
+        compared: None,
+        options: &[],
+    },
+    Group {
+        model: "AD, TFLite",
+        source: Source::Quantized("ad_autoencoder_int8.tflite"),
+        compared: None,
+        options: &[],
+    },
+    Group {
         model: "IC, quantized here",
         source: Source::Float("ic"),
         compared: Some(["cifar10/test.tar.gz", "200"]),
