@@ -91,10 +91,12 @@ unsafe fn dots<V: Lanes>(input: *const f32, rows: [*const f32; ROWS], inputs: us
             let (input, rows) = (input.add(at), rows.map(|row| row.add(at)));
             add_part(&mut sums, input, rows, 0..end - at);
         }
-        match past {
-            0 => sums,
-            _ => sums.map(|sum| sum.rotated(past)),
+        if past > 0 {
+            for sum in &mut sums {
+                *sum = sum.rotated(past);
+            }
         }
+        sums
     }
 }
 

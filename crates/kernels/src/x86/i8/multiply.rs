@@ -65,7 +65,12 @@ impl Multiply for Avx2 {
     #[inline(always)]
     unsafe fn dots(packed: [*const i8; 2], inputs: &Inputs, count: usize) -> [__m256i; 2] {
         // SAFETY: the caller's promise.
-        unsafe { packed.map(|packed| vector::dots::<Self>(packed, inputs, count)) }
+        unsafe {
+            [
+                vector::dots::<Self>(packed[0], inputs, count),
+                vector::dots::<Self>(packed[1], inputs, count),
+            ]
+        }
     }
 
     #[target_feature(enable = "avx2,fma")]

@@ -271,6 +271,11 @@ impl<P: Multiply> Lanes for Pair<P> {
         count: usize,
     ) -> [__m256i; 2] {
         // SAFETY: the caller's promise.
-        unsafe { packed.map(|packed| vector::dots::<M>(packed, inputs, count)) }
+        unsafe {
+            [
+                vector::dots::<M>(packed[0], inputs, count),
+                vector::dots::<M>(packed[1], inputs, count),
+            ]
+        }
     }
 }

@@ -257,7 +257,7 @@ impl Lanes for Whole {
                     }
                 }
             }
-            let ordered = row_sums(sums.map(|sums| sums_in_quarters(sums)));
+            let ordered = row_sums([sums_in_quarters(sums[0]), sums_in_quarters(sums[1])]);
             [
                 _mm512_castsi512_si256(ordered),
                 _mm512_extracti64x4_epi64::<1>(ordered),
@@ -275,8 +275,9 @@ impl Lanes for Whole {
 unsafe fn sums_in_quarters([a, b, c, d]: [__m512i; 4]) -> __m512i {
     // SAFETY: the caller's promise.
     unsafe {
-        let two = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-        let (ab, cd) = (two(a, b), two(c, d));
+        // Not by a closure, which would not have the features.
+        let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
         _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd))
     }
 }
