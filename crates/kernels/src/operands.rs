@@ -391,6 +391,9 @@ pub struct StepwiseAddI8<'a> {
 }
 
 impl StepwiseAddI8<'_> {
+    /// Binary places of operands on the way.
+    pub const PLACES: u32 = 20;
+
     /// The sum of the elements from one on; of none where there are no more.
     pub fn behind(&self, first: usize) -> Self {
         StepwiseAddI8 {

@@ -8,11 +8,9 @@ use crate::{StepwiseAddI8, scalar};
 /// Elements that are added at once: those of a word.
 const STEP: usize = 4;
 
-/// Binary places of operands.
-const PLACES: u32 = 20;
-
 /// See [`crate::i8::stepwise_add`].
 pub(crate) fn stepwise_add(operands: &StepwiseAddI8<'_>) {
+    const PLACES: u32 = StepwiseAddI8::PLACES;
     let [a, b] = operands.inputs;
     let count = operands.output.len().min(a.len()).min(b.len());
     let whole = count / STEP * STEP;

@@ -66,18 +66,8 @@ pub(crate) fn conv_2d<const RULES: u8>(operands: &Conv2dI8<'_>) {
 /// The product of one vector and a matrix with records of three words; `None` where it is not one, or has
 /// shifts that loops in assembly do not compute. Then nothing is computed.
 fn wide_vector<const RULES: u8>(operands: &Conv2dI8<'_>) -> Option<()> {
-    let Geometry {
-        input: [1, 1, taps],
-        output: [1, 1, outputs],
-        groups: 1,
-        window,
-    } = operands.geometry
-    else {
-        return None;
-    };
-    let (Channels::Wide(words), [1, 1], [0, 0]) =
-        (operands.channels, window.kernel, window.padding)
-    else {
+    let [taps, outputs] = vector_sizes(&operands.geometry)?;
+    let Channels::Wide(words) = operands.channels else {
         return None;
     };
     let roundings = Roundings::of::<RULES>(operands)?;
@@ -107,6 +97,21 @@ fn wide_vector<const RULES: u8>(operands: &Conv2dI8<'_>) -> Option<()> {
     Some(())
 }
 
+/// Taps and outputs of the product of one vector and a matrix.
+#[inline(always)]
+fn vector_sizes(geometry: &Geometry) -> Option<[usize; 2]> {
+    let Geometry {
+        input: [1, 1, taps],
+        output: [1, 1, outputs],
+        groups: 1,
+        window,
+    } = *geometry
+    else {
+        return None;
+    };
+    (window.kernel == [1, 1] && window.padding == [0, 0]).then_some([taps, outputs])
+}
+
 /// Whatever is no single vector. Apart from it, so that a vector pays for nothing of this.
 #[inline(never)]
 fn images<const RULES: u8>(operands: &Conv2dI8<'_>) {
@@ -129,18 +134,8 @@ fn images<const RULES: u8>(operands: &Conv2dI8<'_>) {
 
 /// The product of one vector and a matrix, if this is one and its outputs are high words.
 fn single<'a>(operands: &Conv2dI8<'a>) -> Option<VectorI8<'a>> {
-    let Geometry {
-        input: [1, 1, taps],
-        output: [1, 1, outputs],
-        groups: 1,
-        window,
-    } = operands.geometry
-    else {
-        return None;
-    };
-    let (Channels::High(channels), [1, 1], [0, 0]) =
-        (operands.channels, window.kernel, window.padding)
-    else {
+    let [taps, outputs] = vector_sizes(&operands.geometry)?;
+    let Channels::High(channels) = operands.channels else {
         return None;
     };
     (operands.input.len() >= taps).then_some(VectorI8 {

@@ -2,9 +2,6 @@
 
 use crate::StepwiseAddI8;
 
-/// Binary places of operands.
-const PLACES: u32 = 20;
-
 /// A multiplier, and a shift to the right that rounds halves away from zero.
 #[derive(Clone, Copy)]
 pub(crate) struct Factor {
@@ -42,6 +39,7 @@ impl Factor {
 
 /// See [`crate::i8::stepwise_add`].
 pub(crate) fn stepwise_add(operands: &StepwiseAddI8<'_>) {
+    const PLACES: u32 = StepwiseAddI8::PLACES;
     let [low, high] = operands.limits.map(i32::from);
     let [a, b] = operands.inputs;
     let [zero_a, zero_b] = operands.input_zero_points;

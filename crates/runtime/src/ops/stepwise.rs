@@ -51,7 +51,7 @@ pub(super) fn run<T: Integer>(run: &Run<'_>) {
         true => super::limits_i16(&mut params).map(i32::from),
         false => super::limits_i8(&mut params).map(i32::from),
     };
-    let bits = if is_wide { 15 } else { 20 };
+    let bits = if is_wide { 15 } else { StepwiseAddI8::PLACES };
     let mut factor = || (params.i32(), params.i32().clamp(-31, 30));
     let [of_a, of_b, of_output] = [factor(), factor(), factor()];
     let requantize = match rounding {

@@ -6,8 +6,8 @@ use core::arch::aarch64::*;
 /// Elements that are added at once.
 const STEP: usize = 8;
 
-/// Binary places of operands.
-const PLACES: i32 = 20;
+/// Binary places of operands, as instructions take it.
+const PLACES: i32 = StepwiseAddI8::PLACES as i32;
 
 /// See [`crate::i8::stepwise_add`].
 pub(crate) fn stepwise_add(operands: &StepwiseAddI8<'_>) {

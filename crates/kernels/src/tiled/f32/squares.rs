@@ -255,17 +255,10 @@ pub(crate) struct SquareOutputs<'a> {
     pixels: [usize; 2],
     /// Columns of the whole output.
     columns: usize,
-    channels: usize,
+    pub(crate) channels: usize,
     /// One per channel; empty for none.
     bias: &'a [f32],
     limits: [f32; 2],
-}
-
-#[cfg(target_arch = "x86_64")]
-impl SquareOutputs<'_> {
-    pub(crate) fn channels(&self) -> usize {
-        self.channels
-    }
 }
 
 /// A vector of an architecture. Its functions are for code that is compiled for it.

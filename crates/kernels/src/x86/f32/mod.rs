@@ -84,7 +84,7 @@ macro_rules! tiles {
                 }
                 // SAFETY: the caller's promise, and the features are there.
                 unsafe {
-                    if outputs.channels() % <$vector>::LANES == 0 {
+                    if outputs.channels % <$vector>::LANES == 0 {
                         compiled::<$vector>(outputs, to);
                     } else {
                         compiled::<__m256>(outputs, to);

@@ -7,8 +7,8 @@ use core::arch::x86_64::*;
 /// Elements that are added at once.
 const STEP: usize = 32;
 
-/// Binary places of operands.
-const PLACES: i32 = 20;
+/// Binary places of operands, as instructions take it.
+const PLACES: i32 = StepwiseAddI8::PLACES as i32;
 
 /// See [`crate::i8::stepwise_add`].
 pub(crate) fn stepwise_add(_avx2: Avx2, operands: &StepwiseAddI8<'_>) {
