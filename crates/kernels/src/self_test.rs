@@ -1,6 +1,7 @@
 //! Every kernel of the running architecture against plain Rust, with guards round all memory
 //! that it may write. Host tests run it, and so does a module that is built for WebAssembly.
 
+mod float;
 mod line;
 mod pool;
 #[cfg(test)]
@@ -11,14 +12,14 @@ mod sets;
 use crate::memory::In;
 use crate::threads::ThreadPool;
 use crate::{
-    Architecture, Binding, Channels, Conv2dConstants, Conv2dF32, Conv2dI8, Geometry, Threads,
-    Window, scalar,
+    Architecture, Binding, Channels, Conv2dConstants, Conv2dI8, Geometry, Threads, Window, scalar,
 };
 use core::cell::Cell;
 use format::fixed::{Channel, Requantize, Rounding};
 use std::vec;
 use std::vec::Vec;
 
+use float::{CURRENT_F32, check_f32};
 use line::{check_line, check_quantize, check_stepwise};
 use pool::check_pool;
 
@@ -30,15 +31,7 @@ use pool::check_pool;
 pub fn check_random_case(seed: u64) {
     let mut next = noise(seed);
     let mut below = |end: usize| (next() % end as u64) as usize;
-    let window = [4, 4, 3, 3, 2, 2].map(|end| below(end) + 1);
-    let mut shape = [13, 13, 4, 4, 3, 3].map(&mut below);
-    shape[0] += 1;
-    shape[1] += 1;
-    let geometry = geometry(
-        window,
-        shape,
-        [below(19) + 1, below(39) + 1, below(3) + 1, below(7)],
-    );
+    let geometry = random_geometry(&mut below);
     let case = Case {
         seed,
         rounding: [Rounding::High, Rounding::Single, Rounding::Double][below(3)],
@@ -48,7 +41,7 @@ pub fn check_random_case(seed: u64) {
         overlap: below(2) == 0,
     };
     check_i8(&CURRENT_I8, geometry, case);
-    check_f32(geometry, seed, case.overlap, case.extreme);
+    check_f32(&CURRENT_F32, geometry, seed, case.overlap, case.extreme);
     check_pool(geometry, case, below(2) == 0);
     let bits = [16, 22][below(2)];
     let factors = [below(1 << bits), below(1 << bits)].map(|f| f as i32 - (1 << (bits - 1)));
@@ -56,6 +49,19 @@ pub fn check_random_case(seed: u64) {
     let shifts = core::array::from_fn(|_| (below(31) * below(2)) as u8);
     check_stepwise(below(200), seed, shifts, below(20));
     check_quantize(below(60), seed, case.zero_point);
+}
+
+/// A convolution of any kind, of numbers below others.
+fn random_geometry(mut below: impl FnMut(usize) -> usize) -> Geometry {
+    let window = [4, 4, 3, 3, 2, 2].map(|end| below(end) + 1);
+    let mut shape = [13, 13, 4, 4, 3, 3].map(&mut below);
+    shape[0] += 1;
+    shape[1] += 1;
+    geometry(
+        window,
+        shape,
+        [below(19) + 1, below(39) + 1, below(3) + 1, below(7)],
+    )
 }
 
 /// Three threads that compute layers however small together; in WebAssembly, one.
@@ -239,70 +245,6 @@ impl Guarded {
             .chain(&all[16 + bytes..])
             .all(|&byte| byte == 0xA5)
     }
-}
-
-/// Scratch memory, and what is prepared, of a float convolution.
-fn conv_2d_memory_f32(geometry: &Geometry, weights: &[f32]) -> [Guarded; 2] {
-    let architecture = Architecture::current();
-    let scratch = crate::f32::conv_2d_scratch_bytes(geometry, architecture);
-    let prepared = crate::f32::conv_2d_prepared_bytes(geometry, architecture);
-    let mut memory = [scratch, prepared].map(Guarded::new);
-    crate::f32::prepare_conv_2d(geometry, weights, memory[1].bytes());
-    memory
-}
-
-fn check_f32(geometry: Geometry, seed: u64, overlap: bool, has_bias: bool) {
-    let mut next = noise(seed);
-    let mut values = |n: usize| -> Vec<f32> {
-        (0..n)
-            .map(|_| (next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
-            .collect()
-    };
-    let input = values(elements(geometry.input));
-    let weights = values(geometry.output[2] * geometry.taps());
-    let bias = values(if has_bias { geometry.output[2] } else { 0 });
-    let outputs = elements(geometry.output);
-    let [mut scratch, mut prepared] = conv_2d_memory_f32(&geometry, &weights);
-    let guard = 12345.0;
-    let pool = pool(scratch.bytes().len());
-    let mut run = |distance: Option<usize>, judge: bool, threads: Threads<'_>| {
-        let mut place = arena(&input, outputs, distance, guard);
-        let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
-        let operands = Conv2dF32 {
-            geometry,
-            input: In::from_cells(&cells[place.input..place.input + input.len()]),
-            output: &cells[place.output..place.output + outputs],
-            weights: &weights,
-            bias: &bias,
-            limits: [-1.5, 3.0],
-            binding: Binding {
-                prepared: prepared.bytes(),
-                scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
-                threads,
-            },
-        };
-        if judge {
-            scalar::f32::conv_2d(&operands);
-        } else {
-            crate::f32::conv_2d(&operands);
-        }
-        place.result(outputs, distance, guard)
-    };
-    let expected = run(None, true, Threads::ALONE);
-    let tolerance = 1e-5 * geometry.taps() as f32;
-    let distances = [None, overlap.then(|| distance(&geometry))];
-    for distance in distances {
-        let actual = run(distance, false, Threads::ALONE);
-        for (i, (a, b)) in actual.iter().zip(&expected).enumerate() {
-            assert!((a - b).abs() <= tolerance, "{i}: {a} {b} in {geometry:?}");
-        }
-        let together = run(distance, false, Threads::of(&pool));
-        let pairs = together.iter().zip(&actual);
-        for (i, (a, b)) in pairs.enumerate() {
-            assert!(a.to_bits() == b.to_bits(), "{i}: {a} {b} in {geometry:?}");
-        }
-    }
-    assert!(scratch.is_intact() && prepared.is_intact());
 }
 
 /// How the values of an int8 test are chosen.
@@ -538,7 +480,7 @@ mod tests {
             if skips() {
                 return Ok(());
             }
-            check_f32(g, seed, overlap, bias);
+            check_f32(&CURRENT_F32, g, seed, overlap, bias);
         }
 
         #[test]

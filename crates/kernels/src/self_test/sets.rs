@@ -1,7 +1,8 @@
 //! Sets of x86-64 that are not those of this machine.
 
+use super::float::{AVX2, check_f32};
 use super::tests::{cases, geometries};
-use super::{ConvolutionsI8, check_i8};
+use super::{Case, ConvolutionsI8, Geometry, check_i8};
 use crate::x86::i8::{self, EmulatedVnni};
 use crate::x86::{Avx2, AvxVnni};
 use proptest::prelude::*;
@@ -30,6 +31,10 @@ const AVX_VNNI: ConvolutionsI8 = loops!(AvxVnni, AvxVnni::detect());
 
 /// Compares a set with plain Rust where this machine has it.
 fn check(kernels: &ConvolutionsI8, has: bool, set: &str) {
+    check_cases(has, set, |geometry, case| check_i8(kernels, geometry, case));
+}
+
+fn check_cases(has: bool, set: &str, one: impl Fn(Geometry, Case)) {
     if !has {
         std::println!("skipped: this machine has no {set}");
         return;
@@ -39,7 +44,7 @@ fn check(kernels: &ConvolutionsI8, has: bool, set: &str) {
         ..ProptestConfig::default()
     };
     let outcome = TestRunner::new(config).run(&(geometries(), cases()), |(geometry, case)| {
-        check_i8(kernels, geometry, case);
+        one(geometry, case);
         Ok(())
     });
     outcome.unwrap();
@@ -58,4 +63,11 @@ fn integer_convolutions_by_pairs_are_equal() {
 #[test]
 fn integer_convolutions_with_avx_vnni_are_equal() {
     check(&AVX_VNNI, AvxVnni::detect().is_some(), "AVX-VNNI");
+}
+
+#[test]
+fn float_convolutions_of_256_bits_agree() {
+    check_cases(Avx2::detect().is_some(), "AVX2", |geometry, case| {
+        check_f32(&AVX2, geometry, case.seed, case.overlap, case.extreme);
+    });
 }

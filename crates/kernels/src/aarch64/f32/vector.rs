@@ -3,6 +3,12 @@
 use crate::Conv2dF32;
 use core::arch::aarch64::*;
 
+/// Floats whose products are added up apart, and at the end as x86 does: sums have the same bits.
+const LANES: usize = 16;
+
+/// The floats of a line in four vectors.
+type Line = [float32x4_t; 4];
+
 /// Every output of a fully connected layer. The caller has compared the lengths.
 pub(super) fn multiply(operands: &Conv2dF32<'_>) {
     let [inputs, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
@@ -19,38 +25,79 @@ pub(super) fn multiply(operands: &Conv2dF32<'_>) {
 
 /// Outputs `first..first + R`.
 fn dots<const R: usize>(operands: &Conv2dF32<'_>, inputs: usize, first: usize) {
-    let mut tails = [0.0f32; R];
-    let weights = operands
-        .weights
-        .get(first * inputs..(first + R) * inputs)
-        .unwrap_or(&[]);
-    if weights.len() != R * inputs || operands.input.len() < inputs {
+    let rows = operands.weights.get(first * inputs..(first + R) * inputs);
+    let Some(weights) = rows.filter(|_| operands.input.len() >= inputs) else {
         return;
-    }
-    let (input, weights) = (operands.input.as_ptr(), weights.as_ptr());
-    // SAFETY: every index is below `inputs`, and the lengths were compared above.
+    };
+    // SAFETY: every line is inside the input and its row.
     let sums = unsafe {
-        let mut sums = [[vdupq_n_f32(0.0); 2]; R];
-        for k in (0..inputs / 8).map(|block| block * 8) {
-            let values = [vld1q_f32(input.add(k)), vld1q_f32(input.add(k + 4))];
+        let input = operands.input.as_ptr();
+        let mut sums = [[vdupq_n_f32(0.0); 4]; R];
+        let mut at = 0;
+        while at + LANES <= inputs {
+            let values = load(input.add(at));
             for (r, sum) in sums.iter_mut().enumerate() {
-                let row = weights.add(r * inputs + k);
-                sum[0] = vfmaq_f32(sum[0], values[0], vld1q_f32(row));
-                sum[1] = vfmaq_f32(sum[1], values[1], vld1q_f32(row.add(4)));
+                add(sum, values, load(weights.as_ptr().add(r * inputs + at)));
+            }
+            at += LANES;
+        }
+        if at < inputs {
+            let values = load_part(input.add(at), inputs - at);
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let row = weights.as_ptr().add(r * inputs + at);
+                add(sum, values, load_part(row, inputs - at));
             }
         }
-        for k in inputs / 8 * 8..inputs {
-            for (r, tail) in tails.iter_mut().enumerate() {
-                *tail += input.add(k).read() * weights.add(r * inputs + k).read();
-            }
-        }
-        sums.map(|[first, second]| vaddvq_f32(vaddq_f32(first, second)))
+        sums.map(total)
     };
     let [low, high] = operands.limits;
-    for (r, (sum, tail)) in sums.into_iter().zip(tails).enumerate() {
+    for (r, sum) in sums.into_iter().enumerate() {
         let bias = operands.bias.get(first + r).copied().unwrap_or(0.0);
         if let Some(cell) = operands.output.get(first + r) {
-            cell.set((bias + tail + sum).max(low).min(high));
+            cell.set((sum + bias).max(low).min(high));
         }
+    }
+}
+
+/// # Safety
+///
+/// All lanes are readable.
+#[inline(always)]
+unsafe fn load(from: *const f32) -> Line {
+    // SAFETY: the caller's promise.
+    core::array::from_fn(|i| unsafe { vld1q_f32(from.add(4 * i)) })
+}
+
+/// The first lanes, and zeros.
+///
+/// # Safety
+///
+/// So many lanes are readable.
+unsafe fn load_part(from: *const f32, valid: usize) -> Line {
+    let mut lanes = [0.0; LANES];
+    // SAFETY: the caller's promise.
+    unsafe {
+        for (i, lane) in lanes.iter_mut().enumerate().take(valid) {
+            *lane = from.add(i).read();
+        }
+        load(lanes.as_ptr())
+    }
+}
+
+#[inline(always)]
+fn add(sums: &mut Line, values: Line, weights: Line) {
+    for ((sum, values), weights) in sums.iter_mut().zip(values).zip(weights) {
+        // SAFETY: this target has the instruction.
+        *sum = unsafe { vfmaq_f32(*sum, values, weights) };
+    }
+}
+
+/// The sum of all lanes: halves, neighbours, pairs, and the rest.
+fn total([a, b, c, d]: Line) -> f32 {
+    // SAFETY: this target has the instructions.
+    unsafe {
+        let pairs = vpaddq_f32(vaddq_f32(a, c), vaddq_f32(b, d));
+        let fours = vpaddq_f32(pairs, pairs);
+        vgetq_lane_f32::<0>(fours) + vgetq_lane_f32::<1>(fours)
     }
 }

@@ -2,10 +2,8 @@
 
 use super::depthwise::Lane;
 use super::tile::{self, Block};
-use super::vector::ROWS;
 use crate::tiled::f32::{Strip, Vector};
 use core::arch::x86_64::*;
-use core::ops::Range;
 
 /// A vector. Its functions are for code that is compiled for it, but for the loops below, which are.
 pub(super) trait Lanes: Vector {
@@ -26,20 +24,6 @@ pub(super) trait Lanes: Vector {
     /// The machine has such vectors, here and below.
     unsafe fn first(valid: usize) -> Self::Mask;
 
-    /// These lanes.
-    ///
-    /// # Safety
-    ///
-    /// See [`Lanes::first`].
-    unsafe fn between(lanes: Range<usize>) -> Self::Mask;
-
-    /// Lane `by` and those behind it, then those before it.
-    ///
-    /// # Safety
-    ///
-    /// See [`Lanes::first`].
-    unsafe fn rotated(self, by: usize) -> Self;
-
     /// All lanes of one value.
     ///
     /// # Safety
@@ -53,13 +37,6 @@ pub(super) trait Lanes: Vector {
     ///
     /// See [`Lanes::first`].
     unsafe fn add_product(self, one: Self, other: Self) -> Self;
-
-    /// The sum of all lanes of each.
-    ///
-    /// # Safety
-    ///
-    /// See [`Lanes::first`].
-    unsafe fn sums(vectors: [Self; ROWS]) -> __m256;
 
     /// Zero where the mask has no lane.
     ///
@@ -193,22 +170,6 @@ impl Lanes for __m256 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn between(lanes: Range<usize>) -> __m256i {
-        // SAFETY: the features are there.
-        unsafe { _mm256_andnot_si256(Self::first(lanes.start), Self::first(lanes.end)) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn rotated(self, by: usize) -> Self {
-        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        // Of a lane's number three bits count.
-        let from = _mm256_add_epi32(lanes, _mm256_set1_epi32(by as i32));
-        _mm256_permutevar8x32_ps(self, from)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
     unsafe fn splat(value: f32) -> Self {
         _mm256_set1_ps(value)
     }
@@ -217,21 +178,6 @@ impl Lanes for __m256 {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn add_product(self, one: Self, other: Self) -> Self {
         _mm256_fmadd_ps(one, other, self)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn sums(vectors: [Self; ROWS]) -> __m256 {
-        let [a, b, c, d, e, f, g, h] = vectors;
-        // Halves of vectors are added up apart.
-        let pairs = [_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d)];
-        let first = _mm256_hadd_ps(pairs[0], pairs[1]);
-        let pairs = [_mm256_hadd_ps(e, f), _mm256_hadd_ps(g, h)];
-        let last = _mm256_hadd_ps(pairs[0], pairs[1]);
-        _mm256_add_ps(
-            _mm256_permute2f128_ps::<0x20>(first, last),
-            _mm256_permute2f128_ps::<0x31>(first, last),
-        )
     }
 
     #[inline]
@@ -307,22 +253,6 @@ impl Lanes for __m512 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn between(lanes: Range<usize>) -> __mmask16 {
-        // SAFETY: the features are there.
-        unsafe { Self::first(lanes.end) & !Self::first(lanes.start) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn rotated(self, by: usize) -> Self {
-        let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        // Of a lane's number four bits count.
-        let from = _mm512_add_epi32(lanes, _mm512_set1_epi32(by as i32));
-        _mm512_permutexvar_ps(from, self)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn splat(value: f32) -> Self {
         _mm512_set1_ps(value)
     }
@@ -331,17 +261,6 @@ impl Lanes for __m512 {
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn add_product(self, one: Self, other: Self) -> Self {
         _mm512_fmadd_ps(one, other, self)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn sums(vectors: [Self; ROWS]) -> __m256 {
-        let halves = vectors.map(|vector| {
-            let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(vector));
-            _mm256_add_ps(_mm512_castps512_ps256(vector), _mm256_castpd_ps(high))
-        });
-        // SAFETY: the features contain those of the shorter vectors.
-        unsafe { __m256::sums(halves) }
     }
 
     #[inline]

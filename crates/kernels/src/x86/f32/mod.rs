@@ -1,7 +1,9 @@
-//! Float loops: fused multiplications and additions of vectors of 256 or of 512 bits.
+//! Float loops: fused multiplications and additions of vectors of 256 or of 512 bits. Every output is
+//! the same sum in the same order with both.
 
 mod depthwise;
 mod lanes;
+mod line;
 mod tile;
 mod vector;
 
@@ -12,9 +14,9 @@ use crate::tiled::f32::{
 };
 use core::arch::x86_64::{__m256, __m512};
 
-/// The loops of a set, of vectors of one length. A value of the set proves the features.
+/// The loops of a set, of vectors and lines of one length. A value of the set proves the features.
 macro_rules! tiles {
-    ($set:ty, $vector:ty, $features:literal) => {
+    ($set:ty, $vector:ty, $line:ty, $features:literal) => {
         impl Tiles for $set {
             const BLOCK: usize = 2 * <$vector>::LANES;
 
@@ -22,7 +24,7 @@ macro_rules! tiles {
                 #[target_feature(enable = $features)]
                 unsafe fn compiled(operands: &Conv2dF32<'_>) {
                     // SAFETY: the features are there.
-                    unsafe { vector::multiply::<$vector>(operands) }
+                    unsafe { vector::multiply::<$line>(operands) }
                 }
                 // SAFETY: the features are there.
                 unsafe { compiled(operands) }
@@ -95,5 +97,5 @@ macro_rules! tiles {
     };
 }
 
-tiles!(Avx2, __m256, "avx2,fma");
-tiles!(Avx512Vnni, __m512, "avx512f,avx2,fma");
+tiles!(Avx2, __m256, [__m256; 2], "avx2,fma");
+tiles!(Avx512Vnni, __m512, __m512, "avx512f,avx2,fma");

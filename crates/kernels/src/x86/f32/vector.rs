@@ -1,72 +1,58 @@
 //! One pixel: a vector times the file's weights `[O, I]` in place.
 
 use super::lanes::Lanes;
+use super::line::{LANES, Line};
 use crate::Conv2dF32;
 use crate::tiled::f32::Vector;
-use core::arch::x86_64::__m256;
+use core::arch::x86_64::*;
 use core::ops::Range;
 
-/// Rows of weights that are multiplied together, and the outputs that they make.
-pub(super) const ROWS: usize = 8;
+/// Outputs whose sums are finished together: a vector of 256 bits.
+const OUTPUTS: usize = 8;
 
 /// Every output of a fully connected layer.
 ///
 /// # Safety
 ///
-/// The machine has such vectors; input, weights and output have the sizes of the geometry.
+/// The machine has such lines; input, weights and output have the sizes of the geometry.
 #[inline(always)]
-pub(super) unsafe fn multiply<V: Lanes>(operands: &Conv2dF32<'_>) {
-    let [inputs, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
-    let whole = outputs / ROWS * ROWS;
-    // SAFETY: the rows of all outputs are inside the weights.
-    unsafe {
-        let row = |output: usize| operands.weights.as_ptr().add(output * inputs);
-        for first in (0..whole).step_by(ROWS) {
-            let start = row(first);
-            let rows = core::array::from_fn(|r| start.add(r * inputs));
-            outputs_of::<V>(operands, rows, first);
-        }
-        if whole < outputs {
-            // The last row stands for those behind it.
-            let rows = core::array::from_fn(|r| row((whole + r).min(outputs - 1)));
-            outputs_of::<V>(operands, rows, whole);
-        }
-    }
-}
-
-/// The outputs of rows, of which the first is `first`.
-///
-/// # Safety
-///
-/// As [`multiply`]; these are rows of the weights.
-#[inline(always)]
-unsafe fn outputs_of<V: Lanes>(operands: &Conv2dF32<'_>, rows: [*const f32; ROWS], first: usize) {
+pub(super) unsafe fn multiply<L: Line>(operands: &Conv2dF32<'_>) {
     let [inputs, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
     let output = operands.output.as_ptr().cast_mut().cast::<f32>();
-    // SAFETY: the mask has those outputs that exist.
-    unsafe {
-        let exists = __m256::first(outputs - first);
-        let mut sums = V::sums(dots::<V>(operands.input.as_ptr(), rows, inputs));
-        if operands.bias.len() >= outputs {
-            let bias = operands.bias.as_ptr().add(first);
-            sums = sums.add(__m256::load_masked(bias, exists));
+    for first in (0..outputs).step_by(OUTPUTS) {
+        // The last row stands for those behind it.
+        let row = |r: usize| (first + r).min(outputs - 1) * inputs;
+        let rows: [_; OUTPUTS] =
+            core::array::from_fn(|r| operands.weights.as_ptr().wrapping_add(row(r)));
+        // SAFETY: the rows are inside the weights, and the mask has those outputs that exist.
+        unsafe {
+            let exists = __m256::first(outputs - first);
+            let mut sums = L::sums(operands.input.as_ptr(), rows, inputs);
+            if operands.bias.len() >= outputs {
+                let bias = operands.bias.as_ptr().add(first);
+                sums = sums.add(__m256::load_masked(bias, exists));
+            }
+            let limited = sums.limit(operands.limits);
+            limited.store_masked(output.add(first), exists);
         }
-        let limited = sums.limit(operands.limits);
-        limited.store_masked(output.add(first), exists);
     }
 }
 
-/// The products of the input and rows, lane by lane: those of element `i` in lane `i % LANES`, in order,
-/// wherever rows are in memory.
+/// The products of the input and some rows: those of element `i` are added up in order in lane
+/// `i % LANES`, wherever rows are in memory, and then the halves of lanes are added up.
 ///
 /// # Safety
 ///
 /// Input and rows hold so many elements.
 #[inline(always)]
-unsafe fn dots<V: Lanes>(input: *const f32, rows: [*const f32; ROWS], inputs: usize) -> [V; ROWS] {
+pub(super) unsafe fn dots<L: Line, const ROWS: usize>(
+    input: *const f32,
+    rows: [*const f32; ROWS],
+    inputs: usize,
+) -> [__m256; ROWS] {
     // A vector that two lines of the cache share costs two loads. Where rows are whole lines, all of
-    // them begin so far behind the start of a vector that is on one.
-    let past = rows[0] as usize / size_of::<f32>() % V::LANES;
+    // them begin so far behind the start of a line.
+    let past = rows[0] as usize / size_of::<f32>() % LANES;
     let (input, rows) = (
         input.wrapping_sub(past),
         rows.map(|row| row.wrapping_sub(past)),
@@ -74,52 +60,86 @@ unsafe fn dots<V: Lanes>(input: *const f32, rows: [*const f32; ROWS], inputs: us
     let end = past + inputs;
     // SAFETY: the elements from `past` to `end` are those of input and rows; others are masked.
     unsafe {
-        let mut sums = [V::splat(0.0); ROWS];
+        let mut sums = [L::zero(); ROWS];
         let mut at = 0;
         if past > 0 {
-            add_part(&mut sums, input, rows, past..end.min(V::LANES));
-            at = V::LANES;
+            add_part(&mut sums, input, rows, past..end.min(LANES));
+            at = LANES;
         }
-        while at + V::LANES <= end {
-            let values = V::load(input.add(at));
+        while at + LANES <= end {
+            let values = L::load(input.add(at));
             for (sum, row) in sums.iter_mut().zip(rows) {
-                *sum = sum.add_product(values, V::load(row.add(at)));
+                *sum = sum.add_product(values, L::load(row.add(at)));
             }
-            at += V::LANES;
+            at += LANES;
         }
         if at < end {
             let (input, rows) = (input.add(at), rows.map(|row| row.add(at)));
             add_part(&mut sums, input, rows, 0..end - at);
         }
-        if past > 0 {
-            for sum in &mut sums {
-                *sum = sum.rotated(past);
-            }
-        }
-        sums
+        halves(sums, past)
     }
 }
 
-/// Adds the products of some lanes of a vector.
+/// Adds the products of some lanes.
 ///
 /// # Safety
 ///
 /// Input and rows hold the elements of these lanes.
 #[inline(always)]
-unsafe fn add_part<V: Lanes>(
-    sums: &mut [V; ROWS],
+unsafe fn add_part<L: Line, const ROWS: usize>(
+    sums: &mut [L; ROWS],
     input: *const f32,
     rows: [*const f32; ROWS],
     lanes: Range<usize>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mask = V::between(lanes);
-        let values = V::load_masked(input, mask);
+        let values = L::load_part(input, lanes.clone());
         for (sum, row) in sums.iter_mut().zip(rows) {
-            *sum = sum.add_product(values, V::load_masked(row, mask));
+            *sum = sum.add_product(values, L::load_part(row, lanes.clone()));
         }
     }
+}
+
+/// The halves of lines, added up; lane `past` comes first. Which half is which does not matter.
+///
+/// # Safety
+///
+/// The machine has such lines.
+#[inline(always)]
+unsafe fn halves<L: Line, const ROWS: usize>(lines: [L; ROWS], past: usize) -> [__m256; ROWS] {
+    // SAFETY: the features of lines contain those of vectors of 256 bits.
+    unsafe {
+        let mut halves = [_mm256_setzero_ps(); ROWS];
+        // Of a lane's number three bits count.
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        let order = _mm256_add_epi32(lanes, _mm256_set1_epi32(past as i32));
+        for (half, line) in halves.iter_mut().zip(lines) {
+            *half = _mm256_permutevar8x32_ps(line.added_halves(), order);
+        }
+        halves
+    }
+}
+
+/// The sum of all lanes of each: neighbours, then pairs, then halves.
+///
+/// # Safety
+///
+/// The machine has AVX2.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn totals(vectors: [__m256; OUTPUTS]) -> __m256 {
+    let [a, b, c, d, e, f, g, h] = vectors;
+    // Halves of vectors are added up apart.
+    let pairs = [_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d)];
+    let first = _mm256_hadd_ps(pairs[0], pairs[1]);
+    let pairs = [_mm256_hadd_ps(e, f), _mm256_hadd_ps(g, h)];
+    let last = _mm256_hadd_ps(pairs[0], pairs[1]);
+    _mm256_add_ps(
+        _mm256_permute2f128_ps::<0x20>(first, last),
+        _mm256_permute2f128_ps::<0x31>(first, last),
+    )
 }
 
 #[cfg(test)]
