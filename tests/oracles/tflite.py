@@ -118,11 +118,8 @@ def real(which, model, source, target):
     shape = [int(size) for size in runner.input["shape"]]
     (unit, zero_point), (step, offset) = affine_of(runner.input), affine_of(runner.output)
     samples = np.fromfile(source, dtype=np.float32).reshape(-1, *shape)
-    steps = samples / np.float32(unit)
-    whole = np.trunc(steps)
-    # Halves away from zero.
-    whole += np.sign(steps) * (np.abs(steps - whole) >= 0.5)
-    samples = np.clip(whole + zero_point, -128, 127).astype(np.int8)
+    steps = np.round(samples / np.float32(unit))
+    samples = np.clip(steps + zero_point, -128, 127).astype(np.int8)
     outputs = [np.array(runner.run(sample)).astype(np.float32) for sample in samples]
     reals = [(output - offset) * np.float32(step) for output in outputs]
     np.concatenate([output.ravel() for output in reals]).astype(np.float32).tofile(target)

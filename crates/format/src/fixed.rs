@@ -192,10 +192,21 @@ pub fn quantize_multiplier(factor: f64) -> (i32, i32) {
     (multiplier as i32, exponent)
 }
 
-/// Quantizes one real value: `round_half_away(value / scale) + zero_point`, limited to
-/// `min..=max`. NaN becomes the zero point.
+/// Quantizes one real value: `round_half_even(value / scale) + zero_point`, limited to `min..=max`,
+/// which are within 22 bits. NaN becomes the zero point. As QuantizeLinear of ONNX, and NumPy's `round`.
 #[inline]
 pub fn quantize(value: f32, scale: f32, zero_point: i32, min: i32, max: i32) -> i32 {
+    // Beyond 2^22 the limits decide. Below, a number of which neighbours are integers rounds what is
+    // added to it.
+    let bounded = (value / scale).clamp(-4_194_304.0, 4_194_304.0);
+    let rounded = (bounded + 12_582_912.0) - 12_582_912.0;
+    (rounded as i32 + zero_point).clamp(min, max)
+}
+
+/// Quantizes one real value: `round_half_away(value / scale) + zero_point`, limited to
+/// `min..=max`. NaN becomes the zero point. As TensorFlow Lite's reference kernel of QUANTIZE.
+#[inline]
+pub fn quantize_half_away(value: f32, scale: f32, zero_point: i32, min: i32, max: i32) -> i32 {
     let scaled = value / scale;
     // Beyond 2^24 every step is an integer already, and the limits decide anyway.
     let bounded = scaled.clamp(-16_777_216.0, 16_777_216.0);
@@ -260,11 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn real_values_quantize_away_from_zero() {
-        assert_eq!(quantize(1.25, 0.5, 3, -128, 127), 6);
-        assert_eq!(quantize(-1.25, 0.5, 3, -128, 127), 0);
-        assert_eq!(quantize(f32::NAN, 0.5, 3, -128, 127), 3);
-        assert_eq!(quantize(f32::INFINITY, 0.5, 3, -128, 127), 127);
+    fn real_values_become_the_nearest_integers() {
+        let both = |value: f32| {
+            [quantize, quantize_half_away].map(|rounded| rounded(value, 0.5, 3, -128, 127))
+        };
+        assert_eq!(both(1.25), [5, 6]);
+        assert_eq!(both(-1.25), [1, 0]);
+        assert_eq!(both(f32::NAN), [3, 3]);
+        assert_eq!(both(f32::INFINITY), [127, 127]);
     }
 
     /// As it is written in gemmlowp.
@@ -313,8 +327,19 @@ mod tests {
 
         #[test]
         fn quantize_is_the_rounded_quotient(v in -1e4f32..1e4, s in 0.001f32..10.0, z in -128i32..128) {
-            let expected = ((v / s).round() as i64 + i64::from(z)).clamp(-128, 127) as i32;
-            prop_assert_eq!(quantize(v, s, z, -128, 127), expected);
+            let even = ((v / s).round_ties_even() as i64 + i64::from(z)).clamp(-128, 127) as i32;
+            prop_assert_eq!(quantize(v, s, z, -128, 127), even);
+            let away = ((v / s).round() as i64 + i64::from(z)).clamp(-128, 127) as i32;
+            prop_assert_eq!(quantize_half_away(v, s, z, -128, 127), away);
+        }
+
+        #[test]
+        fn halves_are_between_integers(steps in -40_000i32..40_000, z in -128i32..128) {
+            let half = steps as f32 + 0.5;
+            let limits = [-32_768, 32_767];
+            let [even, away] = [half.round_ties_even(), half.round()].map(|n| n as i32 + z);
+            prop_assert_eq!(quantize(half, 1.0, z, limits[0], limits[1]), even.clamp(limits[0], limits[1]));
+            prop_assert_eq!(quantize_half_away(half, 1.0, z, limits[0], limits[1]), away.clamp(limits[0], limits[1]));
         }
 
         #[test]

@@ -453,7 +453,8 @@ pub struct LineI8<'a> {
     pub table: &'a [i8],
 }
 
-/// Real numbers that become int8: each as [`format::fixed::quantize`] rounds it.
+/// Real numbers that become int8: each as [`format::fixed::quantize`] rounds it, or as
+/// [`format::fixed::quantize_half_away`] does.
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizeI8<'a> {
     /// Elements.
@@ -464,6 +465,8 @@ pub struct QuantizeI8<'a> {
     pub scale: f32,
     /// The integer that stands for zero: int8.
     pub zero_point: i32,
+    /// Which of the two: numbers half way between integers become even ones, or those further from 0.
+    pub halves_to_even: bool,
 }
 
 /// An int16 tensor mapped element by element through a function given at every 128th input,

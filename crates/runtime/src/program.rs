@@ -97,7 +97,7 @@ impl Port {
     /// use runtime::program::Port;
     ///
     /// let port = Port { name: "x", shape: &[1], scale: 0.5, zero_point: -3 };
-    /// assert_eq!([1.25, -1.25, 1e9].map(|real| port.to_i8(real)), [0, -6, 127]);
+    /// assert_eq!([1.25, -1.25, 1e9].map(|real| port.to_i8(real)), [-1, -5, 127]);
     /// assert_eq!(port.to_real(0), 1.5);
     /// ```
     pub fn to_i8(&self, real: f32) -> i8 {

@@ -367,7 +367,7 @@ impl<'a> Session<'a> {
     }
 
     /// Writes input `index` from real numbers in the tensor's own layout, quantized where the
-    /// tensor is. On hosts inputs of whole numbers without a scale, such as positions and pixels, take
+    /// tensor is: see [`format::fixed::quantize`]. On hosts inputs of whole numbers without a scale, such as positions and pixels, take
     /// them rounded down.
     pub fn set_input_f32(&mut self, index: usize, values: &[f32]) -> Result<(), Error> {
         let error = Error::new(Reason::Port, index);
@@ -390,6 +390,7 @@ impl<'a> Session<'a> {
                     output: cells_as(cells).ok_or(error)?,
                     scale: tensor.scale,
                     zero_point: tensor.zero_point,
+                    halves_to_even: true,
                 });
             }
             DType::I16 if tensor.scale > 0.0 => {

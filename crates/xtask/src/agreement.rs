@@ -81,15 +81,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         std::fs::write(&path, text + "\n")?;
     }
     let floors = std::fs::read_to_string(&path).context(FLOORS)?;
-    let judges_integers = has_exact_products();
-    if !judges_integers {
-        println!(
-            "{} files are not judged: ONNX Runtime's products saturate on this processor",
-            FORMATS[0]
-        );
-    }
-    let floors = serde_json::from_str(&floors).context(FLOORS)?;
-    check(&rows, &floors, judges_integers)
+    check(&rows, &serde_json::from_str(&floors).context(FLOORS)?)
 }
 
 /// The same as a part of the test run.
@@ -423,27 +415,14 @@ fn table(rows: &[Value]) -> String {
     lines.join("\n")
 }
 
-/// Whether ONNX Runtime's integer products are exact: on x86-64 without VNNI, pairs of products of bytes
-/// saturate at 16 bits there.
-fn has_exact_products() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni");
-    #[cfg(not(target_arch = "x86_64"))]
-    true
-}
-
-/// Fails where a share is below its floor, and names the file. Files that ONNX Runtime runs in integers are
-/// judged where its products are exact; those that are exported have unsigned weights, of which it makes exact
-/// products everywhere, and are judged with its optimizations as well.
-fn check(rows: &[Value], floors: &Value, judges_integers: bool) -> Result<()> {
+/// Fails where a share is below its floor, and names the file. Exported files are judged with ONNX Runtime's
+/// optimizations as well.
+fn check(rows: &[Value], floors: &Value) -> Result<()> {
     let mut failures = 0;
     for row in rows {
         let format = row["format"].as_str().unwrap_or_default();
         let rule = tflite::rule(format);
         let is_integer = format == FORMATS[0];
-        if is_integer && !judges_integers {
-            continue;
-        }
         let floors = floors.as_array().into_iter().flatten();
         let floor = floors.clone().find(|floor| floor["file"] == row["file"]);
         let file = row["file"].as_str().unwrap_or_default();
@@ -512,19 +491,13 @@ mod tests {
             let plain = json!({ "equal": share, "within_a_step": 1.0, "best": 1.0 });
             json!([{ "file": "kws", "format": format, "plain": plain }])
         };
-        let judge = |format: &str, found: f64, judges_integers: bool| {
+        let judge = |format: &str, found: f64| {
             let found = rows(format, found);
-            check(
-                found.as_array().unwrap(),
-                &rows(format, 0.99),
-                judges_integers,
-            )
-            .is_ok()
+            check(found.as_array().unwrap(), &rows(format, 0.99)).is_ok()
         };
-        assert!(judge("QDQ", 0.99, false) && judge("QDQ", 0.95, false) && judge("QDQ", 1.0, true));
-        assert!(!judge("QDQ", 0.93, false));
-        assert!(judge("QOperator", 0.985, true) && !judge("QOperator", 0.97, true));
-        assert!(judge("QOperator", 0.97, false));
+        assert!(judge("QDQ", 0.99) && judge("QDQ", 0.95) && judge("QDQ", 1.0));
+        assert!(!judge("QDQ", 0.93));
+        assert!(judge("QOperator", 0.985) && !judge("QOperator", 0.97));
         let exported = |share: f64, most: f64| {
             let pair =
                 json!({ "equal": share, "within_a_step": 1.0, "best": 1.0, "most_steps": most });
@@ -532,12 +505,12 @@ mod tests {
         };
         let judge = |share: f64, most: f64| {
             let found = exported(share, most);
-            check(found.as_array().unwrap(), &exported(1.0, 0.0), false).is_ok()
+            check(found.as_array().unwrap(), &exported(1.0, 0.0)).is_ok()
         };
         assert!(judge(1.0, 1.0) && judge(0.995, 1.0));
         assert!(!judge(0.98, 1.0) && !judge(1.0, 2.0));
         let found = rows("QDQ", 1.0);
-        assert!(check(found.as_array().unwrap(), &json!([]), true).is_err());
+        assert!(check(found.as_array().unwrap(), &json!([])).is_err());
     }
 
     /// What README says is what the floors hold.

@@ -22,9 +22,13 @@ pub(crate) fn add(operands: &AddI8<'_>) {
 /// See [`crate::i8::quantize`].
 pub(crate) fn quantize(operands: &QuantizeI8<'_>) {
     let (scale, zero_point) = (operands.scale, operands.zero_point);
+    let rounded = match operands.halves_to_even {
+        true => fixed::quantize,
+        false => fixed::quantize_half_away,
+    };
     for (i, cell) in operands.output.iter().enumerate() {
         let value = operands.input.get(i);
-        cell.set(fixed::quantize(value, scale, zero_point, -128, 127) as i8);
+        cell.set(rounded(value, scale, zero_point, -128, 127) as i8);
     }
 }
 

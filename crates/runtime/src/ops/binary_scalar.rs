@@ -3,7 +3,7 @@
 
 use super::binary::Binary;
 use crate::host::{Lowered, LoweredOperand, Operand};
-use format::fixed::quantize;
+use format::fixed::quantize_half_away;
 use format::{DType, Shape};
 use std::string::String;
 use std::vec::Vec;
@@ -45,7 +45,7 @@ fn table(
             0 => function(number, real),
             _ => function(real, number),
         };
-        quantize(binary.activation.apply(value), to, to_zero, -128, 127) as i8 as u8
+        quantize_half_away(binary.activation.apply(value), to, to_zero, -128, 127) as i8 as u8
     };
     let bytes: Vec<u8> = (0..=255).map(entry).collect();
     let shape = Shape::new(&[256]).ok_or("too many dimensions")?;

@@ -1,5 +1,7 @@
-//! Real numbers to integers: `out = clamp(round_half_away(in / scale) + zero_point)`; and integers
-//! to integers of another type or scale, exactly rounded.
+//! Real numbers to integers: `out = clamp(round(in / scale) + zero_point)`; and integers to integers
+//! of another type or scale, exactly rounded. Real numbers half way between two integers become the
+//! even one, as in ONNX and in LiteRT's default kernels, where the node's only parameter is 1, and
+//! otherwise the one further from 0, as in TensorFlow Lite Micro.
 //!
 //! | operand | shape | types | quantization |
 //! |---|---|---|---|
@@ -22,6 +24,9 @@ pub static F32_TO_I8: Op =
 pub static F32_TO_I16: Op =
     Op::new(22, "quantize_i16", |node| check(node, DType::I16), run_i16);
 
+/// The parameter of nodes that take real numbers; files before it have none.
+const HALVES_TO_EVEN: u8 = 1;
+
 /// Integers in, integers out, of the same or another type.
 pub static RESCALE: Op = Op::new(24, "rescale", check_rescale, run_rescale);
 
@@ -39,6 +44,7 @@ fn run_i8(run: &Run<'_>) {
         output: run.output(0),
         scale: tensor.scale,
         zero_point: tensor.zero_point,
+        halves_to_even: run.node.params().u8() == HALVES_TO_EVEN,
     });
 }
 
@@ -46,8 +52,12 @@ fn run_i16(run: &Run<'_>) {
     let Some(tensor) = run.node.output(0) else { return };
     let (input, output) = (run.input::<f32>(0), run.output::<i16>(0));
     let (scale, zero) = (tensor.scale, tensor.zero_point);
+    let rounded = match run.node.params().u8() {
+        HALVES_TO_EVEN => fixed::quantize,
+        _ => fixed::quantize_half_away,
+    };
     for (i, cell) in output.iter().enumerate() {
-        cell.set(fixed::quantize(input.get(i), scale, zero, -32_768, 32_767) as i16);
+        cell.set(rounded(input.get(i), scale, zero, -32_768, 32_767) as i16);
     }
 }
 
@@ -147,8 +157,15 @@ mod host {
             let (to, _) = output.affine()?;
             let mut params = ParamsWriter::default();
             let code = match (input.dtype, output.dtype) {
-                (DType::F32, DType::I8) => super::F32_TO_I8.code,
-                (DType::F32, DType::I16) => super::F32_TO_I16.code,
+                (DType::F32, DType::I8 | DType::I16) => {
+                    if rounding != Rounding::Double {
+                        params.u8(super::HALVES_TO_EVEN);
+                    }
+                    match output.dtype {
+                        DType::I16 => super::F32_TO_I16.code,
+                        _ => super::F32_TO_I8.code,
+                    }
+                }
                 (from, into) if super::is_integer(from) && super::is_integer(into) => {
                     let factor = f64::from(input.affine()?.0) / f64::from(to);
                     let (multiplier, shift) = quantize_multiplier(factor);
@@ -174,10 +191,20 @@ mod tests {
     use std::vec;
 
     fn quantized(data: Data, from: Option<Quantization>, dtype: DType, to: (f32, i32)) -> Data {
+        rounded(data, from, dtype, to, Rounding::High)
+    }
+
+    fn rounded(
+        data: Data,
+        from: Option<Quantization>,
+        dtype: DType,
+        to: (f32, i32),
+        rounding: Rounding,
+    ) -> Data {
         let tensor = Tensor { shape: Shape::new(&[data.len() as u32]).unwrap(), data };
         let output = [Some(Quantization::per_tensor(to.0, to.1))];
         let input = [Some((tensor, from))];
-        let outputs = evaluate(&Quantize { dtype }, &input, &output, Rounding::High);
+        let outputs = evaluate(&Quantize { dtype }, &input, &output, rounding);
         outputs.unwrap().remove(0).data
     }
 
@@ -188,6 +215,21 @@ mod tests {
         assert_eq!(int8, Data::I8(vec![5, 2, 127]));
         let int16 = quantized(reals, None, DType::I16, (0.001, 0));
         assert_eq!(int16, Data::I16(vec![1000, -260, 32_767]));
+    }
+
+    #[test]
+    fn halves_go_where_the_file_sends_them() {
+        let reals = Data::F32(vec![0.25, 0.75, -0.25, -1.25]);
+        for (rounding, expected) in [
+            (Rounding::High, [0, 2, 0, -2]),
+            (Rounding::Single, [0, 2, 0, -2]),
+            (Rounding::Double, [1, 2, -1, -3]),
+        ] {
+            let int8 = rounded(reals.clone(), None, DType::I8, (0.5, 0), rounding);
+            assert_eq!(int8, Data::I8(expected.to_vec()), "{rounding:?}");
+            let int16 = rounded(reals.clone(), None, DType::I16, (0.5, 0), rounding);
+            assert_eq!(int16, Data::I16(expected.map(i16::from).to_vec()), "{rounding:?}");
+        }
     }
 
     /// Steps of 0.001 to steps of 0.5 from -2, and back.

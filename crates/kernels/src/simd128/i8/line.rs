@@ -59,7 +59,12 @@ unsafe fn add_whole(operands: &AddI8<'_>, whole: usize) {
 pub(crate) fn quantize(operands: &QuantizeI8<'_>) {
     let whole = operands.output.len().min(operands.input.len()) / 8 * 8;
     // SAFETY: `whole` is within both operands.
-    unsafe { quantize_whole(operands, whole) };
+    unsafe {
+        match operands.halves_to_even {
+            true => quantize_whole(operands, whole, rounded_to_even),
+            false => quantize_whole(operands, whole, rounded_away),
+        }
+    }
     scalar::i8::quantize(&QuantizeI8 {
         input: operands.input.part(whole, operands.input.len()),
         output: operands.output.get(whole..).unwrap_or(&[]),
@@ -70,7 +75,8 @@ pub(crate) fn quantize(operands: &QuantizeI8<'_>) {
 /// # Safety
 ///
 /// `whole` is a multiple of 8 and no more than either operand's length.
-unsafe fn quantize_whole(operands: &QuantizeI8<'_>, whole: usize) {
+#[inline(always)]
+unsafe fn quantize_whole(operands: &QuantizeI8<'_>, whole: usize, rounded: fn(v128) -> v128) {
     let from = operands.input.as_ptr();
     let to: *mut i8 = operands.output.as_ptr().cast_mut().cast();
     let scale = f32x4_splat(operands.scale);
@@ -90,10 +96,19 @@ unsafe fn quantize_whole(operands: &QuantizeI8<'_>, whole: usize) {
     }
 }
 
-/// The nearest integers, halves away from zero, where they are within 2^24, and that limit beyond;
-/// 0 for NaN: step by step what [`format::fixed::quantize`] does.
+/// The nearest integers, even ones for halves, as far as 32 bits hold them; 0 for NaN.
 #[inline(always)]
-fn rounded(values: v128) -> v128 {
+fn rounded_to_even(values: v128) -> v128 {
+    i32x4_trunc_sat_f32x4(f32x4_nearest(f32x4_pmin(
+        f32x4_pmax(values, f32x4_splat(-4_194_304.0)),
+        f32x4_splat(4_194_304.0),
+    )))
+}
+
+/// The nearest integers, halves away from zero, where they are within 2^24, and that limit beyond;
+/// 0 for NaN: step by step what [`format::fixed::quantize_half_away`] does.
+#[inline(always)]
+fn rounded_away(values: v128) -> v128 {
     let limit = f32x4_splat(16_777_216.0);
     // NaN fails both comparisons, and so stays.
     let raised = f32x4_pmax(values, f32x4_neg(limit));

@@ -67,14 +67,14 @@ pub(super) unsafe fn dots<L: Line, const ROWS: usize>(
             at = LANES;
         }
         while at + LANES <= end {
-            let values = L::load(input.add(at));
+            let values = L::load(input.wrapping_add(at));
             for (sum, row) in sums.iter_mut().zip(rows) {
-                *sum = sum.add_product(values, L::load(row.add(at)));
+                *sum = sum.add_product(values, L::load(row.wrapping_add(at)));
             }
             at += LANES;
         }
         if at < end {
-            let (input, rows) = (input.add(at), rows.map(|row| row.add(at)));
+            let (input, rows) = (input.wrapping_add(at), rows.map(|row| row.wrapping_add(at)));
             add_part(&mut sums, input, rows, 0..end - at);
         }
         halves(sums, past)
