@@ -167,17 +167,31 @@ pub(crate) fn quantize(subject: &Subject, places: &Places) -> Result<(PathBuf, V
 
 /// The command that quantizes a model to a file.
 fn quantization(subject: &Subject, places: &Places, compact: &Path) -> Command {
-    let data = places.shared.join("data");
     let mut quantize = Command::new(&places.program);
     quantize
-        .arg("quantize")
-        .arg(places.shared.join("models").join(subject.model))
-        .arg("--calib")
-        .arg(data.join(subject.calibration))
+        .args(arguments(subject, places))
         .arg("-o")
-        .arg(compact)
-        .args(subject.quantize.iter().map(|part| placed(part, &data)));
+        .arg(compact);
     quantize
+}
+
+/// The arguments that quantize a model.
+pub(crate) fn arguments(subject: &Subject, places: &Places) -> Vec<PathBuf> {
+    let data = places.shared.join("data");
+    let model = places.shared.join("models").join(subject.model);
+    let mut arguments = vec![
+        "quantize".into(),
+        model,
+        "--calib".into(),
+        data.join(subject.calibration),
+    ];
+    arguments.extend(
+        subject
+            .quantize
+            .iter()
+            .map(|part| placed(part, &data).into()),
+    );
+    arguments
 }
 
 /// A compact file that is measured on devices, and inputs for it.
@@ -237,21 +251,35 @@ fn placed(argument: &str, data: &Path) -> String {
     argument.replace("DATA", &data.to_string_lossy())
 }
 
-fn row(subject: &Subject, places: &Places) -> Result<String> {
-    let model = places.shared.join("models").join(subject.model);
+/// What the program says of a model's source and of a compact file of it.
+fn compared(subject: &Subject, places: &Places, compact: &Path) -> Result<Value> {
     let data = places.shared.join("data");
-    let start = Instant::now();
-    let (compact, made) = quantize(subject, places)?;
-    let seconds = start.elapsed().as_secs_f64();
     let mut compare = Command::new(&places.program);
     compare
         .arg("compare")
-        .arg(&model)
-        .arg(&compact)
+        .arg(places.shared.join("models").join(subject.model))
+        .arg(compact)
         .arg("--data")
         .arg(data.join(subject.evaluation));
-    let arguments = subject.compare.iter().map(|part| placed(part, &data));
-    let compared = json(compare.args(arguments))?;
+    json(compare.args(subject.compare.iter().map(|part| placed(part, &data))))
+}
+
+fn goal_metric(subject: &Subject, compared: &Value) -> Result<f64> {
+    let (metric, _) = subject.goal;
+    let value = compared["b"][metric].as_f64();
+    value.with_context(|| format!("no metric {metric}"))
+}
+
+/// What a compact file of a model reaches of the metric that counts.
+pub(crate) fn reached(subject: &Subject, places: &Places, compact: &Path) -> Result<f64> {
+    goal_metric(subject, &compared(subject, places, compact)?)
+}
+
+fn row(subject: &Subject, places: &Places) -> Result<String> {
+    let start = Instant::now();
+    let (compact, made) = quantize(subject, places)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let compared = compared(subject, places, &compact)?;
     let (metric, bound) = subject.goal;
     let number = |side: &str, metric: &str| compared[side][metric].as_f64();
     let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
@@ -260,7 +288,7 @@ fn row(subject: &Subject, places: &Places) -> Result<String> {
     } else {
         "rmse"
     };
-    let value = number("b", metric).with_context(|| format!("no metric {metric}"))?;
+    let value = goal_metric(subject, &compared)?;
     let (goal, is_met) = match bound {
         Bound::AtLeast(least) => (format!("{metric} ≥ {least}"), value >= least),
         Bound::AtMost(most) => (format!("{metric} ≤ {most}"), value <= most),

@@ -1,7 +1,7 @@
 //! `cargo xtask figures options`: what options of the program cost and gain on real models, as one table.
 //!
-//! Everything but the share of other answers is a count that never differs: `benches/mcu/options.json` holds
-//! what was reached, and more fails. README shows the same table.
+//! Everything but the share of other answers and the metric is a count that never differs:
+//! `benches/mcu/options.json` holds what was reached, and more fails. README shows the same table.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::bench_contest::numbers;
 use crate::bench_subjects::python;
-use crate::figures::{self, Places};
+use crate::figures::{self, Places, Subject};
 use crate::process;
 use crate::setup::ORACLES_FOLDER;
 use crate::totals::Totals;
@@ -31,6 +31,8 @@ pub(crate) struct Arguments {
 /// A model, and the options that it is made with, besides none.
 struct Group {
     model: &'static str,
+    /// Its name among the figures of TensorFlow Lite Micro.
+    short: &'static str,
     source: Source,
     /// Data beside the repository on which answers with and without options are compared, and how many
     /// samples of it.
@@ -43,26 +45,31 @@ enum Source {
     /// A file that is quantized already.
     Quantized(&'static str),
     /// A subject of `cargo xtask figures`, quantized here.
-    Float(&'static str),
+    Float,
     /// The same, quantized by ONNX Runtime's tool.
-    OnnxRuntime(&'static str),
+    OnnxRuntime,
 }
+
+const ROUNDINGS: &[&str] = &["--rounding tflm", "--rounding single"];
 
 const GROUPS: &[Group] = &[
     Group {
         model: "KWS, scales of ONNX Runtime's tool",
-        source: Source::OnnxRuntime("kws"),
+        short: "kws",
+        source: Source::OnnxRuntime,
         compared: Some(["kws/test_inputs_f32.npy", "200"]),
         options: &["--rounding tflm"],
     },
     Group {
         model: "IC, QDQ of a converter",
+        short: "ic",
         source: Source::Quantized("ic_resnet8_int8_qdq.onnx"),
         compared: Some(["cifar10/test.tar.gz", "200"]),
         options: &["--rounding tflm"],
     },
     Group {
         model: "WW, TFLite",
+        short: "ww",
         source: Source::Quantized("streaming_wakeword_int8.tflite"),
         compared: None,
         options: &[
@@ -72,40 +79,91 @@ const GROUPS: &[Group] = &[
     },
     Group {
         model: "IC, TFLite",
+        short: "ic",
         source: Source::Quantized("ic_resnet8_int8.tflite"),
         compared: Some(["cifar10/test.tar.gz", "200"]),
         options: &["--patches 2", "--patches 4"],
     },
     Group {
         model: "VWW, TFLite",
+        short: "vww",
         source: Source::Quantized("vww_mobilenet_v1_025_int8.tflite"),
         compared: Some(["cifar10/test.tar.gz", "50"]),
         options: &["--patches 8"],
     },
     Group {
         model: "KWS, TFLite",
+        short: "kws",
         source: Source::Quantized("kws_ds_cnn_int8.tflite"),
         compared: None,
         options: &[],
     },
     Group {
         model: "AD, TFLite",
+        short: "ad",
         source: Source::Quantized("ad_autoencoder_int8.tflite"),
         compared: None,
         options: &[],
     },
     Group {
         model: "IC, quantized here",
-        source: Source::Float("ic"),
+        short: "ic",
+        source: Source::Float,
         compared: Some(["cifar10/test.tar.gz", "200"]),
-        options: &["--goal latency --target cortex-m4"],
+        options: &[
+            "--rounding tflm",
+            "--rounding single",
+            "--goal latency --target cortex-m4",
+        ],
+    },
+    Group {
+        model: "KWS, quantized here",
+        short: "kws",
+        source: Source::Float,
+        compared: Some(["kws/test_inputs_f32.npy", "200"]),
+        options: ROUNDINGS,
+    },
+    Group {
+        model: "VWW, quantized here",
+        short: "vww",
+        source: Source::Float,
+        compared: Some(["cifar10/test.tar.gz", "50"]),
+        options: ROUNDINGS,
+    },
+    Group {
+        model: "AD, quantized here",
+        short: "ad",
+        source: Source::Float,
+        compared: None,
+        options: ROUNDINGS,
     },
 ];
+
+impl Group {
+    fn subject(&self) -> Result<&'static Subject> {
+        let mut subjects = figures::SUBJECTS.iter();
+        let found = subjects.find(|subject| subject.short() == self.short);
+        found.with_context(|| format!("there is no subject {}", self.short))
+    }
+}
 
 /// Boards that count instructions; RAM is that of the first.
 const BOARDS: [&str; 2] = ["mps2-an386", "mps3-an547"];
 
 const BUDGETS: &str = "benches/mcu/options.json";
+
+/// The figures of TensorFlow Lite Micro.
+const RIVAL: &str = include_str!("../../../benches/mcu/tflm.json");
+
+/// Instructions as a share of the rival's, board by board.
+const SHARES: [(&str, &str); 2] = [
+    ("mps2-an386_share", "of TFLM, M4"),
+    ("mps3-an547_share", "of TFLM, M55"),
+];
+
+/// The metric of `cargo xtask figures` that counts, and how far it may be from the one before.
+const REACHED: &str = "reached";
+const REACHED_TOLERANCE: f64 = 0.003;
 
 /// What may not rise, in the order of the table's columns.
 const MEASURES: [(&str, &str); 6] = [
@@ -158,7 +216,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
 fn measure(workspace: &Workspace, places: &Places) -> Result<Vec<Value>> {
     let mut rows = Vec::new();
     for group in GROUPS {
-        let Some(command) = command(workspace, places, &group.source)? else {
+        let Some(command) = command(workspace, places, group)? else {
             println!(
                 "skipped: {}: `cargo xtask setup` installs the tool",
                 group.model
@@ -177,31 +235,17 @@ fn measure(workspace: &Workspace, places: &Places) -> Result<Vec<Value>> {
 }
 
 /// The arguments that make a compact model of a source; `None` where the tool for it is missing.
-fn command(
-    workspace: &Workspace,
-    places: &Places,
-    source: &Source,
-) -> Result<Option<Vec<PathBuf>>> {
+fn command(workspace: &Workspace, places: &Places, group: &Group) -> Result<Option<Vec<PathBuf>>> {
     let models = places.shared.join("models");
-    let subject = |short: &str| {
-        let mut subjects = figures::SUBJECTS.iter();
-        let found = subjects.find(|subject| subject.short() == short);
-        found.with_context(|| format!("there is no subject {short}"))
-    };
-    Ok(Some(match *source {
+    Ok(Some(match group.source {
         Source::Quantized(file) => vec!["optimize".into(), models.join(file)],
-        Source::Float(short) => {
-            let subject = subject(short)?;
-            let data = places.calibration(subject);
-            let model = models.join(subject.model);
-            vec!["quantize".into(), model, "--calib".into(), data]
-        }
-        Source::OnnxRuntime(short) => {
+        Source::Float => figures::arguments(group.subject()?, places),
+        Source::OnnxRuntime => {
             let packages = workspace.root.join(ORACLES_FOLDER);
             if !packages.join("bin/python").exists() {
                 return Ok(None);
             }
-            let subject = subject(short)?;
+            let subject = group.subject()?;
             let raw = places.out.join("options.calib");
             std::fs::write(&raw, raw_samples(&places.calibration(subject))?)?;
             let made = places.out.join("options.onnx");
@@ -238,14 +282,26 @@ fn row(
     let mut row = json!({
         "model": group.model, "options": options, "macs": inspect["macs"], "bytes": inspect["bytes"],
     });
-    for board in BOARDS {
+    let rival: Value = serde_json::from_str(RIVAL)?;
+    for (board, (share, _)) in BOARDS.into_iter().zip(SHARES) {
         let mut bench = Command::new(&places.program);
         bench.arg("bench").arg(&compact);
         let measured = figures::json(bench.args(["--device", &format!("qemu:{board}")]))?;
         row[board] = measured["min"].clone();
+        let theirs = rival["instructions"][board][group.short].as_f64();
+        // A step of a stream is no whole inference, as the rival's are.
+        let theirs = theirs.filter(|_| !options.contains("--streaming"));
+        row[share] = measured["min"]
+            .as_f64()
+            .zip(theirs)
+            .map(|(ours, theirs)| ours / theirs)
+            .into();
         if board == BOARDS[0] {
             row["ram_bytes"] = measured["ram_bytes"].clone();
         }
+    }
+    if let Source::Float = group.source {
+        row[REACHED] = figures::reached(group.subject()?, places, &compact)?.into();
     }
     let Some([data, samples]) = group.compared else {
         return Ok((row, None));
@@ -269,23 +325,29 @@ fn row(
 
 /// As README shows it.
 fn table(rows: &[Value]) -> String {
-    let names = MEASURES.map(|(_, name)| name).join(" | ");
+    let names = MEASURES.iter().chain(&SHARES).map(|(_, name)| *name);
+    let names: Vec<&str> = names.chain([REACHED]).collect();
     let mut lines = vec![
-        format!("| | options | {names} |"),
-        "|---".repeat(2 + MEASURES.len()) + "|",
+        format!("| | options | {} |", names.join(" | ")),
+        "|---".repeat(2 + names.len()) + "|",
     ];
     for row in rows {
         let text = |key: &str| row[key].as_str().unwrap_or_default();
-        let cells = MEASURES.map(|(key, _)| match row[key].as_f64() {
-            Some(share) if key == "other_answers" => format!("{:.0} %", share * 100.0),
-            Some(count) => grouped(count as u64),
-            None => "–".to_owned(),
-        });
+        let keys = MEASURES.iter().chain(&SHARES).map(|(key, _)| *key);
+        let cells = keys
+            .chain([REACHED])
+            .map(|key| match (key, row[key].as_f64()) {
+                ("other_answers", Some(share)) => format!("{:.0} %", share * 100.0),
+                (REACHED, Some(metric)) => format!("{metric:.4}"),
+                (key, Some(share)) if key.ends_with("_share") => format!("{share:.2}"),
+                (_, Some(count)) => grouped(count as u64),
+                (_, None) => "–".to_owned(),
+            });
         let options = match text("options") {
             "" => "–".to_owned(),
             options => format!("`{options}`"),
         };
-        let cells = cells.join(" | ");
+        let cells = cells.collect::<Vec<_>>().join(" | ");
         lines.push(format!("| {} | {options} | {cells} |", text("model")));
     }
     lines.join("\n")
@@ -320,6 +382,17 @@ fn check(rows: &[Value], budgets: &Value) -> Result<()> {
                 failures += 1;
             }
         }
+        if let Some(now) = row[REACHED].as_f64() {
+            let before = budget[REACHED].as_f64();
+            if before.is_none_or(|before| (now - before).abs() > REACHED_TOLERANCE) {
+                let (model, options) = (&row["model"], &row["options"]);
+                eprintln!(
+                    "{model} {options}: {REACHED} {now}, before {}",
+                    budget[REACHED]
+                );
+                failures += 1;
+            }
+        }
     }
     match failures {
         0 => Ok(()),
@@ -341,6 +414,9 @@ mod tests {
         assert!(check(&[row(1021, 0.0)], &budgets).is_err());
         assert!(check(&[row(1000, 0.001)], &budgets).is_err());
         assert!(check(&[row(1000, 0.0)], &json!([])).is_err());
+        let reached = |metric: f64| json!([{ "model": "ic", "options": "", "reached": metric }]);
+        let judged = |metric| check(reached(metric).as_array().unwrap(), &reached(0.917));
+        assert!(judged(0.9169).is_ok() && judged(0.9).is_err() && judged(0.93).is_err());
     }
 
     #[test]
