@@ -90,14 +90,13 @@ impl Lane<'_> {
     ) {
         let channels = self.geometry.output[2];
         let apart = self.geometry.window.dilation[1] * channels;
-        // SAFETY: weights are read under the mask of the channels that exist; inputs may be read a vector behind a window (slack).
+        // SAFETY: weights of channels that exist are read; inputs may be read a vector behind a window (slack).
         unsafe {
-            let mask = V::first(self.valid);
-            let mut sums = [self.bias::<V>(mask); M];
+            let mut sums = [self.bias::<V>(); M];
             for &row in self.strip.rows {
                 let mut from = row.add(x * self.strip.step + self.channel);
                 for _ in 0..self.geometry.window.kernel[1] {
-                    let weight = V::load_masked(weights, mask);
+                    let weight = V::load_first(weights, self.valid);
                     for (m, sum) in sums.iter_mut().enumerate() {
                         let values = V::load(from.add(m * self.strip.step));
                         *sum = sum.add_product(values, weight);
@@ -125,13 +124,12 @@ impl Lane<'_> {
         let channels = self.geometry.output[2];
         // SAFETY: as in `pixels`; columns `x..x + M + K - 1` are those of the M windows.
         unsafe {
-            let mask = V::first(self.valid);
-            let mut sums = [self.bias::<V>(mask); M];
+            let mut sums = [self.bias::<V>(); M];
             for (r, &row) in self.strip.rows.iter().enumerate() {
                 let from = row.add(x * channels + self.channel);
                 let mut taps = [V::splat(0.0); K];
                 for (k, tap) in taps.iter_mut().enumerate() {
-                    *tap = V::load_masked(weights.add((r * K + k) * channels), mask);
+                    *tap = V::load_first(weights.add((r * K + k) * channels), self.valid);
                 }
                 for column in 0..M + K - 1 {
                     let values = V::load(from.add(column * channels));
@@ -149,13 +147,13 @@ impl Lane<'_> {
 
     /// # Safety
     ///
-    /// The mask has the channels that exist.
+    /// The machine has such vectors.
     #[inline(always)]
-    unsafe fn bias<V: Lanes>(&self, mask: V::Mask) -> V {
+    unsafe fn bias<V: Lanes>(&self) -> V {
         // SAFETY: the caller's promise; there is a bias for each of them, or none.
         unsafe {
             match self.bias {
-                Some(bias) => V::load_masked(bias.as_ptr(), mask),
+                Some(bias) => V::load_first(bias.as_ptr(), self.valid),
                 None => V::splat(0.0),
             }
         }
@@ -167,12 +165,11 @@ impl Lane<'_> {
     #[inline(always)]
     unsafe fn finish<V: Lanes, const M: usize>(&self, sums: [V; M], x: usize) {
         let channels = self.geometry.output[2];
-        // SAFETY: the channels of the mask exist in the pixels `x..x + M`.
+        // SAFETY: so many channels exist in the pixels `x..x + M`.
         unsafe {
-            let mask = V::first(self.valid);
             unrolled!(m in 0..M {
                 let to = self.strip.output.add((x + m) * channels + self.channel);
-                sums[m].limit(self.limits).store_masked(to, mask);
+                sums[m].limit(self.limits).store_first(to, self.valid);
             });
         }
     }

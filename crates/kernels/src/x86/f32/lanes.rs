@@ -14,41 +14,41 @@ pub(super) trait Lanes: Vector {
     /// The most pixels of a depthwise tile.
     const DEPTHWISE_PIXELS: usize;
 
-    /// Which lanes of a vector are read or written.
-    type Mask: Copy;
-
-    /// The first so many lanes, or all.
-    ///
-    /// # Safety
-    ///
-    /// The machine has such vectors, here and below.
-    unsafe fn first(valid: usize) -> Self::Mask;
-
     /// All lanes of one value.
     ///
     /// # Safety
     ///
-    /// See [`Lanes::first`].
+    /// The machine has such vectors, here and below.
     unsafe fn splat(value: f32) -> Self;
 
     /// `self + one * other`, rounded once.
     ///
     /// # Safety
     ///
-    /// See [`Lanes::first`].
+    /// See [`Lanes::splat`].
     unsafe fn add_product(self, one: Self, other: Self) -> Self;
 
-    /// Zero where the mask has no lane.
+    /// The first so many lanes, or all, and zeros. Vectors of 256 bits take whole ones by an instruction
+    /// of its own, here and below: with a mask a store takes tens of cycles on some processors.
     ///
     /// # Safety
     ///
-    /// The lanes of the mask are readable.
-    unsafe fn load_masked(from: *const f32, mask: Self::Mask) -> Self;
+    /// These lanes are readable.
+    unsafe fn load_first(from: *const f32, valid: usize) -> Self;
 
+    /// The same of a multiple of eight lanes.
+    ///
     /// # Safety
     ///
-    /// The lanes of the mask are writable.
-    unsafe fn store_masked(self, to: *mut f32, mask: Self::Mask);
+    /// As there.
+    unsafe fn load_eights(from: *const f32, valid: usize) -> Self;
+
+    /// The first so many lanes, or all.
+    ///
+    /// # Safety
+    ///
+    /// These lanes are writable.
+    unsafe fn store_first(self, to: *mut f32, valid: usize);
 
     /// [`tile::tile`], compiled for the vector.
     ///
@@ -159,15 +159,6 @@ impl Vector for __m256 {
 impl Lanes for __m256 {
     const TILE_PIXELS: usize = 6;
     const DEPTHWISE_PIXELS: usize = 4;
-    type Mask = __m256i;
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn first(valid: usize) -> __m256i {
-        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        _mm256_cmpgt_epi32(_mm256_set1_epi32(valid.min(8) as i32), lanes)
-    }
-
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn splat(value: f32) -> Self {
@@ -182,19 +173,49 @@ impl Lanes for __m256 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn load_masked(from: *const f32, mask: __m256i) -> Self {
+    unsafe fn load_first(from: *const f32, valid: usize) -> Self {
         // SAFETY: the caller's promise; other lanes are not touched.
-        unsafe { _mm256_maskload_ps(from, mask) }
+        unsafe {
+            if valid >= Self::LANES {
+                return _mm256_loadu_ps(from);
+            }
+            _mm256_maskload_ps(from, first_of_eight(valid))
+        }
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn store_masked(self, to: *mut f32, mask: __m256i) {
+    unsafe fn load_eights(from: *const f32, _: usize) -> Self {
+        // SAFETY: the caller's promise: eight lanes are all.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn store_first(self, to: *mut f32, valid: usize) {
         // SAFETY: the caller's promise; other lanes are not touched.
-        unsafe { _mm256_maskstore_ps(to, mask, self) }
+        unsafe {
+            if valid >= Self::LANES {
+                return _mm256_storeu_ps(to, self);
+            }
+            _mm256_maskstore_ps(to, first_of_eight(valid), self);
+        }
     }
 
     compiled!("avx2,fma");
+}
+
+/// A mask of so many lanes of eight.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn first_of_eight(valid: usize) -> __m256i {
+    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(valid as i32), lanes)
+}
+
+/// A mask of so many lanes of sixteen, or of all.
+fn first_of_sixteen(valid: usize) -> __mmask16 {
+    ((1u32 << valid.min(16)) - 1) as __mmask16
 }
 
 impl Vector for __m512 {
@@ -243,14 +264,6 @@ impl Vector for __m512 {
 impl Lanes for __m512 {
     const TILE_PIXELS: usize = 12;
     const DEPTHWISE_PIXELS: usize = 8;
-    type Mask = __mmask16;
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn first(valid: usize) -> __mmask16 {
-        ((1u32 << valid.min(16)) - 1) as __mmask16
-    }
-
     #[inline]
     #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn splat(value: f32) -> Self {
@@ -265,16 +278,23 @@ impl Lanes for __m512 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn load_masked(from: *const f32, mask: __mmask16) -> Self {
+    unsafe fn load_first(from: *const f32, valid: usize) -> Self {
         // SAFETY: the caller's promise; other lanes are not touched.
-        unsafe { _mm512_maskz_loadu_ps(mask, from) }
+        unsafe { _mm512_maskz_loadu_ps(first_of_sixteen(valid), from) }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn store_masked(self, to: *mut f32, mask: __mmask16) {
+    unsafe fn load_eights(from: *const f32, valid: usize) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::load_first(from, valid) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn store_first(self, to: *mut f32, valid: usize) {
         // SAFETY: the caller's promise; other lanes are not touched.
-        unsafe { _mm512_mask_storeu_ps(to, mask, self) }
+        unsafe { _mm512_mask_storeu_ps(to, first_of_sixteen(valid), self) }
     }
 
     compiled!("avx512f,avx2,fma");

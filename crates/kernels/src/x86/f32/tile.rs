@@ -118,10 +118,10 @@ pub(super) unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
     } = strip.runs;
     let mut weights = block.weights;
     // SAFETY: the bias has two vectors of 512 bits. The caller promises runs at these places for M
-    // pixels, and `width` weights for every tap of them, which is where the last mask ends;
+    // pixels, and `width` weights for every tap of them, which is where the last vector ends;
     // `valid` outputs of every pixel exist.
     unsafe {
-        let last = V::first(block.width - (N - 1) * V::LANES);
+        let last = block.width - (N - 1) * V::LANES;
         let mut sums = [[V::splat(0.0); N]; M];
         for n in 0..N {
             let bias = V::load(block.bias.as_ptr().add(V::LANES * n));
@@ -133,7 +133,7 @@ pub(super) unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
             for run in 0..per_row {
                 let start = row.add(from + run * apart);
                 for k in 0..length {
-                    let mut lines = [V::load_masked(weights.add((N - 1) * V::LANES), last); N];
+                    let mut lines = [V::load_eights(weights.add((N - 1) * V::LANES), last); N];
                     if N > 1 {
                         lines[0] = V::load(weights);
                     }
@@ -149,9 +149,9 @@ pub(super) unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
         }
         unrolled!(m in 0..M {
             for (n, values) in sums[m].iter().enumerate() {
-                let valid = V::first(block.valid.saturating_sub(V::LANES * n));
+                let valid = block.valid.saturating_sub(V::LANES * n);
                 let to = output.add(m * block.channels + V::LANES * n);
-                values.limit(block.limits).store_masked(to, valid);
+                values.limit(block.limits).store_first(to, valid);
             }
         });
     }

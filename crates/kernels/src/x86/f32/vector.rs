@@ -24,16 +24,16 @@ pub(super) unsafe fn multiply<L: Line>(operands: &Conv2dF32<'_>) {
         let row = |r: usize| (first + r).min(outputs - 1) * inputs;
         let rows: [_; OUTPUTS] =
             core::array::from_fn(|r| operands.weights.as_ptr().wrapping_add(row(r)));
-        // SAFETY: the rows are inside the weights, and the mask has those outputs that exist.
+        // SAFETY: the rows are inside the weights, and so many outputs exist.
         unsafe {
-            let exists = __m256::first(outputs - first);
+            let exist = outputs - first;
             let mut sums = L::sums(operands.input.as_ptr(), rows, inputs);
             if operands.bias.len() >= outputs {
                 let bias = operands.bias.as_ptr().add(first);
-                sums = sums.add(__m256::load_masked(bias, exists));
+                sums = sums.add(__m256::load_first(bias, exist));
             }
             let limited = sums.limit(operands.limits);
-            limited.store_masked(output.add(first), exists);
+            limited.store_first(output.add(first), exist);
         }
     }
 }
