@@ -152,7 +152,7 @@ fn on_host(runner: &Runner, arguments: &Arguments) -> Result<Measured, Failure> 
 }
 
 /// Models are loaded at most this often to find how long the first answer takes.
-const FIRST_RUNS: u32 = 20;
+const FIRST_RUNS: u32 = 50;
 
 fn with_threads(file: &[u8], threads: usize) -> Result<Runner, Failure> {
     let runner = Runner::new(file).map_err(Failure::usage)?;
