@@ -21,14 +21,18 @@ pub(crate) fn add(operands: &AddI8<'_>) {
 
 /// See [`crate::i8::quantize`].
 pub(crate) fn quantize(operands: &QuantizeI8<'_>) {
+    match operands.halves_to_even {
+        true => quantize_by(operands, fixed::quantize),
+        false => quantize_by(operands, fixed::quantize_half_away),
+    }
+}
+
+/// Compiled for each rule, so that no element calls a function.
+fn quantize_by(operands: &QuantizeI8<'_>, rule: impl Fn(f32, f32, i32, i32, i32) -> i32) {
     let (scale, zero_point) = (operands.scale, operands.zero_point);
-    let rounded = match operands.halves_to_even {
-        true => fixed::quantize,
-        false => fixed::quantize_half_away,
-    };
     for (i, cell) in operands.output.iter().enumerate() {
         let value = operands.input.get(i);
-        cell.set(rounded(value, scale, zero_point, -128, 127) as i8);
+        cell.set(rule(value, scale, zero_point, -128, 127) as i8);
     }
 }
 
