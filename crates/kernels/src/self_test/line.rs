@@ -117,7 +117,7 @@ pub(super) fn check_quantize(length: usize, seed: u64, zero_point: i8) {
     };
     let values: Vec<f32> = (0..length).map(|_| value()).collect();
     let scale = [1.0, 0.25, 0.1, 3.7e-3][(next() % 4) as usize];
-    let halves_to_even = next() % 2 == 0;
+    let halves_to_even = next().is_multiple_of(2);
     let run = |quantize: fn(&QuantizeI8<'_>), input: In<'_, f32>, output: &[Cell<i8>]| {
         quantize(&QuantizeI8 {
             input,
