@@ -67,7 +67,8 @@ def main(how, model, source, target):
     options.log_severity_level = 3
     level = onnxruntime.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_DISABLE_ALL if how == "plain" else level.ORT_ENABLE_ALL
-    session = onnxruntime.InferenceSession(Exact(model).model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    exact = Exact(model).model.SerializeToString()
+    session = onnxruntime.InferenceSession(exact, options, providers=["CPUExecutionProvider"])
     port = session.get_inputs()[0]
     shape = [size if isinstance(size, int) else 1 for size in port.shape]
     element = {"tensor(float)": np.float32, "tensor(int8)": np.int8, "tensor(int32)": np.int32}[port.type]

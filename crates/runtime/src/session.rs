@@ -367,8 +367,8 @@ impl<'a> Session<'a> {
     }
 
     /// Writes input `index` from real numbers in the tensor's own layout, quantized where the
-    /// tensor is: see [`format::fixed::quantize`]. On hosts inputs of whole numbers without a scale, such as positions and pixels, take
-    /// them rounded down.
+    /// tensor is: see [`format::fixed::quantize`]. On hosts inputs of whole numbers without a scale,
+    /// such as positions and pixels, take them rounded down.
     pub fn set_input_f32(&mut self, index: usize, values: &[f32]) -> Result<(), Error> {
         let error = Error::new(Reason::Port, index);
         let tensor = self.model.input(index).ok_or(error)?;

@@ -55,7 +55,7 @@ const BOARDS: [&str; 4] = ["mps2-an386", "mps3-an547", "mps2-an505", "mps2-an500
 const TEST_BOARDS: usize = 2;
 
 const BUDGETS: &str = "benches/mcu/budgets.json";
-const RIVAL: &str = "benches/mcu/tflm.json";
+pub(crate) const RIVAL: &str = "benches/mcu/tflm.json";
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let (json, accept) = match arguments {
@@ -93,7 +93,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
     Ok(totals)
 }
 
-fn read(workspace: &Workspace, path: &'static str) -> Result<Value> {
+pub(crate) fn read(workspace: &Workspace, path: &'static str) -> Result<Value> {
     let text = std::fs::read_to_string(workspace.root.join(path)).context(path)?;
     serde_json::from_str(&text).context(path)
 }

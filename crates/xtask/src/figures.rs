@@ -183,7 +183,7 @@ pub(crate) fn arguments(subject: &Subject, places: &Places) -> Vec<PathBuf> {
         "quantize".into(),
         model,
         "--calib".into(),
-        data.join(subject.calibration),
+        places.calibration(subject),
     ];
     arguments.extend(
         subject
@@ -260,7 +260,7 @@ fn compared(subject: &Subject, places: &Places, compact: &Path) -> Result<Value>
         .arg(places.shared.join("models").join(subject.model))
         .arg(compact)
         .arg("--data")
-        .arg(data.join(subject.evaluation));
+        .arg(places.data(subject));
     json(compare.args(subject.compare.iter().map(|part| placed(part, &data))))
 }
 

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::bench::{self, RIVAL};
 use crate::bench_contest::numbers;
 use crate::bench_subjects::python;
 use crate::figures::{self, Places, Subject};
@@ -152,9 +153,6 @@ const BOARDS: [&str; 2] = ["mps2-an386", "mps3-an547"];
 
 const BUDGETS: &str = "benches/mcu/options.json";
 
-/// The figures of TensorFlow Lite Micro.
-const RIVAL: &str = include_str!("../../../benches/mcu/tflm.json");
-
 /// Instructions as a share of the rival's, board by board.
 const SHARES: [(&str, &str); 2] = [
     ("mps2-an386_share", "of TFLM, M4"),
@@ -185,13 +183,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         true => println!("{}", Value::from(rows.clone())),
         false => println!("\n{}", table(&rows)),
     }
-    let path = workspace.root.join(BUDGETS);
     if arguments.accept {
         let text = serde_json::to_string_pretty(&Value::from(rows.clone()))?;
-        std::fs::write(&path, text + "\n")?;
+        std::fs::write(workspace.root.join(BUDGETS), text + "\n")?;
     }
-    let budgets = std::fs::read_to_string(&path).context(BUDGETS)?;
-    check(&rows, &serde_json::from_str(&budgets).context(BUDGETS)?)
+    check(&rows, &bench::read(workspace, BUDGETS)?)
 }
 
 /// The same as a part of the test run.
@@ -204,8 +200,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
         });
     };
     let rows = measure(workspace, &places)?;
-    let budgets = std::fs::read_to_string(workspace.root.join(BUDGETS)).context(BUDGETS)?;
-    check(&rows, &serde_json::from_str(&budgets).context(BUDGETS)?)?;
+    check(&rows, &bench::read(workspace, BUDGETS)?)?;
     Ok(Totals {
         passed: rows.len() as u64,
         ..Totals::default()
@@ -214,6 +209,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<Totals> {
 
 /// Every group's model without options, then with each.
 fn measure(workspace: &Workspace, places: &Places) -> Result<Vec<Value>> {
+    let rival = bench::read(workspace, RIVAL)?;
     let mut rows = Vec::new();
     for group in GROUPS {
         let Some(command) = command(workspace, places, group)? else {
@@ -226,12 +222,27 @@ fn measure(workspace: &Workspace, places: &Places) -> Result<Vec<Value>> {
         let mut plain = None;
         for options in [""].iter().chain(group.options) {
             let row = row(places, group, &command, options, plain.as_deref());
-            let (row, answers) = row.with_context(|| format!("{} {options}", group.model))?;
+            let (mut row, answers) = row.with_context(|| format!("{} {options}", group.model))?;
+            add_shares(&mut row, group.short, &rival);
             plain = plain.or(answers);
             rows.push(row);
         }
     }
     Ok(rows)
+}
+
+/// Adds instructions as shares of the rival's; a step of a stream is no whole inference, as those are.
+fn add_shares(row: &mut Value, short: &str, rival: &Value) {
+    let is_step = row["options"]
+        .as_str()
+        .is_some_and(|options| options.contains("--streaming"));
+    for (board, (share, _)) in BOARDS.into_iter().zip(SHARES) {
+        let both = row[board]
+            .as_f64()
+            .zip(rival["instructions"][board][short].as_f64());
+        let both = both.filter(|_| !is_step);
+        row[share] = both.map(|(ours, theirs)| ours / theirs).into();
+    }
 }
 
 /// The arguments that make a compact model of a source; `None` where the tool for it is missing.
@@ -282,20 +293,11 @@ fn row(
     let mut row = json!({
         "model": group.model, "options": options, "macs": inspect["macs"], "bytes": inspect["bytes"],
     });
-    let rival: Value = serde_json::from_str(RIVAL)?;
-    for (board, (share, _)) in BOARDS.into_iter().zip(SHARES) {
+    for board in BOARDS {
         let mut bench = Command::new(&places.program);
         bench.arg("bench").arg(&compact);
         let measured = figures::json(bench.args(["--device", &format!("qemu:{board}")]))?;
         row[board] = measured["min"].clone();
-        let theirs = rival["instructions"][board][group.short].as_f64();
-        // A step of a stream is no whole inference, as the rival's are.
-        let theirs = theirs.filter(|_| !options.contains("--streaming"));
-        row[share] = measured["min"]
-            .as_f64()
-            .zip(theirs)
-            .map(|(ours, theirs)| ours / theirs)
-            .into();
         if board == BOARDS[0] {
             row["ram_bytes"] = measured["ram_bytes"].clone();
         }
@@ -364,6 +366,11 @@ fn grouped(number: u64) -> String {
 /// Fails where a figure is above its budget, or has none.
 fn check(rows: &[Value], budgets: &Value) -> Result<()> {
     let mut failures = 0;
+    let mut fail = |row: &Value, key: &str, now: f64, before: &Value| {
+        let (model, options) = (&row["model"], &row["options"]);
+        eprintln!("{model} {options}: {key} {now}, budget {before}");
+        failures += 1;
+    };
     for row in rows {
         let is_same = |budget: &&Value| {
             let keys = ["model", "options"];
@@ -377,20 +384,13 @@ fn check(rows: &[Value], budgets: &Value) -> Result<()> {
             };
             let most = budget[key].as_f64();
             if most.is_none_or(|most| now > most * (1.0 + TOLERANCE)) {
-                let (model, options) = (&row["model"], &row["options"]);
-                eprintln!("{model} {options}: {key} {now}, budget {}", budget[key]);
-                failures += 1;
+                fail(row, key, now, &budget[key]);
             }
         }
         if let Some(now) = row[REACHED].as_f64() {
             let before = budget[REACHED].as_f64();
             if before.is_none_or(|before| (now - before).abs() > REACHED_TOLERANCE) {
-                let (model, options) = (&row["model"], &row["options"]);
-                eprintln!(
-                    "{model} {options}: {REACHED} {now}, before {}",
-                    budget[REACHED]
-                );
-                failures += 1;
+                fail(row, REACHED, now, &budget[REACHED]);
             }
         }
     }

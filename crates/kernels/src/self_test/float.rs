@@ -50,6 +50,48 @@ fn values(count: usize, next: &mut impl FnMut() -> u64) -> Vec<f32> {
     (0..count).map(|_| value()).collect()
 }
 
+/// A layer of random numbers.
+struct Layer {
+    geometry: Geometry,
+    input: Vec<f32>,
+    weights: Vec<f32>,
+    /// One per output channel, or none.
+    bias: Vec<f32>,
+}
+
+impl Layer {
+    fn of(geometry: Geometry, has_bias: bool, next: &mut impl FnMut() -> u64) -> Self {
+        Layer {
+            geometry,
+            input: values(elements(geometry.input), next),
+            weights: values(geometry.output[2] * geometry.taps(), next),
+            bias: values(if has_bias { geometry.output[2] } else { 0 }, next),
+        }
+    }
+
+    fn operands<'a>(
+        &'a self,
+        input: In<'a, f32>,
+        output: &'a [Cell<f32>],
+        [scratch, prepared]: [&'a mut Guarded; 2],
+        threads: Threads<'a>,
+    ) -> Conv2dF32<'a> {
+        Conv2dF32 {
+            geometry: self.geometry,
+            input,
+            output,
+            weights: &self.weights,
+            bias: &self.bias,
+            limits: [-1.5, 3.0],
+            binding: Binding {
+                prepared: prepared.bytes(),
+                scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
+                threads,
+            },
+        }
+    }
+}
+
 pub(super) fn check_f32(
     kernels: &ConvolutionsF32,
     geometry: Geometry,
@@ -57,30 +99,17 @@ pub(super) fn check_f32(
     overlap: bool,
     has_bias: bool,
 ) {
-    let next = &mut noise(seed);
-    let input = values(elements(geometry.input), next);
-    let weights = values(geometry.output[2] * geometry.taps(), next);
-    let bias = values(if has_bias { geometry.output[2] } else { 0 }, next);
+    let layer = Layer::of(geometry, has_bias, &mut noise(seed));
     let outputs = elements(geometry.output);
-    let [mut scratch, mut prepared] = kernels.memory(&geometry, &weights);
+    let [mut scratch, mut prepared] = kernels.memory(&geometry, &layer.weights);
     let guard = 12345.0;
     let pool = pool(scratch.bytes().len());
     let mut run = |distance: Option<usize>, judge: bool, threads: Threads<'_>| {
-        let mut place = arena(&input, outputs, distance, guard);
+        let mut place = arena(&layer.input, outputs, distance, guard);
         let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
-        let operands = Conv2dF32 {
-            geometry,
-            input: In::from_cells(&cells[place.input..place.input + input.len()]),
-            output: &cells[place.output..place.output + outputs],
-            weights: &weights,
-            bias: &bias,
-            limits: [-1.5, 3.0],
-            binding: Binding {
-                prepared: prepared.bytes(),
-                scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
-                threads,
-            },
-        };
+        let input = In::from_cells(&cells[place.input..place.input + layer.input.len()]);
+        let output = &cells[place.output..place.output + outputs];
+        let operands = layer.operands(input, output, [&mut scratch, &mut prepared], threads);
         if judge {
             scalar::f32::conv_2d(&operands);
         } else {
@@ -117,24 +146,15 @@ mod tests {
         for seed in 0..100 {
             let next = &mut noise(seed);
             let geometry = random_geometry(|end| (next() % end as u64) as usize);
-            let input = values(elements(geometry.input), next);
-            let weights = values(geometry.output[2] * geometry.taps(), next);
-            let bias = values(geometry.output[2], next);
-            let [mut scratch, mut prepared] = kernels.memory(&geometry, &weights);
+            let layer = Layer::of(geometry, true, next);
+            let [mut scratch, mut prepared] = kernels.memory(&geometry, &layer.weights);
             let mut output = std::vec![0.0; elements(geometry.output)];
-            (kernels.conv_2d)(&Conv2dF32 {
-                geometry,
-                input: In::from_slice(&input),
-                output: Cell::from_mut(&mut output[..]).as_slice_of_cells(),
-                weights: &weights,
-                bias: &bias,
-                limits: [-1.5, 3.0],
-                binding: Binding {
-                    prepared: prepared.bytes(),
-                    scratch: Cell::from_mut(scratch.bytes()).as_slice_of_cells(),
-                    threads: Threads::ALONE,
-                },
-            });
+            (kernels.conv_2d)(&layer.operands(
+                In::from_slice(&layer.input),
+                Cell::from_mut(&mut output[..]).as_slice_of_cells(),
+                [&mut scratch, &mut prepared],
+                Threads::ALONE,
+            ));
             for byte in output.iter().flat_map(|value| value.to_le_bytes()) {
                 digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
             }

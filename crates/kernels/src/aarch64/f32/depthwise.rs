@@ -1,6 +1,6 @@
 //! Depthwise convolutions: 8 channels by up to 4 pixels.
 
-use super::tile::{first_of, limit, store};
+use super::tile::{add_products, first_of, limit, load, store};
 use crate::tiled::f32::{Strip, Weights};
 use crate::tiled::plan::tiles;
 use crate::tiled::unrolled;
@@ -53,23 +53,6 @@ struct Lane<'a> {
     valid: usize,
 }
 
-/// # Safety
-///
-/// 8 elements are readable.
-#[inline(always)]
-unsafe fn load(from: *const f32) -> Eight {
-    // SAFETY: the caller's promise.
-    unsafe { [vld1q_f32(from), vld1q_f32(from.add(4))] }
-}
-
-#[inline(always)]
-fn add(sums: &mut Eight, values: Eight, weights: Eight) {
-    for ((sums, values), weights) in sums.iter_mut().zip(values).zip(weights) {
-        // SAFETY: this target has the instruction.
-        *sums = unsafe { vfmaq_f32(*sums, values, weights) };
-    }
-}
-
 impl Lane<'_> {
     fn bias(&self) -> Eight {
         let bias = self.convolution.bias.get(self.channel..);
@@ -115,7 +98,7 @@ impl Lane<'_> {
                 unsafe {
                     let weights = self.tap(tap);
                     for (m, sums) in sums.iter_mut().enumerate() {
-                        add(sums, load(from.add(m * step)), weights);
+                        add_products(sums, load(from.add(m * step)), weights);
                     }
                 }
                 from = from.wrapping_add(apart);
@@ -141,10 +124,10 @@ impl Lane<'_> {
                 let from = row.add(x * channels + self.channel);
                 let taps: [Eight; K] = core::array::from_fn(|k| self.tap(r * K + k));
                 for column in 0..M + K - 1 {
-                    let values = load(from.add(column * channels));
+                    let values: Eight = load(from.add(column * channels));
                     for (k, &tap) in taps.iter().enumerate() {
                         if column >= k && column - k < M {
-                            add(&mut sums[column - k], values, tap);
+                            add_products(&mut sums[column - k], values, tap);
                         }
                     }
                 }

@@ -166,9 +166,22 @@ unsafe fn four_taps<const M: usize, const N: usize>(
 ///
 /// `4 * N` elements are readable.
 #[inline(always)]
-unsafe fn load<const N: usize>(from: *const f32) -> [float32x4_t; N] {
+pub(super) unsafe fn load<const N: usize>(from: *const f32) -> [float32x4_t; N] {
     // SAFETY: the caller's promise.
     core::array::from_fn(|n| unsafe { vld1q_f32(from.add(4 * n)) })
+}
+
+/// Adds products, each rounded once with its sum.
+#[inline(always)]
+pub(super) fn add_products<const N: usize>(
+    sums: &mut [float32x4_t; N],
+    values: [float32x4_t; N],
+    weights: [float32x4_t; N],
+) {
+    for ((sum, values), weights) in sums.iter_mut().zip(values).zip(weights) {
+        // SAFETY: this target has the instruction.
+        *sum = unsafe { vfmaq_f32(*sum, values, weights) };
+    }
 }
 
 /// Applies the fused activation; NaN becomes the lower limit, as in plain Rust.

@@ -1,5 +1,6 @@
 //! One pixel: a vector times the file's weights `[O, I]` in place.
 
+use super::tile::{add_products, load};
 use crate::Conv2dF32;
 use core::arch::aarch64::*;
 
@@ -35,9 +36,9 @@ fn dots<const R: usize>(operands: &Conv2dF32<'_>, inputs: usize, first: usize) {
         let mut sums = [[vdupq_n_f32(0.0); 4]; R];
         let mut at = 0;
         while at + LANES <= inputs {
-            let values = load(input.add(at));
+            let values: Line = load(input.add(at));
             for (r, sum) in sums.iter_mut().enumerate() {
-                add(sum, values, load(weights.as_ptr().add(r * inputs + at)));
+                add_products(sum, values, load(weights.as_ptr().add(r * inputs + at)));
             }
             at += LANES;
         }
@@ -45,7 +46,7 @@ fn dots<const R: usize>(operands: &Conv2dF32<'_>, inputs: usize, first: usize) {
             let values = load_part(input.add(at), inputs - at);
             for (r, sum) in sums.iter_mut().enumerate() {
                 let row = weights.as_ptr().add(r * inputs + at);
-                add(sum, values, load_part(row, inputs - at));
+                add_products(sum, values, load_part(row, inputs - at));
             }
         }
         sums.map(total)
@@ -57,15 +58,6 @@ fn dots<const R: usize>(operands: &Conv2dF32<'_>, inputs: usize, first: usize) {
             cell.set((sum + bias).max(low).min(high));
         }
     }
-}
-
-/// # Safety
-///
-/// All lanes are readable.
-#[inline(always)]
-unsafe fn load(from: *const f32) -> Line {
-    // SAFETY: the caller's promise.
-    core::array::from_fn(|i| unsafe { vld1q_f32(from.add(4 * i)) })
 }
 
 /// The first lanes, and zeros.
@@ -81,14 +73,6 @@ unsafe fn load_part(from: *const f32, valid: usize) -> Line {
             *lane = from.add(i).read();
         }
         load(lanes.as_ptr())
-    }
-}
-
-#[inline(always)]
-fn add(sums: &mut Line, values: Line, weights: Line) {
-    for ((sum, values), weights) in sums.iter_mut().zip(values).zip(weights) {
-        // SAFETY: this target has the instruction.
-        *sum = unsafe { vfmaq_f32(*sum, values, weights) };
     }
 }
 

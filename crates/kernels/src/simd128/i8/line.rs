@@ -96,23 +96,25 @@ unsafe fn quantize_whole(operands: &QuantizeI8<'_>, whole: usize, rounded: fn(v1
     }
 }
 
-/// The nearest integers, even ones for halves, as far as 32 bits hold them; 0 for NaN.
+/// The nearest integers, even ones for halves, within 2^24, and that limit beyond; 0 for NaN.
 #[inline(always)]
 fn rounded_to_even(values: v128) -> v128 {
-    i32x4_trunc_sat_f32x4(f32x4_nearest(f32x4_pmin(
-        f32x4_pmax(values, f32x4_splat(-4_194_304.0)),
-        f32x4_splat(4_194_304.0),
-    )))
+    i32x4_trunc_sat_f32x4(f32x4_nearest(bounded(values)))
+}
+
+/// Within 2^24, beyond which every step is an integer and limits of outputs decide. NaN fails both
+/// comparisons, and so stays.
+#[inline(always)]
+fn bounded(values: v128) -> v128 {
+    let limit = f32x4_splat(16_777_216.0);
+    f32x4_pmin(f32x4_pmax(values, f32x4_neg(limit)), limit)
 }
 
 /// The nearest integers, halves away from zero, where they are within 2^24, and that limit beyond;
 /// 0 for NaN: step by step what [`format::fixed::quantize_half_away`] does.
 #[inline(always)]
 fn rounded_away(values: v128) -> v128 {
-    let limit = f32x4_splat(16_777_216.0);
-    // NaN fails both comparisons, and so stays.
-    let raised = f32x4_pmax(values, f32x4_neg(limit));
-    let bounded = f32x4_pmin(raised, limit);
+    let bounded = bounded(values);
     let truncated = i32x4_trunc_sat_f32x4(bounded);
     let fraction = f32x4_sub(bounded, f32x4_convert_i32x4(truncated));
     // True is -1.

@@ -4,6 +4,7 @@ use super::depthwise::Lane;
 use super::tile::{self, Block};
 use crate::tiled::f32::{Strip, Vector};
 use core::arch::x86_64::*;
+use core::ops::Range;
 
 /// A vector. Its functions are for code that is compiled for it, but for the loops below, which are.
 pub(super) trait Lanes: Vector {
@@ -43,12 +44,26 @@ pub(super) trait Lanes: Vector {
     /// As there.
     unsafe fn load_eights(from: *const f32, valid: usize) -> Self;
 
+    /// These lanes, as far as there are such, and zeros.
+    ///
+    /// # Safety
+    ///
+    /// These lanes are readable.
+    unsafe fn load_between(from: *const f32, lanes: Range<usize>) -> Self;
+
     /// The first so many lanes, or all.
     ///
     /// # Safety
     ///
     /// These lanes are writable.
     unsafe fn store_first(self, to: *mut f32, valid: usize);
+
+    /// The sums of lanes whose numbers differ by eight.
+    ///
+    /// # Safety
+    ///
+    /// See [`Lanes::splat`].
+    unsafe fn eight_sums(self) -> __m256;
 
     /// [`tile::tile`], compiled for the vector.
     ///
@@ -192,6 +207,20 @@ impl Lanes for __m256 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
+    unsafe fn load_between(from: *const f32, lanes: Range<usize>) -> Self {
+        let mask = _mm256_andnot_si256(first_of_eight(lanes.start), first_of_eight(lanes.end));
+        // SAFETY: the caller's promise; other lanes are not touched.
+        unsafe { _mm256_maskload_ps(from, mask) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn eight_sums(self) -> __m256 {
+        self
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
     unsafe fn store_first(self, to: *mut f32, valid: usize) {
         // SAFETY: the caller's promise; other lanes are not touched.
         unsafe {
@@ -209,11 +238,18 @@ impl Lanes for __m256 {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn first_of_eight(valid: usize) -> __m256i {
-    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    _mm256_cmpgt_epi32(_mm256_set1_epi32(valid as i32), lanes)
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(valid as i32), eight_numbers())
+}
+
+/// From 0 on.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn eight_numbers() -> __m256i {
+    _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)
 }
 
 /// A mask of so many lanes of sixteen, or of all.
+#[inline]
 fn first_of_sixteen(valid: usize) -> __mmask16 {
     ((1u32 << valid.min(16)) - 1) as __mmask16
 }
@@ -288,6 +324,21 @@ impl Lanes for __m512 {
     unsafe fn load_eights(from: *const f32, valid: usize) -> Self {
         // SAFETY: the caller's promise.
         unsafe { Self::load_first(from, valid) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn load_between(from: *const f32, lanes: Range<usize>) -> Self {
+        let mask = first_of_sixteen(lanes.end) & !first_of_sixteen(lanes.start);
+        // SAFETY: the caller's promise; other lanes are not touched.
+        unsafe { _mm512_maskz_loadu_ps(mask, from) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn eight_sums(self) -> __m256 {
+        let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(self));
+        _mm256_add_ps(_mm512_castps512_ps256(self), _mm256_castpd_ps(high))
     }
 
     #[inline]

@@ -3,7 +3,6 @@
 
 mod depthwise;
 mod lanes;
-mod line;
 mod tile;
 mod vector;
 
@@ -14,9 +13,10 @@ use crate::tiled::f32::{
 };
 use core::arch::x86_64::{__m256, __m512};
 
-/// The loops of a set, of vectors and lines of one length. A value of the set proves the features.
+/// The loops of a set, of vectors of one length, and as many rows of a fully connected layer at once as leave
+/// registers for the input. A value of the set proves the features.
 macro_rules! tiles {
-    ($set:ty, $vector:ty, $line:ty, $features:literal) => {
+    ($set:ty, $vector:ty, $rows:literal, $features:literal) => {
         impl Tiles for $set {
             const BLOCK: usize = 2 * <$vector>::LANES;
 
@@ -24,7 +24,11 @@ macro_rules! tiles {
                 #[target_feature(enable = $features)]
                 unsafe fn compiled(operands: &Conv2dF32<'_>) {
                     // SAFETY: the features are there.
-                    unsafe { vector::multiply::<$line>(operands) }
+                    unsafe {
+                        vector::multiply::<$vector, { vector::LINE / <$vector>::LANES }, $rows>(
+                            operands,
+                        )
+                    }
                 }
                 // SAFETY: the features are there.
                 unsafe { compiled(operands) }
@@ -97,5 +101,5 @@ macro_rules! tiles {
     };
 }
 
-tiles!(Avx2, __m256, [__m256; 2], "avx2,fma");
-tiles!(Avx512Vnni, __m512, __m512, "avx512f,avx2,fma");
+tiles!(Avx2, __m256, 4, "avx2,fma");
+tiles!(Avx512Vnni, __m512, 8, "avx512f,avx2,fma");

@@ -1,33 +1,42 @@
 //! One pixel: a vector times the file's weights `[O, I]` in place.
 
-use super::lanes::Lanes;
-use super::line::{LANES, Line};
+use super::lanes::{Lanes, eight_numbers};
 use crate::Conv2dF32;
 use crate::tiled::f32::Vector;
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+/// Floats whose products are added up apart, in one vector or in two, so that sums have the same order
+/// whichever a machine has: a line.
+pub(super) const LINE: usize = 16;
+
 /// Outputs whose sums are finished together: a vector of 256 bits.
 const OUTPUTS: usize = 8;
 
-/// Every output of a fully connected layer.
+/// Every output of a fully connected layer, by lines of `PARTS` vectors of `ROWS` rows at once.
 ///
 /// # Safety
 ///
-/// The machine has such lines; input, weights and output have the sizes of the geometry.
+/// The machine has such vectors; input, weights and output have the sizes of the geometry.
 #[inline(always)]
-pub(super) unsafe fn multiply<L: Line>(operands: &Conv2dF32<'_>) {
+pub(super) unsafe fn multiply<V: Lanes, const PARTS: usize, const ROWS: usize>(
+    operands: &Conv2dF32<'_>,
+) {
     let [inputs, outputs] = [operands.geometry.input[2], operands.geometry.output[2]];
     let output = operands.output.as_ptr().cast_mut().cast::<f32>();
     for first in (0..outputs).step_by(OUTPUTS) {
         // The last row stands for those behind it.
-        let row = |r: usize| (first + r).min(outputs - 1) * inputs;
-        let rows: [_; OUTPUTS] =
-            core::array::from_fn(|r| operands.weights.as_ptr().wrapping_add(row(r)));
+        let row = |output: usize| output.min(outputs - 1) * inputs;
         // SAFETY: the rows are inside the weights, and so many outputs exist.
         unsafe {
             let exist = outputs - first;
-            let mut sums = L::sums(operands.input.as_ptr(), rows, inputs);
+            let mut sums = [_mm256_setzero_ps(); OUTPUTS];
+            for (part, sums) in sums.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+                let at = first + part * ROWS;
+                let rows = core::array::from_fn(|r| operands.weights.as_ptr().add(row(at + r)));
+                *sums = dots::<V, PARTS, ROWS>(operands.input.as_ptr(), rows, inputs);
+            }
+            let mut sums = totals(sums);
             if operands.bias.len() >= outputs {
                 let bias = operands.bias.as_ptr().add(first);
                 sums = sums.add(__m256::load_first(bias, exist));
@@ -39,20 +48,20 @@ pub(super) unsafe fn multiply<L: Line>(operands: &Conv2dF32<'_>) {
 }
 
 /// The products of the input and some rows: those of element `i` are added up in order in lane
-/// `i % LANES`, wherever rows are in memory, and then the halves of lanes are added up.
+/// `i % LINE`, wherever rows are in memory, and then the halves of lines are added up.
 ///
 /// # Safety
 ///
 /// Input and rows hold so many elements.
 #[inline(always)]
-pub(super) unsafe fn dots<L: Line, const ROWS: usize>(
+unsafe fn dots<V: Lanes, const PARTS: usize, const ROWS: usize>(
     input: *const f32,
     rows: [*const f32; ROWS],
     inputs: usize,
 ) -> [__m256; ROWS] {
     // A vector that two lines of the cache share costs two loads. Where rows are whole lines, all of
     // them begin so far behind the start of a line.
-    let past = rows[0] as usize / size_of::<f32>() % LANES;
+    let past = rows[0] as usize / size_of::<f32>() % LINE;
     let (input, rows) = (
         input.wrapping_sub(past),
         rows.map(|row| row.wrapping_sub(past)),
@@ -60,44 +69,53 @@ pub(super) unsafe fn dots<L: Line, const ROWS: usize>(
     let end = past + inputs;
     // SAFETY: the elements from `past` to `end` are those of input and rows; others are masked.
     unsafe {
-        let mut sums = [L::zero(); ROWS];
+        let mut sums = [[V::splat(0.0); PARTS]; ROWS];
         let mut at = 0;
         if past > 0 {
-            add_part(&mut sums, input, rows, past..end.min(LANES));
-            at = LANES;
+            add_lanes(&mut sums, input, rows, past..end.min(LINE));
+            at = LINE;
         }
-        while at + LANES <= end {
-            let values = L::load(input.wrapping_add(at));
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                *sum = sum.add_product(values, L::load(row.wrapping_add(at)));
+        while at + LINE <= end {
+            for part in 0..PARTS {
+                let at = at + part * V::LANES;
+                let values = V::load(input.wrapping_add(at));
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    let weights = V::load(row.wrapping_add(at));
+                    sum[part] = sum[part].add_product(values, weights);
+                }
             }
-            at += LANES;
+            at += LINE;
         }
         if at < end {
             let (input, rows) = (input.wrapping_add(at), rows.map(|row| row.wrapping_add(at)));
-            add_part(&mut sums, input, rows, 0..end - at);
+            add_lanes(&mut sums, input, rows, 0..end - at);
         }
         halves(sums, past)
     }
 }
 
-/// Adds the products of some lanes.
+/// Adds the products of some lanes of a line.
 ///
 /// # Safety
 ///
 /// Input and rows hold the elements of these lanes.
 #[inline(always)]
-unsafe fn add_part<L: Line, const ROWS: usize>(
-    sums: &mut [L; ROWS],
+unsafe fn add_lanes<V: Lanes, const PARTS: usize, const ROWS: usize>(
+    sums: &mut [[V; PARTS]; ROWS],
     input: *const f32,
     rows: [*const f32; ROWS],
     lanes: Range<usize>,
 ) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let values = L::load_part(input, lanes.clone());
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            *sum = sum.add_product(values, L::load_part(row, lanes.clone()));
+    for part in 0..PARTS {
+        let before = part * V::LANES;
+        let lanes = lanes.start.saturating_sub(before)..lanes.end.saturating_sub(before);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let values = V::load_between(input.wrapping_add(before), lanes.clone());
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                let weights = V::load_between(row.wrapping_add(before), lanes.clone());
+                sum[part] = sum[part].add_product(values, weights);
+            }
         }
     }
 }
@@ -106,17 +124,23 @@ unsafe fn add_part<L: Line, const ROWS: usize>(
 ///
 /// # Safety
 ///
-/// The machine has such lines.
+/// The machine has such vectors.
 #[inline(always)]
-unsafe fn halves<L: Line, const ROWS: usize>(lines: [L; ROWS], past: usize) -> [__m256; ROWS] {
-    // SAFETY: the features of lines contain those of vectors of 256 bits.
+unsafe fn halves<V: Lanes, const PARTS: usize, const ROWS: usize>(
+    lines: [[V; PARTS]; ROWS],
+    past: usize,
+) -> [__m256; ROWS] {
+    // SAFETY: the features contain those of vectors of 256 bits.
     unsafe {
         let mut halves = [_mm256_setzero_ps(); ROWS];
         // Of a lane's number three bits count.
-        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        let order = _mm256_add_epi32(lanes, _mm256_set1_epi32(past as i32));
+        let order = _mm256_add_epi32(eight_numbers(), _mm256_set1_epi32(past as i32));
         for (half, line) in halves.iter_mut().zip(lines) {
-            *half = _mm256_permutevar8x32_ps(line.added_halves(), order);
+            let mut sum = line[0];
+            for &part in &line[1..] {
+                sum = sum.add(part);
+            }
+            *half = _mm256_permutevar8x32_ps(sum.eight_sums(), order);
         }
         halves
     }
@@ -129,7 +153,7 @@ unsafe fn halves<L: Line, const ROWS: usize>(lines: [L; ROWS], past: usize) -> [
 /// The machine has AVX2.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn totals(vectors: [__m256; OUTPUTS]) -> __m256 {
+unsafe fn totals(vectors: [__m256; OUTPUTS]) -> __m256 {
     let [a, b, c, d, e, f, g, h] = vectors;
     // Halves of vectors are added up apart.
     let pairs = [_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d)];
