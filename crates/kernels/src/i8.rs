@@ -173,6 +173,25 @@ pub fn vector(operands: &VectorI8<'_>) {
     conv_2d(&operands.convolution());
 }
 
+/// Whether threads compute a convolution in shares of its outputs and not of its pixels: each thread those
+/// blocks of 16 that are its [own](crate::Threads::own). Nobody shares where memory is missing.
+#[cfg(any(test, feature = "std"))]
+pub(crate) fn shares_outputs(_operands: &Conv2dI8<'_>) -> bool {
+    match Architecture::current() {
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx2 => x86::i8::shares_outputs::<x86::Avx2>(_operands),
+        #[cfg(target_arch = "x86_64")]
+        Architecture::AvxVnni => x86::i8::shares_outputs::<x86::AvxVnni>(_operands),
+        #[cfg(target_arch = "x86_64")]
+        Architecture::Avx512Vnni => x86::i8::shares_outputs::<x86::Avx512Vnni>(_operands),
+        #[cfg(neon)]
+        Architecture::Neon => tiled::i8::shares_outputs::<Neon>(_operands, true),
+        #[cfg(neon)]
+        Architecture::NeonDotprod => tiled::i8::shares_outputs::<NeonDotprod>(_operands, true),
+        _ => false,
+    }
+}
+
 pub(crate) fn conv_2d_alone(operands: &Conv2dI8<'_>) {
     #[cfg(target_arch = "x86_64")]
     if let Some(vnni) = x86::Avx512Vnni::detect() {

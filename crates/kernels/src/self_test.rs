@@ -337,6 +337,7 @@ struct ConvolutionsI8 {
     prepared_bytes: fn(&Geometry) -> usize,
     prepare: fn(&Conv2dConstants<'_>, &mut [u8]),
     conv_2d: fn(&Conv2dI8<'_>),
+    shares_outputs: fn(&Conv2dI8<'_>) -> bool,
 }
 
 /// Those that run here.
@@ -345,6 +346,7 @@ const CURRENT_I8: ConvolutionsI8 = ConvolutionsI8 {
     prepared_bytes: |geometry| crate::i8::conv_2d_prepared_bytes(geometry, Architecture::current()),
     prepare: crate::i8::prepare_conv_2d,
     conv_2d: crate::i8::conv_2d,
+    shares_outputs: crate::i8::shares_outputs,
 };
 
 impl ConvolutionsI8 {
@@ -380,6 +382,7 @@ fn check_i8(kernels: &ConvolutionsI8, geometry: Geometry, case: Case) {
     });
     let guard = 77;
     let pool = pool(scratch.bytes().len());
+    let is_shared = Cell::new(false);
     let mut run = |distance: Option<usize>, judge: bool, threads: Threads<'_>| {
         let mut place = arena(&input, outputs, distance, guard);
         let cells = Cell::from_mut(&mut place.memory[..]).as_slice_of_cells();
@@ -398,6 +401,7 @@ fn check_i8(kernels: &ConvolutionsI8, geometry: Geometry, case: Case) {
             },
         };
         if judge {
+            is_shared.set((kernels.shares_outputs)(&operands));
             scalar::i8::conv_2d(&operands);
         } else {
             (kernels.conv_2d)(&operands);
@@ -413,6 +417,16 @@ fn check_i8(kernels: &ConvolutionsI8, geometry: Geometry, case: Case) {
             let actual = run(near, false, threads);
             assert_eq!(actual, expected, "overlapping {geometry:?} {case:?}");
         }
+    }
+    let count = if is_shared.get() { 3 } else { 0 };
+    for threads in (0..count).map(|index| Threads::share(index, count)) {
+        let channels = geometry.output[2];
+        let own = threads.own(channels.div_ceil(16));
+        let is_own = |at: usize| own.contains(&(at % channels / 16));
+        let others_stay = |(at, &value): (usize, &i8)| if is_own(at) { value } else { guard };
+        let share: Vec<i8> = expected.iter().enumerate().map(others_stay).collect();
+        let actual = run(None, false, threads);
+        assert_eq!(actual, share, "{threads:?} of {geometry:?} {case:?}");
     }
     assert!(scratch.is_intact() && prepared.is_intact());
 }

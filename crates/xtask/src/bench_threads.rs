@@ -13,12 +13,16 @@ use crate::figures::{self, Places};
 /// Models with layers that are large enough to be divided.
 const MODELS: [&str; 2] = ["ic", "mnv2"];
 
-/// Turns of every way to run, and the runs of each.
-const TURNS: usize = 8;
-const RUNS: &str = "100";
+/// Turns of every way to run. Where a processor is one of two that share a core with strangers, a moment in which
+/// two are fast is rare.
+const TURNS: usize = 16;
+
+/// How long the runs of a turn take, about, and how many tell how long one takes.
+const TURN_MICROSECONDS: f64 = 5e5;
+const RUNS_FIRST: u32 = 50;
 
 /// Options that say on how many threads, and how many samples at a time.
-const WAYS: [[&str; 2]; 3] = [["1", "1"], ["2", "1"], ["2", "16"]];
+const WAYS: [[u32; 2]; 3] = [[1, 1], [2, 1], [2, 16]];
 
 /// What one call of the program measures, in microseconds.
 struct Times {
@@ -32,10 +36,13 @@ pub(crate) fn rows(places: &Places, short: &str, model: &Path) -> Result<Vec<Val
     if !MODELS.contains(&short) {
         return Ok(Vec::new());
     }
+    let once = time(places, model, WAYS[0], RUNS_FIRST)?.least;
+    let runs = (TURN_MICROSECONDS / once).clamp(f64::from(RUNS_FIRST), 1e4) as u32;
     let mut turns = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..TURNS {
         for (times, way) in turns.iter_mut().zip(WAYS) {
-            times.push(time(places, model, way)?);
+            let [_, batch] = way;
+            times.push(time(places, model, way, runs / batch)?);
         }
     }
     let least =
@@ -66,11 +73,14 @@ pub(crate) fn rows(places: &Places, short: &str, model: &Path) -> Result<Vec<Val
     ])
 }
 
-fn time(places: &Places, model: &Path, [threads, batch]: [&str; 2]) -> Result<Times> {
+fn time(places: &Places, model: &Path, [threads, batch]: [u32; 2], runs: u32) -> Result<Times> {
     let mut bench = Command::new(&places.program);
     bench.arg("bench").arg(model);
-    let measured =
-        figures::json(bench.args(["--runs", RUNS, "--threads", threads, "--batch", batch]))?;
+    let options = [("--runs", runs), ("--threads", threads), ("--batch", batch)];
+    for (option, value) in options {
+        bench.arg(option).arg(value.to_string());
+    }
+    let measured = figures::json(&mut bench)?;
     let at = |key: &str| measured[key].as_f64().context("no time");
     Ok(Times {
         least: at("min")?,

@@ -2,7 +2,7 @@
 
 use super::float::{AVX2, check_f32};
 use super::tests::{cases, geometries};
-use super::{Case, ConvolutionsI8, Geometry, check_i8};
+use super::{Case, ConvolutionsI8, Geometry, check_i8, geometry};
 use crate::x86::i8::{self, EmulatedVnni};
 use crate::x86::{Avx2, AvxVnni};
 use proptest::prelude::*;
@@ -20,6 +20,7 @@ macro_rules! loops {
                     i8::conv_2d::<$set>(proof, operands);
                 }
             },
+            shares_outputs: i8::shares_outputs::<$set>,
         }
     };
 }
@@ -63,6 +64,36 @@ fn integer_convolutions_by_pairs_are_equal() {
 #[test]
 fn integer_convolutions_with_avx_vnni_are_equal() {
     check(&AVX_VNNI, AvxVnni::detect().is_some(), "AVX-VNNI");
+}
+
+/// Images of at most 8 by 8 over whole vectors of channels, and fully connected layers, with weights of
+/// which [`i8::shares_outputs`] says so.
+#[test]
+fn shares_of_outputs_are_equal() {
+    if Avx2::detect().is_none() {
+        return std::println!("skipped: this machine has no AVX2");
+    }
+    let shapes = (7usize..9, 7usize..9, 2usize..5, 1usize..5);
+    let outcome = TestRunner::default().run(&(shapes, cases()), |((h, w, i, o), case)| {
+        let case = Case {
+            seed: case.seed - case.seed % 3,
+            extreme: false,
+            ..case
+        };
+        let squares = geometry(
+            [3, 3, 1, 1, 1, 1],
+            [h, w, 1, 1, 1, 1],
+            [16 * i, 16 * o, 1, 5],
+        );
+        let vector = geometry([1; 6], [1, 1, 0, 0, 0, 0], [i, 10 * o, 1, 1]);
+        for shape in [squares, vector] {
+            for kernels in [&FOURS, &PAIRS] {
+                check_i8(kernels, shape, case);
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap();
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Convolutions in parts: rows of the image, pixels of a matrix product, outputs of a fully
 //! connected layer.
 //!
-//! A part is a convolution itself, of a smaller image, with the same packed weights. Kernels sum up
-//! every output in an order that does not depend on the image's size.
+//! A part is a convolution itself, of a smaller image, with the same packed weights; but for kernels that
+//! share outputs (`i8::shares_outputs`) it is the whole one, of which they compute some. Kernels sum up every
+//! output in an order that does not depend on the image's size.
 
 use super::pool::{PARTS_MAX, ThreadPool};
 use crate::Geometry;
@@ -18,7 +19,7 @@ const PARTS_PER_THREAD_MAX: usize = 4;
 /// What a multiplication of a depthwise convolution takes, in those of others.
 const DEPTHWISE_COST: usize = 4;
 
-/// Fully connected layers are cut at multiples of so many outputs: a block of every kernel set.
+/// Outputs are cut at multiples of so many: a block of every kernel set.
 const OUTPUTS: usize = 16;
 
 /// A part of a convolution of one image.
@@ -41,7 +42,7 @@ pub(super) enum Axis {
     Rows(usize),
     /// Pixels, in a matrix product.
     Pixels,
-    /// Blocks of outputs, where there is one pixel.
+    /// Blocks of outputs, where there is one pixel or few.
     Outputs,
 }
 

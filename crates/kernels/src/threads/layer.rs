@@ -4,7 +4,8 @@ use super::divide::{Axis, Part, parts, share};
 use super::pool::ThreadPool;
 use crate::memory::{In, Plain, overlaps};
 use crate::{
-    AddI8, Binding, Conv2dF32, Conv2dI8, Conv2dI16, Conv2dInteger, Geometry, Integer, Threads,
+    AddI8, Architecture, Binding, Conv2dF32, Conv2dI8, Conv2dI16, Conv2dInteger, Geometry, Integer,
+    Threads,
 };
 use core::cell::Cell;
 
@@ -35,7 +36,7 @@ impl Layer<'_> {
     /// possible.
     fn parts(&self, pool: &ThreadPool) -> usize {
         let parts = match self {
-            Layer::Conv2dI8(operands) => integer_parts(operands, pool),
+            Layer::Conv2dI8(operands) => i8_parts(operands, pool),
             Layer::Conv2dI16(operands) => integer_parts(operands, pool),
             Layer::Conv2dF32(operands) => float_parts(operands, pool),
             Layer::AddI8(operands) => add_parts(operands, pool),
@@ -58,7 +59,7 @@ impl Layer<'_> {
     fn compute_part(&self, index: usize, count: usize, scratch: Option<&[Cell<u8>]>) {
         match self {
             Layer::Conv2dI8(operands) => {
-                crate::i8::conv_2d_alone(&integer_part(operands, index, count, scratch));
+                crate::i8::conv_2d_alone(&i8_part(operands, index, count, scratch));
             }
             Layer::Conv2dI16(operands) => {
                 crate::scalar::i16::conv_2d(&integer_part(operands, index, count, scratch));
@@ -189,6 +190,38 @@ fn part_binding<'a>(whole: &Binding<'a>, scratch: Option<&'a [Cell<u8>]>) -> Bin
         prepared: whole.prepared,
         scratch: scratch.unwrap_or(whole.scratch),
         threads: Threads::ALONE,
+    }
+}
+
+fn i8_parts(operands: &Conv2dI8<'_>, pool: &ThreadPool) -> usize {
+    if !crate::i8::shares_outputs(operands) {
+        return integer_parts(operands, pool);
+    }
+    let (geometry, scratch) = (&operands.geometry, operands.binding.scratch);
+    let needed = crate::i8::conv_2d_scratch_bytes(geometry, Architecture::current());
+    match is_apart(geometry, &operands.input, operands.output, scratch) {
+        // Threads with less memory would have to compute everything in another way.
+        true if pool.scratch_bytes() >= needed => parts(geometry, Axis::Outputs, pool),
+        _ => 1,
+    }
+}
+
+fn i8_part<'a>(
+    operands: &Conv2dI8<'a>,
+    index: usize,
+    count: usize,
+    scratch: Option<&'a [Cell<u8>]>,
+) -> Conv2dI8<'a> {
+    if !crate::i8::shares_outputs(operands) {
+        return integer_part(operands, index, count, scratch);
+    }
+    let binding = Binding {
+        threads: Threads::share(index, count),
+        ..part_binding(&operands.binding, scratch)
+    };
+    Conv2dI8 {
+        binding,
+        ..*operands
     }
 }
 

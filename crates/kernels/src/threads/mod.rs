@@ -12,6 +12,7 @@ mod layer;
 mod pool;
 
 use core::marker::PhantomData;
+use core::ops::Range;
 
 #[cfg(any(test, feature = "std"))]
 pub use layer::{Layer, Series};
@@ -23,6 +24,9 @@ pub use pool::{Body, ThreadPool};
 pub struct Threads<'a> {
     #[cfg(any(test, feature = "std"))]
     pool: Option<&'a ThreadPool>,
+    /// Which share of a layer's outputs the calling thread computes, and of how many.
+    #[cfg(any(test, feature = "std"))]
+    share: [usize; 2],
     life: PhantomData<&'a ()>,
 }
 
@@ -31,6 +35,8 @@ impl<'a> Threads<'a> {
     pub const ALONE: Threads<'static> = Threads {
         #[cfg(any(test, feature = "std"))]
         pool: None,
+        #[cfg(any(test, feature = "std"))]
+        share: [0, 1],
         life: PhantomData,
     };
 
@@ -39,8 +45,27 @@ impl<'a> Threads<'a> {
     pub fn of(pool: &'a ThreadPool) -> Self {
         Threads {
             pool: Some(pool),
-            life: PhantomData,
+            ..Threads::ALONE
         }
+    }
+
+    /// None, for a kernel that is to compute share number `index` of `count` of its outputs.
+    #[cfg(any(test, feature = "std"))]
+    pub(crate) fn share(index: usize, count: usize) -> Self {
+        Threads {
+            share: [index, count],
+            ..Threads::ALONE
+        }
+    }
+
+    /// Those of so many blocks of outputs that the calling thread computes. All of them, but in kernels
+    /// that `shares_outputs` speaks of.
+    #[cfg_attr(not(any(neon, target_arch = "x86_64")), allow(dead_code))]
+    pub(crate) fn own(self, blocks: usize) -> Range<usize> {
+        #[cfg(any(test, feature = "std"))]
+        return divide::share(blocks, self.share[0], self.share[1]);
+        #[cfg(not(any(test, feature = "std")))]
+        return 0..blocks;
     }
 
     /// Whether there are any.

@@ -265,18 +265,22 @@ impl Shared {
 
     /// Looks for a step behind the last one for a while, then sleeps until there is one.
     fn next(&self, last: Step) -> Step {
-        let mut looks = 0u32;
+        // A look at the clock takes as long as a line's way: there is none before many looks for a step.
+        for _ in 0..LOOKS_AT_ONCE {
+            let step = self.step();
+            if step != last {
+                return step;
+            }
+        }
         let mut start = Instant::now();
+        let mut looks = 0u32;
         loop {
             let step = self.step();
             if step != last {
                 return step;
             }
-            looks = looks.wrapping_add(1);
-            if looks < LOOKS_AT_ONCE {
-                continue;
-            }
             core::hint::spin_loop();
+            looks = looks.wrapping_add(1);
             if looks.is_multiple_of(LOOKS) && start.elapsed() >= LOOK {
                 // A caller that does not see it in time does without this thread once.
                 self.asleep.fetch_add(1, Ordering::SeqCst);
@@ -349,6 +353,11 @@ impl ThreadPool {
     /// How many threads compute, the calling one included.
     pub fn threads(&self) -> usize {
         self.threads.len() + 1
+    }
+
+    /// Bytes of scratch memory that each thread has of its own.
+    pub(super) fn scratch_bytes(&self) -> usize {
+        self.scratch_bytes
     }
 
     /// The same threads for layers however small, to test them.

@@ -21,7 +21,7 @@ struct Product<'a> {
     channels: usize,
 }
 
-/// Every output of a fully connected layer: a strip of one pixel whose blocks are all whole.
+/// The thread's own outputs of a fully connected layer: a strip of one pixel whose blocks are all whole.
 ///
 /// # Safety
 ///
@@ -36,7 +36,8 @@ pub(super) unsafe fn vector<P: Multiply>(multiply: P, weights: &Weights<'_, i8>,
     unsafe {
         core::ptr::copy(operands.input.as_ptr(), staged, count);
         core::ptr::write_bytes(staged.add(count), 0, each - count);
-        for (index, first) in (0..outputs).step_by(BLOCK).enumerate() {
+        for index in operands.binding.threads.own(outputs.div_ceil(BLOCK)) {
+            let first = BLOCK * index;
             let (rule, record) = weights.records.block(index);
             let product = &Product {
                 weights: weights.packed.add(first * each),

@@ -128,7 +128,8 @@ pub(crate) trait Tiles: Copy {
     /// `from` is readable and `to` writable for `count` elements.
     unsafe fn widen(self, from: *const i8, to: *mut Self::Input, count: usize);
 
-    /// Every output of a fully connected layer.
+    /// Every output of a fully connected layer; with NEON and on x86-64 those that are the thread's
+    /// [own](crate::Threads::own).
     ///
     /// # Safety
     ///
@@ -230,6 +231,21 @@ pub(crate) fn conv_2d<T: Tiles>(tiles: T, operands: &Conv2dI8<'_>) {
         Some((kind, checked)) => run(tiles, kind, &checked),
         None => scalar::i8::conv_2d(operands),
     }
+}
+
+/// Whether [`Tiles::vector`] computes it in shares; see [`crate::i8::shares_outputs`]. Some loops do not
+/// take weights of -128.
+#[cfg(any(test, feature = "std"))]
+#[cfg_attr(target_arch = "wasm32", allow(dead_code))]
+pub(crate) fn shares_outputs<T: Tiles>(operands: &Conv2dI8<'_>, takes_lowest: bool) -> bool {
+    let kind = Kind::of(&operands.geometry);
+    let Some(kind @ Kind::Vector) = kind else {
+        return false;
+    };
+    // SAFETY: the sizes were compared with the geometry, for which there are records.
+    Checked::<T>::new(operands, &kind).is_some_and(|checked| unsafe {
+        takes_lowest || !checked.weights.records.has_lowest_weight()
+    })
 }
 
 fn run<T: Tiles>(tiles: T, kind: Kind, checked: &Checked<'_, T>) {

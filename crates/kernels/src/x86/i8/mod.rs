@@ -62,6 +62,15 @@ pub(crate) fn conv_2d<P: Machine>(machine: P, operands: &Conv2dI8<'_>) {
     }
 }
 
+/// See [`crate::i8::shares_outputs`].
+#[cfg(any(test, feature = "std"))]
+pub(crate) fn shares_outputs<P: Machine + Multiply>(operands: &Conv2dI8<'_>) -> bool {
+    match Squares::of::<P>(&operands.geometry) {
+        Some(squares) => squares.shares_outputs::<P>(operands),
+        None => i8::shares_outputs::<P>(operands, !P::TAKES_MAGNITUDES),
+    }
+}
+
 /// The 16 outputs of a block are in the order 0-3, 8-11, 4-7, 12-15: packing the sums to
 /// bytes works on halves of vectors and brings them into sequence.
 fn output_at(position: usize, width: usize) -> usize {

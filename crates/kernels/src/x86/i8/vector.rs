@@ -21,7 +21,7 @@ pub(crate) struct Inputs {
     magnitudes: *const i8,
 }
 
-/// Every output of a fully connected layer.
+/// The thread's own outputs of a fully connected layer.
 ///
 /// # Safety
 ///
@@ -43,7 +43,9 @@ pub(super) unsafe fn multiply<P: Multiply>(
         let finish = Finish::new(operands);
         let inputs = stage::<P>(operands, staged);
         let output = operands.output.as_ptr().cast_mut().cast::<i8>();
-        for (index, first) in (0..outputs).step_by(2 * ROWS).enumerate() {
+        let blocks = outputs.div_ceil(2 * ROWS);
+        for index in operands.binding.threads.own(blocks) {
+            let first = 2 * ROWS * index;
             let (rule, record) = weights.records.block(index);
             let block = Block {
                 finish: &finish,

@@ -57,7 +57,7 @@ pub(in crate::x86::i8) unsafe fn multiply<P, const SIDE: usize, const REACH: usi
         4.. => P::Lanes::SQUARES_MAX,
         _ => P::Lanes::SQUARES_MAX.min(2),
     };
-    for block in 0..outputs / 16 {
+    for block in task.blocks.clone() {
         for column in 0..REACH {
             for (square, size) in tiles(squares, most) {
                 // SAFETY: the caller's promise; whole columns and squares lie before these.

@@ -18,6 +18,7 @@ use crate::tiled::plan::{Kind, blocks};
 use crate::tiled::squares::pixels;
 use crate::{Binding, Conv2dConstants, Conv2dI8, Geometry};
 use core::arch::x86_64::*;
+use core::ops::Range;
 pub(crate) use forms::{Form, Sums};
 use forms::{Four, Lanes, Two};
 pub(super) use fours::{multiply, write};
@@ -69,6 +70,10 @@ const COLUMNS_MIN: usize = 7;
 
 /// Squares that are computed together, at least.
 const TOGETHER_MIN: usize = 16;
+
+/// Squares up to which threads share their outputs and not their rows.
+#[cfg(any(test, feature = "std"))]
+const SHARED_MAX: usize = 4;
 
 /// Bytes between matrices: their lines are not to fall on one set of a cache.
 const GAP: usize = 64;
@@ -273,20 +278,38 @@ impl Squares {
         F::MULTIPLE
     }
 
-    /// Computes all outputs; `false` where memory is missing. Rows of squares are read before any
-    /// of them is written, and what they overwrite are rows that later squares do not need.
-    pub(super) fn run<P: Machine>(&self, machine: P, operands: &Conv2dI8<'_>) -> bool {
+    /// Whether operands have the sizes of the geometry, and memory that is needed besides them is there.
+    fn has_memory<P: Machine>(&self, operands: &Conv2dI8<'_>) -> bool {
         let geometry = &operands.geometry;
         let [input, output] = [geometry.input, geometry.output].map(|n| n[0] * n[1] * n[2]);
         let Binding {
             prepared, scratch, ..
         } = operands.binding;
         let is_aligned = cells_as::<i32>(scratch).is_some() && slice_as::<i32>(prepared).is_some();
-        let holds = operands.input.len() >= input
+        is_aligned
+            && operands.input.len() >= input
             && operands.output.len() >= output
             && prepared.len() >= self.prepared_bytes::<P>(geometry)
-            && scratch.len() >= self.scratch_bytes();
-        let (Some(kind), true) = (Kind::of(geometry), is_aligned && holds) else {
+            && scratch.len() >= self.scratch_bytes()
+    }
+
+    /// Whether threads share the outputs of all squares: where these are few, most of what is read are
+    /// weights, which rows have in common.
+    #[cfg(any(test, feature = "std"))]
+    pub(super) fn shares_outputs<P: Machine>(&self, operands: &Conv2dI8<'_>) -> bool {
+        let squares = operands.geometry.output[0].div_ceil(self.side) * self.across();
+        let is_large = self.side == 4 && operands.binding.prepared.first() == Some(&4);
+        is_large && squares <= SHARED_MAX && self.has_memory::<P>(operands)
+    }
+
+    /// Computes the thread's own outputs, which are all where it is alone; `false` where memory is missing. Rows of squares are read before any
+    /// of them is written, and what they overwrite are rows that later squares do not need.
+    pub(super) fn run<P: Machine>(&self, machine: P, operands: &Conv2dI8<'_>) -> bool {
+        let geometry = &operands.geometry;
+        let Binding {
+            prepared, scratch, ..
+        } = operands.binding;
+        let (Some(kind), true) = (Kind::of(geometry), self.has_memory::<P>(operands)) else {
             return false;
         };
         let (front, rest) = prepared.split_at(FRONT_BYTES);
@@ -314,6 +337,7 @@ impl Squares {
         let sums = transformed.wrapping_add(input_bytes);
         let task = Task {
             squares,
+            blocks: operands.binding.threads.own(self.outputs.div_ceil(16)),
             operands,
             weights: weights.cast(),
             records: Records::at::<P>(records, geometry, &kind),
@@ -360,6 +384,8 @@ fn transform<const SIDE: usize, const REACH: usize, F: Form<SIDE, REACH>>(
 pub(crate) struct Task<'a> {
     /// As weights are packed for them.
     squares: Squares,
+    /// Blocks of 16 outputs that are computed.
+    blocks: Range<usize>,
     operands: &'a Conv2dI8<'a>,
     weights: *const i16,
     records: Records,
@@ -370,6 +396,14 @@ pub(crate) struct Task<'a> {
 }
 
 impl Task<'_> {
+    /// The blocks that are computed: number, first output and width.
+    fn blocks(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let Range { start, end } = self.blocks;
+        let all = blocks(self.squares.outputs, 16).enumerate();
+        let own = all.take(end).skip(start);
+        own.map(|(index, (first, width))| (index, first, width))
+    }
+
     /// # Safety
     ///
     /// As [`Squares::run`] compared it.
@@ -467,7 +501,7 @@ impl Task<'_> {
         let outputs = self.squares.outputs;
         let [rows, columns, _] = self.operands.geometry.output;
         let [y, x] = place.map(|at| SIDE * at);
-        for (index, (first, width)) in blocks(outputs, 16).enumerate() {
+        for (index, first, width) in self.blocks() {
             // SAFETY: there are records of all blocks, and sums; pixels that do not exist are not
             // written.
             unsafe {

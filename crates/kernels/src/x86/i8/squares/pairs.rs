@@ -3,7 +3,7 @@
 use super::forms::Form;
 use super::{Corner, Machine, Squares, Task};
 use crate::tiled::i8::{Starts, Strip};
-use crate::tiled::plan::{Runs, blocks};
+use crate::tiled::plan::Runs;
 use crate::x86::Avx2;
 use crate::x86::i8::finish::{Block, Finish, Raw, Scale};
 use crate::x86::i8::tile::{Product, block_tiles};
@@ -29,7 +29,7 @@ impl Machine for Avx2 {
         } = task.squares;
         let [input_bytes, output_bytes] = task.squares.apart_bytes();
         for product in 0..task.squares.products() {
-            for (first, width) in blocks(outputs, 16) {
+            for (_, first, width) in task.blocks() {
                 // SAFETY: the caller's promise; whole matrices and blocks lie before these.
                 unsafe {
                     let block = &Product {
