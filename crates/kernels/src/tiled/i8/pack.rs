@@ -125,14 +125,14 @@ fn pack_blocks<T: Tiles>(geometry: &Geometry, weights: &[i8], put: &mut impl FnM
         for (first, width) in blocks(outputs, T::BLOCK) {
             for run in 0..count {
                 for step in 0..runs.length.div_ceil(T::TAPS) {
-                    for i in 0..width * T::TAPS {
-                        let output = first + T::output_at(i / T::TAPS, width);
-                        let tap = step * T::TAPS + i % T::TAPS;
-                        let exists = output < outputs && tap < runs.length;
-                        let row = (group * outputs + output) * taps;
-                        put(weights
-                            .get(row + run * runs.length + tap)
-                            .filter(|_| exists));
+                    let tap = step * T::TAPS;
+                    let exist = T::TAPS.min(runs.length - tap);
+                    for position in 0..width {
+                        let output = first + T::output_at(position, width);
+                        let at = (group * outputs + output) * taps + run * runs.length + tap;
+                        let count = if output < outputs { exist } else { 0 };
+                        let weights = weights.get(at..at + count).unwrap_or(&[]);
+                        (0..T::TAPS).for_each(|i| put(weights.get(i)));
                     }
                 }
             }

@@ -37,17 +37,27 @@ impl Ramp {
         follows: Follows,
     ) -> Option<Self> {
         let slopes = neighbours((floor.slope() / multiple as f64) as f32);
-        let line = |points: &Points, slope| points.start_of(slope, follows);
+        let zero_point = f64::from(requantize.zero_point);
+        let [guess_below, guess] = floor.starts().map(|start| (start + zero_point) as f32);
+        // To look for a start takes long, so that the guess is tried with all slopes first.
+        let line = |points: &Points, (looks, slope), guess| match looks {
+            true => points.start_of(slope, follows),
+            false => follows(slope, guess, points).then_some(guess),
+        };
+        let with_slopes = |looks| slopes.map(|slope| (looks, slope));
+        let mut ways = [false, true].into_iter().flat_map(with_slopes);
         let is_bent = floor.half[0] != floor.half[1] && requantize.min < requantize.zero_point;
         let [slope, start, start_below_zero] = if is_bent {
             let below = Points::of(floor, requantize, -sum_max..=-1, multiple);
             let points = Points::of(floor, requantize, 0..=sum_max, multiple);
-            let both = |slope| Some([slope, line(&points, slope)?, line(&below, slope)?]);
-            slopes.into_iter().find_map(both)?
+            ways.find_map(|way| {
+                let start = line(&points, way, guess)?;
+                Some([way.1, start, line(&below, way, guess_below)?])
+            })?
         } else {
             let points = Points::of(floor, requantize, -sum_max..=sum_max, multiple);
-            let one = |slope| line(&points, slope).map(|start| [slope, start, start]);
-            slopes.into_iter().find_map(one)?
+            let one = |way| line(&points, way, guess).map(|start| [way.1, start, start]);
+            ways.find_map(one)?
         };
         Some(Ramp {
             slope,
@@ -70,8 +80,11 @@ pub(crate) struct Floor {
     half: [i64; 2],
 }
 
-/// The largest shift: 256 steps of it then fit 64 bits.
+/// The largest shift: 256 steps of it then fit 64 bits, and a few more.
 const SHIFT_MAX: u32 = 53;
+
+/// Steps that are taken at once, as each hangs on the one so many before it.
+const STRIDES: usize = 4;
 
 impl Floor {
     /// A rule with its multiplier and its shift; high has none beside its multiplier.
@@ -121,23 +134,36 @@ impl Floor {
         self.multiplier as f64 / (1u64 << self.shift) as f64
     }
 
+    /// Lines of which each step is taken half way between the product that takes it and the one before, for
+    /// sums below zero and for others: nearly all that are rounded to floats still take them at their sums.
+    fn starts(&self) -> [f64; 2] {
+        let step = (1u64 << self.shift) as f64;
+        self.half.map(|half| (half as f64 - 0.5) / step - 0.5)
+    }
+
     fn output(&self, sum: i64) -> i64 {
         (sum * self.multiplier + self.half[usize::from(sum >= 0)]) >> self.shift
     }
 
-    /// The smallest sums with outputs from `first` to `last`, which are on one side of zero.
-    fn steps(&self, first: i64, last: i64, mut each: impl FnMut(i64, i64)) {
-        let step = 1i64 << self.shift;
-        let (quotient, remainder) = (step / self.multiplier, step % self.multiplier);
-        let reach = first * step - self.half[usize::from(first > 0)];
-        let mut sum = -(-reach).div_euclid(self.multiplier);
-        let mut over = sum * self.multiplier - reach - remainder;
-        for output in first..=last {
-            each(output, sum);
-            // Without branches, which would go either way.
-            let is_below = over >> 63;
-            sum += quotient - is_below;
-            over += (is_below & self.multiplier) - remainder;
+    /// So many times the smallest sums with outputs from `first` on, which are on one side of zero.
+    fn steps(&self, first: i64, multiple: i64, to: &mut [i32]) {
+        let apart = (STRIDES as i64) << self.shift;
+        let (quotient, remainder) = (apart / self.multiplier, apart % self.multiplier);
+        let half = self.half[usize::from(first > 0)];
+        let (mut sums, mut overs) = ([0; STRIDES], [0; STRIDES]);
+        for (output, (sum, over)) in (first..).zip(sums.iter_mut().zip(&mut overs)) {
+            let reach = (output << self.shift) - half;
+            *sum = -(-reach).div_euclid(self.multiplier);
+            *over = *sum * self.multiplier - reach - remainder;
+        }
+        for to in to.chunks_mut(STRIDES) {
+            for (to, (sum, over)) in to.iter_mut().zip(sums.iter_mut().zip(&mut overs)) {
+                *to = (*sum * multiple) as i32;
+                // Without branches, which would go either way.
+                let is_below = *over >> 63;
+                *sum += quotient - is_below;
+                *over += (is_below & self.multiplier) - remainder;
+            }
         }
     }
 }
@@ -183,29 +209,24 @@ impl Points {
             ends: [end(*sums.start()), end(*sums.end())],
             limits: limits.map(|limit| limit as i32),
         };
-        let mut step = |output: i64, sum: i64| {
-            if sum > *sums.start() && sum <= *sums.end() {
-                points.push(sum * multiple, output + zero_point);
-            }
-        };
-        floor.steps(low + 1, high.min(0), &mut step);
-        floor.steps((low + 1).max(1), high, &mut step);
-        if let Some(last) = points.count.checked_sub(1) {
-            let (sum, output) = (points.sums[last], points.outputs[last]);
-            points.sums[last..].fill(sum);
-            points.outputs[last..].fill(output);
+        // Rules never fall: steps between the ends are those of the outputs between theirs.
+        let first = floor.output(*sums.start()).max(low) + 1;
+        let last = floor.output(*sums.end()).min(high);
+        let count = |from: i64, to: i64| usize::try_from(to + 1 - from).unwrap_or(0).min(STEPS_MAX);
+        let below = count(first, last.min(0));
+        points.count = count(first, last);
+        let (not_above, above) = points.sums[..points.count].split_at_mut(below);
+        floor.steps(first, multiple, not_above);
+        floor.steps(first.max(1), multiple, above);
+        for (output, value) in points.outputs.iter_mut().zip(first + zero_point..) {
+            *output = value as i32;
+        }
+        if let Some(end) = points.count.checked_sub(1) {
+            let (sum, output) = (points.sums[end], points.outputs[end]);
+            points.sums[end..].fill(sum);
+            points.outputs[end..].fill(output);
         }
         points
-    }
-
-    fn push(&mut self, sum: i64, output: i64) {
-        if let (Some(to), Some(value)) = (
-            self.sums.get_mut(self.count),
-            self.outputs.get_mut(self.count),
-        ) {
-            (*to, *value) = (sum as i32, output as i32);
-            self.count += 1;
-        }
     }
 
     /// Eights of multiples of the smallest sums for outputs, and these outputs. The sum before gives one
@@ -224,12 +245,17 @@ impl Points {
     fn start_of(&self, slope: f32, follows: Follows) -> Option<f32> {
         let wide = f64::from(slope);
         let step = wide * f64::from(self.multiple);
-        let (mut low, mut high) = (f64::MIN, f64::MAX);
-        for (&sum, &output) in self.sums.iter().zip(&self.outputs).take(self.count) {
-            let start = f64::from(output) - 0.5 - wide * f64::from(sum);
-            low = if start > low { start } else { low };
-            high = if start < high { start } else { high };
+        // Eight of each, which do not wait for one another.
+        let (mut lows, mut highs) = ([f64::MIN; 8], [f64::MAX; 8]);
+        for (sums, outputs) in self.steps() {
+            for i in 0..8 {
+                let start = f64::from(outputs[i]) - 0.5 - wide * f64::from(sums[i]);
+                lows[i] = if start > lows[i] { start } else { lows[i] };
+                highs[i] = if start < highs[i] { start } else { highs[i] };
+            }
         }
+        let low = lows.into_iter().fold(f64::MIN, f64::max);
+        let high = highs.into_iter().fold(f64::MAX, f64::min);
         let middle = match self.count {
             0 => f64::from(self.ends[0][1]) - wide * f64::from(self.ends[0][0]),
             _ if low >= high + step => return None,

@@ -369,8 +369,8 @@ fn lowest(constants: &Conv2dConstants<'_>) -> i32 {
             .zip(second)
             .any(|pair| pair == (&i8::MIN, &i8::MIN))
     };
-    let has_pair = constants.weights.chunks(2 * channels).any(is_pair);
     let has_one = constants.weights.contains(&i8::MIN);
+    let has_pair = has_one && constants.weights.chunks(2 * channels).any(is_pair);
     i32::from(has_one) * LOWEST + i32::from(has_pair) * LOWEST_PAIR
 }
 

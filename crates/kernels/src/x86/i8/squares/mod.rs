@@ -243,8 +243,17 @@ impl Squares {
         F: Form<SIDE, REACH>,
     {
         let matrix = self.outputs * self.inputs;
+        let pairs_of = |output: usize| {
+            let taps = 9 * self.inputs;
+            let weights = constants.weights.get(output * taps..(output + 1) * taps);
+            weights.unwrap_or(&[]).as_chunks::<2>().0
+        };
         for (first, width) in blocks(self.outputs, 16) {
             let line_bytes = 4 * width;
+            let rows: [&[[i8; 2]]; 16] = core::array::from_fn(|i| match i < width {
+                true => pairs_of(first + P::output_at(i, width)),
+                false => &[],
+            });
             for pair in 0..self.inputs / 2 {
                 // Of a row and a column of numbers.
                 let place = |row: usize, column: usize| match P::JOINS_COLUMNS {
@@ -260,17 +269,18 @@ impl Squares {
                 };
                 let numbers = transform::<SIDE, REACH, F>(|tap| {
                     let mut lanes = Lanes([0; 32]);
-                    for (i, lane) in lanes.0[..2 * width].iter_mut().enumerate() {
-                        let output = first + P::output_at(i / 2, width);
-                        let at = (output * 9 + tap) * self.inputs + 2 * pair + i % 2;
-                        *lane = i16::from(constants.weights.get(at).copied().unwrap_or(0));
+                    for (lanes, row) in lanes.0.as_chunks_mut::<2>().0.iter_mut().zip(&rows) {
+                        let weights = row.get(tap * self.inputs / 2 + pair);
+                        *lanes = weights.copied().unwrap_or_default().map(i16::from);
                     }
                     lanes
                 });
                 for (i, line) in numbers.as_flattened().iter().enumerate() {
                     let start = place(i / REACH, i % REACH);
-                    if let Some(to) = packed.get_mut(start..start + line_bytes) {
-                        to.copy_from_slice(as_bytes(&line.0[..2 * width]));
+                    let to = packed.get_mut(start..start + line_bytes).unwrap_or(&mut []);
+                    let eights = line.0.as_chunks::<8>().0;
+                    for (to, eight) in to.as_chunks_mut::<16>().0.iter_mut().zip(eights) {
+                        to.copy_from_slice(as_bytes(eight));
                     }
                 }
             }
