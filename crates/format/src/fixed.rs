@@ -60,12 +60,29 @@ pub struct Requantize {
     pub bias_shift: u8,
     /// High word only: left shift of the 12-bit multiplier, 0..=19.
     pub multiplier_shift: u8,
+    /// Single and double only: whether the records of all channels are [plain](are_plain). Loops for
+    /// microcontrollers rely on it, as to look at all records takes as long as a small layer.
+    pub is_plain: bool,
     /// Zero point of the output.
     pub zero_point: i16,
     /// Smallest output: the fused activation's lower bound.
     pub min: i16,
     /// Largest output.
     pub max: i16,
+}
+
+/// Whether records of three words, as [`ChannelWide`] has them, need no case of their own in any channel: no
+/// multiplier is below zero, all shifts go to the right, and twice the sum of so many products of two bytes fits
+/// 32 bits with every bias.
+pub fn are_plain(records: &[i32], taps: usize) -> bool {
+    let sum_max = (taps as u64).saturating_mul(128 * 128);
+    let Some(bias_end) = (1u64 << 30).checked_sub(sum_max) else {
+        return false;
+    };
+    let (records, _) = records.as_chunks::<3>();
+    records.iter().all(|&[bias, multiplier, shift]| {
+        u64::from(bias.unsigned_abs()) < bias_end && multiplier >= 0 && (-31..=-1).contains(&shift)
+    })
 }
 
 /// The three rules.

@@ -167,7 +167,7 @@ pub fn conv_2d(operands: &Conv2dI8<'_>) {
 /// The product of a vector and a matrix: what [`conv_2d`] makes of it, with less to find out.
 pub fn vector(operands: &VectorI8<'_>) {
     #[cfg(all(target_arch = "arm", feature = "helium"))]
-    if helium::vector(operands) {
+    if helium::vector::<{ rules::ALL }>(operands) {
         return;
     }
     conv_2d(&operands.convolution());

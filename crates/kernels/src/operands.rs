@@ -220,9 +220,9 @@ pub struct VectorI8<'a> {
     pub output: &'a [Cell<i8>],
     /// `[O, I]`, and what follows.
     pub weights: &'a [i8],
-    /// [`Channels::High`]: one per output, and what follows.
-    pub channels: &'a [u32],
-    /// How accumulators become outputs, by [`Rounding::High`].
+    /// Records of all outputs, and what follows.
+    pub channels: Channels<'a>,
+    /// How accumulators become outputs.
     pub requantize: Requantize,
     /// Memory besides.
     pub binding: Binding<'a>,
@@ -247,7 +247,7 @@ impl<'a> VectorI8<'a> {
             input: self.input,
             output: self.output,
             weights: self.weights,
-            channels: Channels::High(self.channels),
+            channels: self.channels,
             requantize: self.requantize,
             input_zero_point: 0,
             binding: self.binding,

@@ -15,7 +15,7 @@ use crate::{
     Architecture, Binding, Channels, Conv2dConstants, Conv2dI8, Geometry, Threads, Window, scalar,
 };
 use core::cell::Cell;
-use format::fixed::{Channel, Requantize, Rounding};
+use format::fixed::{Channel, Requantize, Rounding, are_plain};
 use std::vec;
 use std::vec::Vec;
 
@@ -325,6 +325,7 @@ fn requantization(case: &Case, next: &mut impl FnMut() -> u64) -> Requantize {
         rounding: case.rounding,
         bias_shift: (next() % 8) as u8,
         multiplier_shift: (next() % 20) as u8,
+        is_plain: false,
         zero_point: i16::from(next() as i8),
         min: if case.unusual { a.min(b) } else { -128 },
         max: if case.unusual { a.max(b) } else { 127 },
@@ -368,7 +369,10 @@ fn check_i8(kernels: &ConvolutionsI8, geometry: Geometry, case: Case) {
     let input = numbers(&case, elements(geometry.input), &mut next);
     let weights = weights(&case, &geometry, &mut next);
     let (narrow, wide) = records(&case, &geometry, &mut next);
-    let requantize = requantization(&case, &mut next);
+    let requantize = Requantize {
+        is_plain: are_plain(&wide, geometry.taps()),
+        ..requantization(&case, &mut next)
+    };
     let outputs = elements(geometry.output);
     let channels = match case.rounding {
         Rounding::High => Channels::High(&narrow),

@@ -40,7 +40,7 @@ pub(super) unsafe fn multiply<const RULES: u8>(operands: &Conv2dI8<'_>, scratch:
     let finish = Finish::new(operands);
     let gathered = Gathered::<RULES> {
         operands,
-        rule: finish.rule::<RULES>(geometry),
+        rule: finish.rule::<RULES>(),
         finish,
         inputs: scratch,
         window: scratch.wrapping_add(widened).cast(),

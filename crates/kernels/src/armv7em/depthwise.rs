@@ -41,7 +41,7 @@ pub(super) unsafe fn multiply<const RULES: u8>(operands: &Conv2dI8<'_>, scratch:
     let finish = Finish::new(operands);
     let mut depthwise = Depthwise::<RULES> {
         operands,
-        rule: finish.rule::<RULES>(geometry),
+        rule: finish.rule::<RULES>(),
         finish,
         channels: 0..part,
         blocks: scratch,

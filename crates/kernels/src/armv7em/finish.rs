@@ -1,6 +1,6 @@
 //! From sums to outputs.
 
-use crate::{Channels, Conv2dI8, Geometry, rules};
+use crate::{Channels, Conv2dI8, rules};
 use format::fixed::{Requantize, Rounding};
 
 /// What turns the sums of an operator's channels, without bias, into outputs.
@@ -19,35 +19,25 @@ impl<'a> Finish<'a> {
     }
 
     /// The rule that loops in assembly compute, with zero point and limits; `None` where there is
-    /// no such loop.
+    /// no such loop. Those for records of three words double sums, so that the high word of a product is what
+    /// is rounded first, or what the other bits are shifted out of.
     /// It is one of `RULES` (see [`rules`]) or none: loops for others need not be linked.
-    pub(super) fn rule<const RULES: u8>(&self, geometry: &Geometry) -> Option<(Rule, [i32; 3])> {
+    pub(super) fn rule<const RULES: u8>(&self) -> Option<(Rule, [i32; 3])> {
         let requantize = &self.requantize;
         let numbers = [requantize.zero_point, requantize.min, requantize.max].map(i32::from);
         match (self.channels, requantize.rounding) {
             (Channels::High(_), Rounding::High) if RULES & rules::HIGH != 0 => {
                 Some((Rule::High, numbers))
             }
-            (Channels::Wide(words), Rounding::Single | Rounding::Double)
-                if RULES != rules::HIGH =>
+            (Channels::Wide(_), Rounding::Single)
+                if RULES & rules::SINGLE != 0 && requantize.is_plain =>
             {
-                // Sums are doubled, so that the high word of a product is what is rounded first, or
-                // what the other bits are shifted out of.
-                let largest =
-                    (1i32 << 30).checked_sub_unsigned(geometry.taps() as u32 * 128 * 128)?;
-                let (records, _) = words.as_chunks::<3>();
-                let mut records = records.iter().take(geometry.output[2]);
-                let fits = |&[bias, multiplier, shift]: &[i32; 3]| {
-                    bias.unsigned_abs() < largest as u32
-                        && multiplier >= 0
-                        && (-31..=-1).contains(&shift)
-                };
-                let fits = largest > 0 && records.all(fits);
-                let (rule, is_linked) = match requantize.rounding {
-                    Rounding::Double => (Rule::Double, RULES & rules::DOUBLE != 0),
-                    _ => (Rule::Single, RULES & rules::SINGLE != 0),
-                };
-                (fits && is_linked).then_some((rule, numbers))
+                Some((Rule::Single, numbers))
+            }
+            (Channels::Wide(_), Rounding::Double)
+                if RULES & rules::DOUBLE != 0 && requantize.is_plain =>
+            {
+                Some((Rule::Double, numbers))
             }
             _ => None,
         }

@@ -98,7 +98,7 @@ pub(super) unsafe fn multiply<const RULES: u8>(
 ) -> bool {
     let geometry = &operands.geometry;
     let finish = Finish::new(operands);
-    let Some(rule) = finish.rule::<RULES>(geometry) else {
+    let Some(rule) = finish.rule::<RULES>() else {
         return false;
     };
     let [transformed, sums, padding, _] = squares.scratch_parts();

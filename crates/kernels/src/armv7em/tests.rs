@@ -9,7 +9,7 @@ use crate::{
     scalar,
 };
 use core::cell::Cell;
-use format::fixed::{Requantize, Rounding};
+use format::fixed::{Requantize, Rounding, are_plain};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
@@ -245,6 +245,8 @@ impl Problem {
                 rounding,
                 bias_shift: (self.case.seed % 4) as u8,
                 multiplier_shift: (self.case.seed % 20) as u8,
+                is_plain: !self.case.seed.is_multiple_of(3)
+                    && are_plain(&self.wide, self.geometry.taps()),
                 zero_point: i16::from(self.case.zero_point) / 2,
                 min: i16::from(self.case.limits[0]),
                 max: i16::from(self.case.limits[1]),

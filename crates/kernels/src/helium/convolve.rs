@@ -2,7 +2,6 @@
 
 use super::channelwise::depthwise;
 use super::copy::{helium_copy_rows, helium_fill};
-use super::parameters::helium_distances;
 use super::plan::{Kind, PIXELS, VECTOR_BYTES, conv_2d_scratch_bytes, is_in_place, window_bytes};
 use super::product::{
     Pixels, Product, helium_product_1, helium_product_1_double, helium_product_1_single,
@@ -55,46 +54,9 @@ impl<'a> Checked<'a> {
 
 /// See [`crate::i8::conv_2d`]; for outputs by one of `RULES` (see [`rules`]), without loops for others.
 pub(crate) fn conv_2d<const RULES: u8>(operands: &Conv2dI8<'_>) {
-    if single(operands).is_some_and(|operands| vector(&operands)) {
-        return;
-    }
-    if wide_vector::<RULES>(operands).is_none() {
+    if !single(operands).is_some_and(|operands| vector::<RULES>(&operands)) {
         images::<RULES>(operands);
     }
-}
-
-/// The product of one vector and a matrix with records of three words; `None` where it is not one, or has
-/// shifts that loops in assembly do not compute. Then nothing is computed.
-fn wide_vector<const RULES: u8>(operands: &Conv2dI8<'_>) -> Option<()> {
-    let [taps, outputs] = vector_sizes(&operands.geometry)?;
-    let Channels::Wide(words) = operands.channels else {
-        return None;
-    };
-    let roundings = Roundings::of::<RULES>(operands)?;
-    let fits = (1..=operands.weights.len()).contains(&taps.checked_mul(outputs)?)
-        && operands.input.len() >= taps
-        && operands.output.len() >= outputs
-        && words.len() / 3 >= outputs;
-    if !fits {
-        return None;
-    }
-    let weights = operands.weights.as_ptr();
-    let records = words.as_ptr().cast();
-    let mut product = product(&operands.requantize, [taps, outputs], weights, records);
-    product.begin[1] = operands.input.as_ptr();
-    product.to = operands.output.as_ptr().cast_mut().cast();
-    // SAFETY: neither `taps` nor `outputs` is 0; the vector, its outputs, their weights and their records
-    // are there.
-    unsafe {
-        match roundings {
-            Roundings::One => helium_product_1_single(&mut product),
-            Roundings::Two if has_128_taps([taps, outputs], weights) => {
-                helium_product_128_double(&product);
-            }
-            Roundings::Two => helium_product_1_double(&mut product),
-        }
-    }
-    Some(())
 }
 
 /// Taps and outputs of the product of one vector and a matrix.
@@ -132,46 +94,53 @@ fn images<const RULES: u8>(operands: &Conv2dI8<'_>) {
     }
 }
 
-/// The product of one vector and a matrix, if this is one and its outputs are high words.
+/// The product of one vector and a matrix, if this is one.
 fn single<'a>(operands: &Conv2dI8<'a>) -> Option<VectorI8<'a>> {
     let [taps, outputs] = vector_sizes(&operands.geometry)?;
-    let Channels::High(channels) = operands.channels else {
-        return None;
-    };
     (operands.input.len() >= taps).then_some(VectorI8 {
         input: operands.input.part(0, taps),
         output: operands.output.get(..outputs)?,
         weights: operands.weights,
-        channels,
+        channels: operands.channels,
         requantize: operands.requantize,
         binding: operands.binding,
     })
 }
 
-/// See [`crate::i8::vector`]. Nothing is computed where sizes do not fit: then it is `false`.
+/// See [`crate::i8::vector`]. Nothing is computed where sizes do not fit, or there are no loops for the rule:
+/// then it is `false`.
 #[inline(always)]
-pub(crate) fn vector(operands: &VectorI8<'_>) -> bool {
+pub(crate) fn vector<const RULES: u8>(operands: &VectorI8<'_>) -> bool {
     let (taps, outputs) = (operands.input.len(), operands.output.len());
     let requantize = &operands.requantize;
+    let roundings = Roundings::of::<RULES>(requantize);
+    let (channels, count) = match (operands.channels, roundings) {
+        (Channels::High(words), _) => (words.as_ptr(), words.len()),
+        (Channels::Wide(words), Some(_)) => (words.as_ptr().cast(), words.len() / 3),
+        _ => return false,
+    };
     let fits = taps
         .checked_mul(outputs)
         .is_some_and(|n| (1..=operands.weights.len()).contains(&n))
-        && operands.channels.len() >= outputs
+        && count >= outputs
         && requantize.bias_shift <= 11
         && requantize.multiplier_shift <= 19;
     if !fits {
         return false;
     }
-    let (weights, channels) = (operands.weights.as_ptr(), operands.channels.as_ptr());
+    let weights = operands.weights.as_ptr();
     let mut product = product(requantize, [taps, outputs], weights, channels);
     product.begin[1] = operands.input.as_ptr();
     product.to = operands.output.as_ptr().cast_mut().cast();
     // SAFETY: neither `taps` nor `outputs` is 0; the vector, its outputs, their weights and their
-    // channels are there.
+    // records of the rule's kind are there.
     unsafe {
-        match has_128_taps([taps, outputs], weights) {
-            true => helium_product_128(&product),
-            false => helium_product_1(&mut product),
+        match (roundings, has_128_taps([taps, outputs], weights)) {
+            (None, true) => helium_product_128(&product),
+            (None, false) => helium_product_1(&mut product),
+            (Some(Roundings::One), _) => helium_product_1_single(&mut product),
+            (Some(Roundings::Two), true) => helium_product_128_double(&product),
+            (Some(Roundings::Two), false) => helium_product_1_double(&mut product),
         }
     }
     true
@@ -368,25 +337,16 @@ pub(super) enum Roundings {
 }
 
 impl Roundings {
-    /// `None` for records of one word, and for shifts that loops in assembly do not compute: to the
-    /// left, and where outputs are rounded once, by nothing.
-    pub(super) fn of<const RULES: u8>(operands: &Conv2dI8<'_>) -> Option<Self> {
-        let Channels::Wide(words) = operands.channels else {
-            return None;
-        };
-        let (records, _) = words.as_chunks::<3>();
-        let count = operands.geometry.output[2].min(records.len());
-        if count == 0 {
-            return None;
-        }
-        // SAFETY: there are as many records.
-        let bits = |least| unsafe { helium_distances(words.as_ptr(), count, least) };
-        match operands.requantize.rounding {
-            Rounding::Double if RULES & rules::DOUBLE != 0 => {
-                (bits(0) < 32).then_some(Roundings::Two)
+    /// `None` for records of one word, and for shifts that loops in assembly do not compute: those that are
+    /// not to the right.
+    #[inline(always)]
+    pub(super) fn of<const RULES: u8>(requantize: &Requantize) -> Option<Self> {
+        match requantize.rounding {
+            Rounding::Double if RULES & rules::DOUBLE != 0 && requantize.is_plain => {
+                Some(Roundings::Two)
             }
-            Rounding::Single if RULES & rules::SINGLE != 0 => {
-                (bits(1) < 32).then_some(Roundings::One)
+            Rounding::Single if RULES & rules::SINGLE != 0 && requantize.is_plain => {
+                Some(Roundings::One)
             }
             _ => None,
         }
@@ -419,7 +379,7 @@ fn product(
 impl<'a, const RULES: u8> Group<'a, RULES> {
     fn new(operands: &'a Conv2dI8<'a>) -> Self {
         let (taps, outputs) = (operands.geometry.taps(), operands.geometry.output[2]);
-        let roundings = Roundings::of::<RULES>(operands);
+        let roundings = Roundings::of::<RULES>(&operands.requantize);
         let (channels, record_words) = match operands.channels {
             Channels::High(words) => (words.as_ptr(), 1),
             Channels::Wide(words) => (words.as_ptr().cast(), 3),

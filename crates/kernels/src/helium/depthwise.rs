@@ -55,8 +55,7 @@ global_asm!(
     // To the right by the shifts that are next, halves away from zero.
     ".macro helium_shift sums",
     "vldrw.u32 q4, [r1], #16",
-    "vand q5, \\sums, q4",
-    "vshr.s32 q5, q5, #31",
+    "vshr.s32 q5, \\sums, #31",
     "vqadd.s32 \\sums, \\sums, q5",
     "vrshl.s32 \\sums, \\sums, q4",
     ".endm",

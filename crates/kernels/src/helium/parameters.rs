@@ -53,32 +53,6 @@ global_asm!(
     "helium_word r1, 16",
     "helium_word r3, 16",
     "pop {{r4, pc}}",
-    ".section .text.helium_distances,\"ax\",%progbits",
-    ".global helium_distances",
-    ".type helium_distances,%function",
-    ".thumb_func",
-    "helium_distances:",
-    "push {{r4, lr}}",
-    "movs r4, #0",
-    "vidup.u32 q2, r4, #4",
-    "vshl.i32 q3, q2, #1",
-    "vadd.i32 q2, q2, q3",
-    "vmov.i32 q1, #0",
-    "adds r0, #8",
-    "dlstp.32 lr, r1",
-    "2:",
-    "vldrw.u32 q0, [r0, q2]",
-    "adds r0, #48",
-    "vneg.s32 q0, q0",
-    "vsub.i32 q0, q0, r2",
-    "vorr q1, q1, q0",
-    "letp lr, 2b",
-    "vmov r0, r1, q1[2], q1[0]",
-    "vmov r2, r3, q1[3], q1[1]",
-    "orrs r0, r1",
-    "orrs r2, r3",
-    "orrs r0, r2",
-    "pop {{r4, pc}}",
 );
 
 unsafe extern "C" {
@@ -99,8 +73,4 @@ unsafe extern "C" {
         channels: *const i32,
         shifts: *mut i32,
     );
-
-    /// The bits, all together, of what the shifts to the right of channels with three words each are above
-    /// `least`. There are channels.
-    pub(super) fn helium_distances(channels: *const i32, count: usize, least: u32) -> u32;
 }

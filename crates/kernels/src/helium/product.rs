@@ -104,9 +104,8 @@ global_asm!(
     // twice, halves away from zero.
     ".macro helium_double sums, multiplier, shift, scratch",
     "vqrdmulh.s32 \\sums, \\sums, \\multiplier",
-    // What is negative and half way is a little less, where anything is shifted.
-    "vand \\scratch, \\sums, \\shift",
-    "vshr.s32 \\scratch, \\scratch, #31",
+    // What is negative and half way is a little less.
+    "vshr.s32 \\scratch, \\sums, #31",
     "vqadd.s32 \\sums, \\sums, \\scratch",
     "vrshl.s32 \\sums, \\sums, \\shift",
     ".endm",

@@ -4,7 +4,7 @@ use super::{CURRENT_I8, noise};
 use crate::memory::In;
 use crate::{Binding, Channels, Conv2dConstants, Conv2dI8, Geometry, Threads, Window, scalar};
 use core::cell::Cell;
-use format::fixed::{Channel, Requantize, Rounding};
+use format::fixed::{Channel, Requantize, Rounding, are_plain};
 use std::vec;
 use std::vec::Vec;
 
@@ -56,6 +56,7 @@ fn check(seed: u64, rounding: Rounding, pixels: usize, shift: u8) {
             rounding,
             bias_shift: 0,
             multiplier_shift: shift,
+            is_plain: are_plain(&wide, 1),
             zero_point: (next() % 7) as i16 - 3,
             min: -120,
             max: 127,

@@ -2,7 +2,7 @@
 
 use super::onnx::{rounding_factor, single_factor};
 use super::{Activation, Data, Operand};
-use format::fixed::{Channel, Requantize, Rounding, quantize_multiplier};
+use format::fixed::{Channel, Requantize, Rounding, are_plain, quantize_multiplier};
 use format::{DType, Shape};
 use std::string::String;
 use std::vec::Vec;
@@ -155,10 +155,13 @@ pub fn channel_operand(
     }
     let zero_point = output_zero as i16;
     let (operand, rounding, [bias_shift, multiplier_shift]) = records(&factors, &biases, rounding)?;
+    let taps = values.len() / count.max(1);
+    let is_plain = input.dtype == DType::I8 && is_plain(&operand, rounding, taps);
     let requantize = Requantize {
         rounding,
         bias_shift,
         multiplier_shift,
+        is_plain,
         zero_point,
         min,
         max,
@@ -193,7 +196,11 @@ fn records(
         ));
     }
     let wide = factors.iter().zip(biases).flat_map(|(&factor, &bias)| {
-        let (multiplier, shift) = quantize_multiplier(factor);
+        let (multiplier, shift) = match quantize_multiplier(factor) {
+            // Any shift will do: one as others have it.
+            (0, _) => (0, -1),
+            other => other,
+        };
         [bias, multiplier, shift]
             .into_iter()
             .flat_map(i32::to_le_bytes)
@@ -203,6 +210,16 @@ fn records(
         other => other,
     };
     Ok((constant(DType::ChannelWide, count, wide)?, rounding, [0, 0]))
+}
+
+/// What [`Requantize::is_plain`] says of records.
+fn is_plain(operand: &LoweredOperand, rounding: Rounding, taps: usize) -> bool {
+    let LoweredOperand::Constant { bytes, .. } = operand else {
+        return false;
+    };
+    let words = bytes.as_chunks::<4>().0.iter();
+    let records: Vec<i32> = words.map(|&word| i32::from_le_bytes(word)).collect();
+    rounding != Rounding::High && are_plain(&records, taps)
 }
 
 /// Whether sums over int16 inputs stay within 32 bits.

@@ -25,7 +25,7 @@ pub use narrow::{NARROW_F32, NARROW_I8};
 use super::{conv_2d_long, window};
 use crate::{Architecture, Op, Run};
 use core::cell::Cell;
-use format::fixed::{Requantize, Rounding};
+use format::fixed::{Requantize, Rounding, are_plain};
 use format::{DType, Node, Params, Tensor};
 use kernels::memory::{In, slice_as};
 use kernels::{Binding, Channels, Conv2dConstants, Conv2dInteger, Geometry, Integer};
@@ -120,10 +120,15 @@ fn check_integer(node: &Node<'_>, dtype: DType) -> Option<()> {
 fn channels_fit(node: &Node<'_>, dtype: DType) -> Option<()> {
     let geometry = geometry(node)?;
     let channels = node.input(2)?;
-    let kind = match requantize(node, dtype).rounding {
+    let requantize = requantize(node, dtype);
+    let kind = match requantize.rounding {
         Rounding::High => DType::Channel,
         _ => DType::ChannelWide,
     };
+    if requantize.is_plain {
+        let records = slice_as::<i32>(node.constant(2))?;
+        are_plain(records, geometry.taps()).then_some(())?;
+    }
     let fits = channels.dtype == kind && channels.shape.elements() == geometry.output[2];
     // 65,000 * 128 * 255 is below 2^31: the accumulator cannot overflow before the bias.
     (fits && geometry.taps() <= 65_000).then_some(())
@@ -139,7 +144,11 @@ fn requantize(node: &Node<'_>, dtype: DType) -> Requantize {
 #[inline(always)]
 pub(crate) fn decode_requantize(params: &mut Params<'_>, dtype: DType) -> Requantize {
     let rounding = Rounding::from_code(params.u8()).unwrap_or(Rounding::High);
-    let (bias_shift, multiplier_shift) = (params.u8().min(11), params.u8().min(19));
+    let (first, multiplier_shift) = (params.u8(), params.u8().min(19));
+    let (bias_shift, is_plain) = match rounding {
+        Rounding::High => (first.min(11), false),
+        _ => (0, first == 1),
+    };
     let zero_point = i16::from(params.u8() as i8);
     let [min, max] = match dtype {
         DType::I16 => super::limits_i16(params),
@@ -149,6 +158,7 @@ pub(crate) fn decode_requantize(params: &mut Params<'_>, dtype: DType) -> Requan
         rounding,
         bias_shift,
         multiplier_shift,
+        is_plain,
         zero_point,
         min,
         max,
@@ -431,7 +441,11 @@ pub(crate) mod host {
         dtype: DType,
     ) {
         params.u8(requantize.rounding as u8);
-        params.u8(requantize.bias_shift).u8(requantize.multiplier_shift);
+        params.u8(match requantize.rounding {
+            Rounding::High => requantize.bias_shift,
+            _ => u8::from(requantize.is_plain),
+        });
+        params.u8(requantize.multiplier_shift);
         // An int16 tensor's zero point is 0.
         params.u8(requantize.zero_point as i8 as u8);
         for limit in [requantize.min, requantize.max] {

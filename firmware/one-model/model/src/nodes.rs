@@ -8,7 +8,7 @@ pub(crate) static NODE_0: ConvolutionNode = ConvolutionNode {
     convolution: Convolution {
         batch: 1,
         geometry: Geometry { input: [8, 8, 1], output: [8, 8, 16], window: Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] }, groups: 1 },
-        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 13, zero_point: -128, min: -128, max: 127 },
+        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 13, is_plain: false, zero_point: -128, min: -128, max: 127 },
         input_zero_point: -128,
     },
     input: 976,
@@ -24,7 +24,7 @@ pub(crate) static NODE_1: ConvolutionNode = ConvolutionNode {
     convolution: Convolution {
         batch: 1,
         geometry: Geometry { input: [8, 8, 16], output: [8, 8, 16], window: Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] }, groups: 1 },
-        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 12, zero_point: -128, min: -128, max: 127 },
+        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 12, is_plain: false, zero_point: -128, min: -128, max: 127 },
         input_zero_point: -128,
     },
     input: 0,
@@ -40,7 +40,7 @@ pub(crate) static NODE_2: ConvolutionNode = ConvolutionNode {
     convolution: Convolution {
         batch: 1,
         geometry: Geometry { input: [8, 8, 16], output: [8, 8, 16], window: Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], padding: [1, 1] }, groups: 1 },
-        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 11, zero_point: 2, min: -128, max: 127 },
+        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 11, is_plain: false, zero_point: 2, min: -128, max: 127 },
         input_zero_point: -128,
     },
     input: 1280,
@@ -71,7 +71,7 @@ pub(crate) static NODE_4: ConvolutionNode = ConvolutionNode {
     convolution: Convolution {
         batch: 1,
         geometry: Geometry { input: [8, 8, 16], output: [4, 4, 16], window: Window { kernel: [3, 3], stride: [2, 2], dilation: [1, 1], padding: [1, 1] }, groups: 16 },
-        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 14, zero_point: -128, min: -128, max: 127 },
+        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 14, is_plain: false, zero_point: -128, min: -128, max: 127 },
         input_zero_point: -128,
     },
     input: 0,
@@ -87,7 +87,7 @@ pub(crate) static NODE_5: ConvolutionNode = ConvolutionNode {
     convolution: Convolution {
         batch: 1,
         geometry: Geometry { input: [4, 4, 16], output: [4, 4, 32], window: Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] }, groups: 1 },
-        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 14, zero_point: -128, min: -128, max: 127 },
+        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 14, is_plain: false, zero_point: -128, min: -128, max: 127 },
         input_zero_point: -128,
     },
     input: 1024,
@@ -117,7 +117,7 @@ pub(crate) static NODE_7: ConvolutionNode = ConvolutionNode {
     convolution: Convolution {
         batch: 1,
         geometry: Geometry { input: [1, 1, 128], output: [1, 1, 10], window: Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] }, groups: 1 },
-        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 10, zero_point: 16, min: -128, max: 127 },
+        requantize: Requantize { rounding: Rounding::High, bias_shift: 0, multiplier_shift: 10, is_plain: false, zero_point: 16, min: -128, max: 127 },
         input_zero_point: -128,
     },
     input: 512,

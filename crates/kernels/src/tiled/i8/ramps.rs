@@ -280,6 +280,7 @@ mod tests {
         rounding: Rounding::Double,
         bias_shift: 0,
         multiplier_shift: 0,
+        is_plain: false,
         zero_point: -3,
         min: -128,
         max: 127,

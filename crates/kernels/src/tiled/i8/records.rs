@@ -529,6 +529,7 @@ mod tests {
                 rounding: Rounding::High,
                 bias_shift: 0,
                 multiplier_shift: 0,
+                is_plain: false,
                 zero_point: 0,
                 min: -128,
                 max: 127,

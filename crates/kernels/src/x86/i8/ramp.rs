@@ -130,6 +130,7 @@ mod tests {
                     rounding,
                     bias_shift: 0,
                     multiplier_shift: 0,
+                    is_plain: false,
                     zero_point,
                     min: if is_rectified { zero_point } else { -128 },
                     max: 127,

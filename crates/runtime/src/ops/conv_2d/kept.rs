@@ -157,6 +157,7 @@ impl Kept {
             i32::from(requantize.min),
             i32::from(requantize.max),
             i32::from(input_zero_point),
+            i32::from(requantize.is_plain),
         ];
         let all = counts.chain(numbers.map(|number| number as u32));
         words.iter_mut().zip(all).for_each(|(to, word)| *to = word);
@@ -190,6 +191,7 @@ impl Kept {
                 rounding: Rounding::from_code(words[24] as u8)?,
                 bias_shift: words[25] as u8,
                 multiplier_shift: words[26] as u8,
+                is_plain: words[31] != 0,
                 zero_point: number(27) as i16,
                 min: number(28) as i16,
                 max: number(29) as i16,
@@ -235,6 +237,7 @@ mod tests {
                     rounding: Rounding::Double,
                     bias_shift: 11,
                     multiplier_shift: 19,
+                    is_plain: true,
                     zero_point: -18,
                     min: -128,
                     max: 127,

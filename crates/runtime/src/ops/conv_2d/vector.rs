@@ -6,7 +6,7 @@ use super::decode_requantize;
 use crate::Run;
 use format::fixed::{Requantize, Rounding};
 use format::{DType, Node, Params, Row};
-use kernels::VectorI8;
+use kernels::{Channels, VectorI8};
 use kernels::memory::{In, cells_as, slice_as};
 
 /// The window of a fully connected layer as its record has it: 1 x 1 without padding.
@@ -24,7 +24,7 @@ struct Vector {
 }
 
 impl Vector {
-    /// `None` for other convolutions, and for other rules than that of the high word.
+    /// `None` for other convolutions.
     #[inline(always)]
     fn of(node: &Node<'_>) -> Option<Vector> {
         let mut params = node.params();
@@ -32,7 +32,7 @@ impl Vector {
         let [1, 0, rule @ ..] = params.array::<RULE_BYTES>()? else { return None };
         // Compared as arrays, these would be a call of `memcmp`.
         let is_product = u128::from_le_bytes(*window) == u128::from_le_bytes(WINDOW);
-        if !is_product || Rounding::from_code(rule[0]) != Some(Rounding::High) {
+        if !is_product {
             return None;
         }
         Some(Vector {
@@ -55,7 +55,10 @@ pub(super) fn run(run: &Run<'_>) -> Option<()> {
         input: In::from_cells(cells_as(run.span(input.offset, input.elements))?),
         output: cells_as(run.span(output.offset, output.elements))?,
         weights: slice_as(node.constants_from(1))?,
-        channels: slice_as(node.constants_from(2))?,
+        channels: match requantize.rounding {
+            Rounding::High => Channels::High(slice_as(node.constants_from(2))?),
+            _ => Channels::Wide(slice_as(node.constants_from(2))?),
+        },
         requantize,
         binding: run.binding,
     });
@@ -66,7 +69,7 @@ pub(super) fn run(run: &Run<'_>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::host::{
-        AlignedBytes, Data, LoweredOperand, Operand, Operator, Quantization, Runner, tensor_record,
+        AlignedBytes, Data, Lowered, LoweredOperand, Operand, Operator, Quantization, Runner, tensor_record,
     };
     use crate::ops::Window2d;
     use crate::ops::conv_2d::{Conv2d, Convolution};
@@ -82,12 +85,13 @@ mod tests {
     /// Where the output is.
     const OUTPUT: usize = 64;
 
-    /// A file of one layer, whose input is at the start of the arena.
+    /// A file of one layer, whose input is at the start of the arena, with a change to its record.
     fn file(
         operator: &dyn Operator,
         input: &[u32],
         weights: &[u32],
         rounding: Rounding,
+        change: fn(&mut Lowered),
     ) -> AlignedBytes {
         let count: u32 = weights.iter().product();
         let numbers = Data::I8((0..count).map(|i| (i * 37 % 255) as i8).collect());
@@ -103,7 +107,8 @@ mod tests {
         w.data = Some(&numbers);
         let (_, shape) = operator.infer(&[Some(x), Some(w)]).unwrap()[0];
         let y = operand(DType::I8, shape, &coarse);
-        let lowered = operator.lower(&[Some(x), Some(w)], &[y], rounding).unwrap();
+        let mut lowered = operator.lower(&[Some(x), Some(w)], &[y], rounding).unwrap();
+        change(&mut lowered);
         let mut writer = Writer::default();
         let mut tensor = |operand: &Operand<'_>, place, offset| {
             writer.tensor(&tensor_record(operand, place, offset)).unwrap()
@@ -137,13 +142,16 @@ mod tests {
 
     fn layer(input: &[u32], rounding: Rounding) -> AlignedBytes {
         let inputs = *input.last().unwrap();
-        file(&FullyConnected::default(), input, &[5, inputs], rounding)
+        file(&FullyConnected::default(), input, &[5, inputs], rounding, |_| ())
     }
 
     #[test]
     fn what_is_read_is_what_is_decoded() {
-        for input in [&[1, 33][..], &[33], &[1, 1, 1, 33]] {
-            let (vector, convolution) = read(&layer(input, Rounding::High));
+        let inputs = [&[1, 33][..], &[33], &[1, 1, 1, 33]];
+        let roundings = [Rounding::High, Rounding::Single, Rounding::Double];
+        for (input, rounding) in inputs.into_iter().zip(roundings) {
+            let (vector, convolution) = read(&layer(input, rounding));
+            assert_eq!(convolution.requantize.is_plain, rounding != Rounding::High);
             let row = |offset, elements| Row { offset, elements };
             assert_eq!(convolution.geometry.input, [1, 1, 33]);
             assert_eq!(convolution.geometry.output, [1, 1, 5]);
@@ -160,7 +168,6 @@ mod tests {
     fn other_layers_are_left_alone() {
         assert_eq!(read(&layer(&[2, 9], Rounding::High)).0, None);
         assert_eq!(read(&layer(&[2, 1, 1, 9], Rounding::High)).0, None);
-        assert_eq!(read(&layer(&[1, 9], Rounding::Double)).0, None);
         // One pixel, in the corner of a larger window.
         let window = Window2d {
             padding: [1, 1, 0, 0],
@@ -171,10 +178,28 @@ mod tests {
             groups: 1,
             activation: Default::default(),
         };
-        let corner = file(&conv, &[1, 1, 1, 9], &[5, 2, 2, 9], Rounding::High);
+        let corner = file(&conv, &[1, 1, 1, 9], &[5, 2, 2, 9], Rounding::High, |_| ());
         let (vector, convolution) = read(&corner);
         assert_eq!(convolution.geometry.output, [1, 1, 5]);
         assert_eq!(vector, None);
+    }
+
+    /// The last word of the last operand is the shift of a channel.
+    #[test]
+    fn records_that_are_not_as_the_file_says_are_refused() {
+        let shifted = |change| {
+            let layer = &FullyConnected::default();
+            let file = file(layer, &[1, 9], &[5, 9], Rounding::Double, change);
+            Runner::new(file.bytes()).map(|_| ())
+        };
+        assert!(shifted(|_| ()).is_ok());
+        let change: fn(&mut Lowered) = |lowered| {
+            if let Some(LoweredOperand::Constant { bytes, .. }) = lowered.operands.last_mut() {
+                let end = bytes.len();
+                bytes[end - 4..].copy_from_slice(&0i32.to_le_bytes());
+            }
+        };
+        assert!(shifted(change).is_err());
     }
 
     #[test]
