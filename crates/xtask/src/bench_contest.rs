@@ -16,8 +16,8 @@ use crate::figures;
 use crate::workspace::Workspace;
 
 /// Turns that every contender takes, and about how long one is.
-const TURNS: usize = 12;
-const TURN_MICROSECONDS: f64 = 60_000.0;
+const TURNS: usize = 24;
+const TURN_MICROSECONDS: f64 = 100_000.0;
 
 /// The distance from the float model up to which outputs are right: of their root mean square.
 const DISTANCE_MAX: f64 = 0.25;

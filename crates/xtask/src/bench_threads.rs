@@ -15,11 +15,11 @@ const MODELS: [&str; 2] = ["ic", "mnv2"];
 
 /// Turns of every way to run. Where a processor is one of two that share a core with strangers, a moment in which
 /// two are fast is rare.
-const TURNS: usize = 16;
+const TURNS: usize = 40;
 
 /// How long the runs of a turn take, about, and how many tell how long one takes.
-const TURN_MICROSECONDS: f64 = 5e5;
-const RUNS_FIRST: u32 = 50;
+const TURN_MICROSECONDS: f64 = 2.5e5;
+const RUNS_FIRST: u32 = 32;
 
 /// Options that say on how many threads, and how many samples at a time.
 const WAYS: [[u32; 2]; 3] = [[1, 1], [2, 1], [2, 16]];
