@@ -17,7 +17,7 @@ pub(super) fn depthwise<const RULES: u8>(checked: &Checked<'_>) {
     let zero_point = i32::from(checked.operands.input_zero_point);
     let rule = match checked.operands.channels {
         Channels::High(_) => Rule::High,
-        Channels::Wide(_) => match Roundings::of::<RULES>(&checked.operands.requantize) {
+        channels => match Roundings::of::<RULES>(channels, &checked.operands.requantize) {
             Some(Roundings::One) => Rule::Single,
             Some(Roundings::Two) => Rule::Double,
             None => Rule::Raw,

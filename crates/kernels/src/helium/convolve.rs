@@ -113,7 +113,7 @@ fn single<'a>(operands: &Conv2dI8<'a>) -> Option<VectorI8<'a>> {
 pub(crate) fn vector<const RULES: u8>(operands: &VectorI8<'_>) -> bool {
     let (taps, outputs) = (operands.input.len(), operands.output.len());
     let requantize = &operands.requantize;
-    let roundings = Roundings::of::<RULES>(requantize);
+    let roundings = Roundings::of::<RULES>(operands.channels, requantize);
     let (channels, count) = match (operands.channels, roundings) {
         (Channels::High(words), _) => (words.as_ptr(), words.len()),
         (Channels::Wide(words), Some(_)) => (words.as_ptr().cast(), words.len() / 3),
@@ -340,7 +340,13 @@ impl Roundings {
     /// `None` for records of one word, and for shifts that loops in assembly do not compute: those that are
     /// not to the right.
     #[inline(always)]
-    pub(super) fn of<const RULES: u8>(requantize: &Requantize) -> Option<Self> {
+    pub(super) fn of<const RULES: u8>(
+        channels: Channels<'_>,
+        requantize: &Requantize,
+    ) -> Option<Self> {
+        if matches!(channels, Channels::High(_)) {
+            return None;
+        }
         match requantize.rounding {
             Rounding::Double if RULES & rules::DOUBLE != 0 && requantize.is_plain => {
                 Some(Roundings::Two)
@@ -379,7 +385,7 @@ fn product(
 impl<'a, const RULES: u8> Group<'a, RULES> {
     fn new(operands: &'a Conv2dI8<'a>) -> Self {
         let (taps, outputs) = (operands.geometry.taps(), operands.geometry.output[2]);
-        let roundings = Roundings::of::<RULES>(&operands.requantize);
+        let roundings = Roundings::of::<RULES>(operands.channels, &operands.requantize);
         let (channels, record_words) = match operands.channels {
             Channels::High(words) => (words.as_ptr(), 1),
             Channels::Wide(words) => (words.as_ptr().cast(), 3),
