@@ -154,14 +154,14 @@ pub fn channel_operand(
         fit_sums(&rows, &biases)?;
     }
     let zero_point = output_zero as i16;
-    let (operand, rounding, [bias_shift, multiplier_shift]) = records(&factors, &biases, rounding)?;
     let taps = values.len() / count.max(1);
-    let is_plain = input.dtype == DType::I8 && is_plain(&operand, rounding, taps);
+    let (operand, rounding, [bias_shift, multiplier_shift], is_plain) =
+        records(&factors, &biases, rounding, taps)?;
     let requantize = Requantize {
         rounding,
         bias_shift,
         multiplier_shift,
-        is_plain,
+        is_plain: is_plain && input.dtype == DType::I8,
         zero_point,
         min,
         max,
@@ -169,19 +169,21 @@ pub fn channel_operand(
     Ok((operand, requantize))
 }
 
-/// The records of all channels, the rule that they are for, and the two shifts of that rule: the
-/// short ones where the file's rounding is theirs and they are precise enough.
+/// The records of all channels, the rule that they are for, the two shifts of that rule, and whether they are
+/// plain for so many taps of int8: the short ones where the file's rounding is theirs and they are precise enough.
 fn records(
     factors: &[f64],
     biases: &[i32],
     rounding: Rounding,
-) -> Result<(LoweredOperand, Rounding, [u8; 2]), String> {
+    taps: usize,
+) -> Result<(LoweredOperand, Rounding, [u8; 2], bool), String> {
     let count = factors.len();
     if rounding == Rounding::High
         && let Some((words, shifts)) = high_words(factors, biases)
     {
         let bytes = words.iter().flat_map(|w| w.to_le_bytes());
-        return Ok((constant(DType::Channel, count, bytes)?, rounding, shifts));
+        let operand = constant(DType::Channel, count, bytes)?;
+        return Ok((operand, rounding, shifts, false));
     }
     // Where they lose nothing, the short ones are a single rounding.
     if rounding == Rounding::Single
@@ -193,33 +195,25 @@ fn records(
             constant(DType::Channel, count, bytes)?,
             Rounding::High,
             shifts,
+            false,
         ));
     }
-    let wide = factors.iter().zip(biases).flat_map(|(&factor, &bias)| {
+    let record = |(&factor, &bias): (&f64, &i32)| {
         let (multiplier, shift) = match quantize_multiplier(factor) {
             // Any shift will do: one as others have it.
             (0, _) => (0, -1),
             other => other,
         };
         [bias, multiplier, shift]
-            .into_iter()
-            .flat_map(i32::to_le_bytes)
-    });
+    };
+    let wide: Vec<i32> = factors.iter().zip(biases).flat_map(record).collect();
+    let bytes = wide.iter().flat_map(|word| word.to_le_bytes());
+    let operand = constant(DType::ChannelWide, count, bytes)?;
     let rounding = match rounding {
         Rounding::High => Rounding::Single,
         other => other,
     };
-    Ok((constant(DType::ChannelWide, count, wide)?, rounding, [0, 0]))
-}
-
-/// What [`Requantize::is_plain`] says of records.
-fn is_plain(operand: &LoweredOperand, rounding: Rounding, taps: usize) -> bool {
-    let LoweredOperand::Constant { bytes, .. } = operand else {
-        return false;
-    };
-    let words = bytes.as_chunks::<4>().0.iter();
-    let records: Vec<i32> = words.map(|&word| i32::from_le_bytes(word)).collect();
-    rounding != Rounding::High && are_plain(&records, taps)
+    Ok((operand, rounding, [0, 0], are_plain(&wide, taps)))
 }
 
 /// Whether sums over int16 inputs stay within 32 bits.

@@ -238,8 +238,11 @@ pub(crate) fn conv_2d<T: Tiles>(tiles: T, operands: &Conv2dI8<'_>) {
 #[cfg(any(test, feature = "std"))]
 #[cfg_attr(target_arch = "wasm32", allow(dead_code))]
 pub(crate) fn shares_outputs<T: Tiles>(operands: &Conv2dI8<'_>, takes_lowest: bool) -> bool {
-    let kind = Kind::of(&operands.geometry);
-    let Some(kind @ Kind::Vector) = kind else {
+    // Every part of every layer asks: most are told by their outputs alone.
+    if operands.geometry.output[..2] != [1, 1] {
+        return false;
+    }
+    let Some(kind @ Kind::Vector) = Kind::of(&operands.geometry) else {
         return false;
     };
     // SAFETY: the sizes were compared with the geometry, for which there are records.

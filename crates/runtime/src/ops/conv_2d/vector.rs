@@ -6,8 +6,8 @@ use super::decode_requantize;
 use crate::Run;
 use format::fixed::{Requantize, Rounding};
 use format::{DType, Node, Params, Row};
-use kernels::{Channels, VectorI8};
 use kernels::memory::{In, cells_as, slice_as};
+use kernels::{Channels, VectorI8};
 
 /// The window of a fully connected layer as its record has it: 1 x 1 without padding.
 const WINDOW: [u8; 16] = [1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0];
@@ -69,7 +69,8 @@ pub(super) fn run(run: &Run<'_>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::host::{
-        AlignedBytes, Data, Lowered, LoweredOperand, Operand, Operator, Quantization, Runner, tensor_record,
+        AlignedBytes, Data, Lowered, LoweredOperand, Operand, Operator, Quantization, Runner,
+        tensor_record,
     };
     use crate::ops::Window2d;
     use crate::ops::conv_2d::{Conv2d, Convolution};
@@ -147,9 +148,10 @@ mod tests {
 
     #[test]
     fn what_is_read_is_what_is_decoded() {
-        let inputs = [&[1, 33][..], &[33], &[1, 1, 1, 33]];
         let roundings = [Rounding::High, Rounding::Single, Rounding::Double];
-        for (input, rounding) in inputs.into_iter().zip(roundings) {
+        let inputs = [&[1, 33][..], &[33], &[1, 1, 1, 33]];
+        let cases = roundings.into_iter().flat_map(|rounding| inputs.map(|input| (input, rounding)));
+        for (input, rounding) in cases {
             let (vector, convolution) = read(&layer(input, rounding));
             assert_eq!(convolution.requantize.is_plain, rounding != Rounding::High);
             let row = |offset, elements| Row { offset, elements };
